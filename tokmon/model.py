@@ -1,0 +1,111 @@
+"""What tokmon talks about, as frozen values. Instants are UTC epoch seconds; what was not said is None.
+
+Words are those of the design: a *capture* is one response as the extension saw it, a *reading* is what it
+says, a *window* is one limit over one period, the *claim* is the window that binds now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a reading says of the account. UNKNOWN is the absence of evidence, never a polite zero."""
+
+    ALLOWED = "allowed"
+    ALLOWED_WARNING = "allowed_warning"
+    REJECTED = "rejected"
+    INVALID_KEY = "invalid_key"
+    POLICY_REJECTED = "policy_rejected"
+    NO_CREDIT = "no_credit"
+    OVERLOADED = "overloaded"
+    NETWORK_ERROR = "network_error"
+    UNKNOWN = "unknown"
+
+
+class Scope(StrEnum):
+    """Whom a rejection concerns."""
+
+    REQUEST = "request"
+    MODEL = "model"
+    ACCOUNT = "account"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One limit over one period.
+
+    `utilization` is the fraction used, unclamped (it may exceed 1); `resets_at` is the instant when the window
+    starts afresh; `surpassed` the threshold that the provider says has been passed. `scope` is MODEL for a
+    window that binds some models only, else None.
+    """
+
+    name: str
+    utilization: float | None = None
+    resets_at: float | None = None
+    status: str | None = None
+    limit: float | None = None
+    remaining: float | None = None
+    surpassed: float | None = None
+    scope: Scope | None = None
+
+    def expired(self, now: float) -> bool:
+        """Whether the window has started afresh since it was read, so that its figures are of the past."""
+        return self.resets_at is not None and self.resets_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Overage:
+    """Paid use beyond the plan ("extra usage"). `in_use` is whether this response was paid from it."""
+
+    status: str | None = None
+    in_use: bool = False
+    utilization: float | None = None
+    resets_at: float | None = None
+    disabled_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What there is to read: status code (None if no response came), headers by lower-case name, text.
+
+    `text` is the error text or body excerpt, already scrubbed; `at` is when it was captured.
+    """
+
+    http_status: int | None
+    headers: Mapping[str, str]
+    at: float
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a status code and an error text say, without any header."""
+
+    status: Status
+    scope: Scope | None = None
+    substatus: str | None = None
+    resets_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a capture or a probe says. `warnings` name what was there and could not be understood."""
+
+    status: Status = Status.UNKNOWN
+    windows: tuple[Window, ...] = ()
+    claim: str | None = None
+    overage: Overage | None = None
+    retry_after_s: float | None = None
+    blocked_until: float | None = None
+    scope: Scope | None = None
+    substatus: str | None = None
+    account: str | None = None
+    billing: str | None = None
+    family: str | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def window(self, name: str) -> Window | None:
+        """The window of that name, if it was said."""
+        return next((window for window in self.windows if window.name == name), None)

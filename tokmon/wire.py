@@ -1,0 +1,199 @@
+"""The wire between extension and sidecar: newline-delimited JSON over a Unix stream socket.
+
+This module is the schema. The extension's types, its protocol number and its bounds are rendered from it
+(`tokmon.extension`); nothing crosses the language border by hand.
+
+The client speaks first: a `hello`, then events. The sidecar answers with its own `hello`, then `ack` lines:
+`{"ack": N}` says that the first N event lines of this connection are dealt with (in the file, or refused with
+an `error` line that names the field). An event keeps its id for life: storing an id twice changes nothing.
+
+A wire type is permissive where it can be (every field but a few may be missing) and says which field is off
+where it cannot. What an event carries beyond the schema is kept out of the log.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from tokmon.errors import WireError
+
+PROTOCOL: Final = 1
+MAX_LINE: Final = 64 * 1024
+"""Bytes of one line, newline included. The extension cuts its texts long before."""
+
+MAX_TEXT: Final = 2000
+"""Characters of an error text."""
+
+Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
+Instant = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+Name = Annotated[str, msgspec.Meta(max_length=300)]
+Text = Annotated[str, msgspec.Meta(max_length=4000)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+Attribution = Literal["wrapper", "url", "model", "none"]
+"""How provider and model are known: told by the wrapper provider (exact), by the one configured base URL that
+fits, by the session's current model, or not at all."""
+
+Via = Literal["fetch", "event", "stream"]
+"""Where the extension saw it: the fetch observer, pi's header event, a frame of a WebSocket stream."""
+
+KeyShape = Literal["sk-ant-oat", "sk-ant-api", "other"]
+"""The public prefix of a credential, which tells a plan seat from a pay-per-use key. Never more than that."""
+
+UsageKind = Literal["assistant", "cache_warm", "compaction", "branch_summary", "tool_result", "other"]
+CostSource = Literal["billed", "estimated", "unknown"]
+
+
+class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True):
+    """The first line each way. `protocol` is the sender's; either side goes on with what it understands."""
+
+    protocol: Count
+    name: Name = ""
+    version: Name = ""
+    pi: Name | None = None
+    pid: Count | None = None
+
+
+class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
+    id: Id
+    ts: Instant
+    provider: Name | None = None
+    model: Name | None = None
+    api: Name | None = None
+    session: Name | None = None
+    member: Name | None = None
+    host: Name | None = None
+    pi: Name | None = None
+    mission: Name | None = None
+
+
+class Capture(_Event, tag="capture"):
+    """One response as the extension saw it; `http_status` is None where none came (then `error` says why)."""
+
+    attribution: Attribution = "none"
+    via: Via = "fetch"
+    origin: Name | None = None
+    key_shape: KeyShape | None = None
+    http_status: Annotated[int, msgspec.Meta(ge=100, le=999)] | None = None
+    elapsed_ms: Amount | None = None
+    error: Text | None = None
+    frame: msgspec.Raw | None = None
+    headers: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Tokens as pi counts them; the four first do not overlap."""
+
+    input: Count | None = None
+    output: Count | None = None
+    cache_read: Count | None = None
+    cache_write: Count | None = None
+    cache_write_1h: Count | None = None
+    reasoning: Count | None = None
+    total: Count | None = None
+
+
+class Usage(_Event, tag="usage"):
+    """One billed thing, or the error that came instead of one.
+
+    `cost_usd` is None where the price is unknown: an unknown price never reads as nothing spent.
+    """
+
+    what: UsageKind = "assistant"
+    response_model: Name | None = None
+    response_id: Name | None = None
+    entry: Name | None = None
+    stop: Name | None = None
+    error: Text | None = None
+    tokens: Tokens | None = None
+    cost_usd: Amount | None = None
+    cost_source: CostSource = "unknown"
+    duration_ms: Amount | None = None
+
+
+Event = Capture | Usage
+Line = Hello | Capture | Usage
+
+
+class Ack(msgspec.Struct):
+    """The first `ack` event lines of this connection are dealt with."""
+
+    ack: Count
+
+
+class Refusal(msgspec.Struct, omit_defaults=True):
+    """Event line number `line` of this connection was refused: `field` is off, for the reason in `error`."""
+
+    error: str
+    field: str
+    line: Count = 0
+
+
+_strict = msgspec.json.Decoder(Line)
+_mapping = msgspec.json.Decoder(dict[str, Any])
+_headers = msgspec.json.Decoder(dict[str, str])
+_encoder = msgspec.json.Encoder()
+
+
+def decode(line: bytes) -> Line:
+    """The event that a line says, or WireError naming the field. Fields beyond the schema are kept out."""
+    try:
+        return _strict.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _tolerant(line)
+
+
+def exact(line: bytes) -> Line | None:
+    """The event of a line that holds nothing but the schema, else None: its bytes may then be stored as sent."""
+    try:
+        return _strict.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _tolerant(line: bytes) -> Line:
+    """Decode what the strict decoder refused: drop unknown fields, and say which known one is off."""
+    try:
+        fields = _mapping.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"not a JSON object: {error}", field="line") from error
+    kind = fields.get("kind")
+    schema = _SCHEMAS.get(kind) if isinstance(kind, str) else None
+    if schema is None:
+        known = ", ".join(f"`{name}`" for name in _SCHEMAS)
+        raise WireError(f"`kind` must be one of {known}", field="kind")
+    known_fields = {name: fields[name] for name in schema.__struct_fields__ if name in fields}
+    if isinstance(known_fields.get("tokens"), dict):
+        tokens = known_fields["tokens"]
+        known_fields["tokens"] = {name: tokens[name] for name in Tokens.__struct_fields__ if name in tokens}
+    try:
+        return _strict.decode(_encoder.encode({"kind": kind, **known_fields}))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _located(error) from error
+
+
+def _located(error: Exception) -> WireError:
+    """msgspec ends its messages with the place, as in `Expected `int`, got `str` - at `$.tokens.input``."""
+    message, _, place = str(error).partition(" - at `$")
+    field = place.rstrip("`").lstrip(".") or "line"
+    if field == "line" and "missing required field `" in message:
+        field = message.split("`")[1]
+    return WireError(message[:1].lower() + message[1:], field=field)
+
+
+def headers_of(raw: msgspec.Raw) -> dict[str, str]:
+    """The headers of a capture by lower-case name, or WireError naming the header."""
+    try:
+        found = _headers.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(str(error).partition(" - at ")[0].lower(), field="headers") from error
+    return {name.lower(): value for name, value in found.items()}
+
+
+def encode(line: Line | Ack | Refusal) -> bytes:
+    """The line to send, newline included."""
+    return _encoder.encode(line) + b"\n"
+
+
+_SCHEMAS: Final[dict[str, type[Hello | Capture | Usage]]] = {"hello": Hello, "capture": Capture, "usage": Usage}
