@@ -96,6 +96,11 @@ class Reading:
     status: Status = Status.UNKNOWN
     windows: tuple[Window, ...] = ()
     claim: str | None = None
+    """Which window bound the decision, in the provider's own word (`five_hour`)."""
+
+    binding: str | None = None
+    """The name of that window here (`5h`), where it can be told."""
+
     overage: Overage | None = None
     retry_after_s: float | None = None
     blocked_until: float | None = None

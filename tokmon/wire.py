@@ -38,8 +38,8 @@ fits, by the session's current model, or not at all."""
 Via = Literal["fetch", "event", "stream"]
 """Where the extension saw it: the fetch observer, pi's header event, a frame of a WebSocket stream."""
 
-KeyShape = Literal["sk-ant-oat", "sk-ant-api", "other"]
-"""The public prefix of a credential, which tells a plan seat from a pay-per-use key. Never more than that."""
+KeyShape = Literal["ant-oat", "ant-api", "other"]
+"""Which public prefix a credential has: a plan seat's, a pay-per-use key's, or another. Never more than that."""
 
 UsageKind = Literal["assistant", "cache_warm", "compaction", "branch_summary", "tool_result", "other"]
 CostSource = Literal["billed", "estimated", "unknown"]
@@ -139,17 +139,19 @@ _encoder = msgspec.json.Encoder()
 def decode(line: bytes) -> Line:
     """The event that a line says, or WireError naming the field. Fields beyond the schema are kept out."""
     try:
-        return _strict.decode(line)
+        event: Line = _strict.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _tolerant(line)
+    return event
 
 
 def exact(line: bytes) -> Line | None:
     """The event of a line that holds nothing but the schema, else None: its bytes may then be stored as sent."""
     try:
-        return _strict.decode(line)
+        event: Line = _strict.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return event
 
 
 def _tolerant(line: bytes) -> Line:
@@ -168,9 +170,10 @@ def _tolerant(line: bytes) -> Line:
         tokens = known_fields["tokens"]
         known_fields["tokens"] = {name: tokens[name] for name in Tokens.__struct_fields__ if name in tokens}
     try:
-        return _strict.decode(_encoder.encode({"kind": kind, **known_fields}))
+        event: Line = _strict.decode(_encoder.encode({"kind": kind, **known_fields}))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _located(error) from error
+    return event
 
 
 def _located(error: Exception) -> WireError:

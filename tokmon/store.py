@@ -1,0 +1,224 @@
+"""Logs: JSON lines appended under a file lock, and small JSON files replaced whole.
+
+A log is append-only and is rotated by rename. A single write is not safe against kill -9, so a writer that
+holds the lock looks at the last byte first and closes a torn line with a newline; readers skip an unterminated
+tail and any line that is not JSON. A write that fails half-way is never undone by truncation: that could cut
+another writer's line. This module owns `filelock`; the lock is `NAME.lock` beside the log, for every writer.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from filelock import lock_descriptor, unlock_descriptor
+
+from tokmon.errors import StoreError
+from tokmon.paths import FILE_MODE, private_folder
+
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_CHUNK = 1 << 20
+
+_decoder = msgspec.json.Decoder(dict[str, Any])
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did: `stored` whole lines, lying in bytes `start` to `end`; `error` if that is not all."""
+
+    stored: int
+    start: int
+    end: int
+    error: OSError | None = None
+
+
+class Log:
+    """One JSONL file that this process appends to. Not thread-safe; other processes may append too."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock_fd = self._fd = -1
+        self._inode = (0, 0)
+        self._clean_end = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the descriptors; the log may be appended to again all the same."""
+        for fd in (self._fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock_fd = -1
+
+    def append(self, lines: Sequence[bytes], *, blocking: bool = True) -> Appended | None:
+        """Append whole lines (newline included) in one write under the lock.
+
+        Returns None if the lock is held elsewhere and `blocking` is off. A full disk and the like are told in
+        the result, since some of the lines may be in the file; raises StoreError if the log cannot be opened.
+        """
+        try:
+            self._open_lock()
+            if not lock_descriptor(self._lock_fd, blocking=blocking, poll_interval=0.01):
+                return None
+            try:
+                self._open()
+                return self._write(lines)
+            finally:
+                unlock_descriptor(self._lock_fd)
+        except OSError as error:
+            self.close()
+            raise StoreError(
+                f"cannot write `{self.path}`: {error.strerror or error}",
+                hint="check the owner, the permissions and the space of that folder",
+            ) from error
+
+    def heal(self) -> None:
+        """Close a torn last line now, rather than at the next append."""
+        self.append(())
+
+    def sync(self) -> None:
+        """Force what was appended to the disk (`fdatasync`); OSError if the disk says no."""
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+
+    def _open_lock(self) -> None:
+        if self._lock_fd < 0:
+            private_folder(self.path.parent)
+            self._lock_fd = os.open(f"{self.path}.lock", _LOCK, FILE_MODE)
+
+    def _open(self) -> None:
+        """Open the log, anew if it was rotated: the name then leads to another file, or to none."""
+        if self._fd >= 0:
+            try:
+                found = os.stat(self.path, follow_symlinks=False)
+            except FileNotFoundError:
+                found = None
+            if found is not None and (found.st_dev, found.st_ino) == self._inode:
+                return
+            os.close(self._fd)
+            self._fd = -1
+        self._fd = os.open(self.path, _APPEND, FILE_MODE)
+        found = os.fstat(self._fd)
+        self._inode = (found.st_dev, found.st_ino)
+        self._clean_end = -1
+
+    def _write(self, lines: Sequence[bytes]) -> Appended:
+        start = os.fstat(self._fd).st_size
+        torn = start > 0 and start != self._clean_end and os.pread(self._fd, 1, start - 1) != b"\n"
+        data = b"\n".join((b"", b"".join(lines))) if torn else b"".join(lines)
+        written, error = _write_all(self._fd, data)
+        self._clean_end = start + written if error is None else -1
+        if error is None:
+            return Appended(len(lines), start, start + written)
+        whole, size = _whole_lines(lines, written - torn)
+        return Appended(whole, start, start + torn + size, error)
+
+
+def _write_all(fd: int, data: bytes) -> tuple[int, OSError | None]:
+    """Write everything, or as much as goes: (bytes written, what stopped it)."""
+    view = memoryview(data)
+    written = 0
+    while written < len(data):
+        try:
+            count = os.write(fd, view[written:])
+        except InterruptedError:
+            continue
+        except OSError as error:
+            return written, error
+        if count == 0:
+            return written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written += count
+    return written, None
+
+
+def _whole_lines(lines: Sequence[bytes], written: int) -> tuple[int, int]:
+    """How many lines, and how many bytes of them, lie wholly within the first `written` bytes."""
+    size = 0
+    for index, line in enumerate(lines):
+        if size + len(line) > written:
+            return index, size
+        size += len(line)
+    return len(lines), size
+
+
+def lines_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Each whole line from byte `offset` on, as (offset after it, line without newline).
+
+    An unterminated tail is not a line yet. A missing file has no lines.
+    """
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        position, rest = offset, b""
+        while chunk := file.read(_CHUNK if end is None else min(_CHUNK, max(0, end - position - len(rest)))):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                position += len(line) + 1
+                yield position, line
+
+
+def records_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each JSON object from byte `offset` on, as (offset after it, object); what is not one is passed over."""
+    for position, line in lines_from(path, offset, end):
+        record = parse(line)
+        if record is not None:
+            yield position, record
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The object of a line, or None where it is not one (an isolated torn line, say)."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def tail(path: Path, size: int) -> list[bytes]:
+    """The whole lines within the last `size` bytes."""
+    try:
+        start = max(0, path.stat().st_size - size)
+    except FileNotFoundError:
+        return []
+    lines = [line for _, line in lines_from(path, start)]
+    return lines[1:] if start else lines
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON, keys in the order given."""
+    return _encoder.encode(value)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
+    try:
+        return parse(path.read_bytes())
+    except OSError:
+        return None
+
+
+def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Put `data` in the place of `path` at once: whoever reads sees the old file or the new one, whole."""
+    private_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        _, error = _write_all(fd, data)
+        if error is not None:
+            raise error
+        os.close(fd)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
