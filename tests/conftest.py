@@ -1,0 +1,27 @@
+"""No test touches the real home: HOME and every variable that names a folder point into its tmp_path."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home of its own, and return it."""
+    for name in os.environ:
+        if name.startswith(("XDG_", "TOKMON_", "PI_")):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    folders = {
+        "HOME": home,
+        "XDG_CONFIG_HOME": home / ".config",
+        "XDG_STATE_HOME": home / ".local" / "state",
+        "XDG_CACHE_HOME": home / ".cache",
+        "XDG_DATA_HOME": home / ".local" / "share",
+        "XDG_RUNTIME_DIR": tmp_path / "run",
+    }
+    for name, folder in folders.items():
+        folder.mkdir(parents=True, mode=0o700)
+        monkeypatch.setenv(name, str(folder))
+    return home
