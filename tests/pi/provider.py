@@ -6,6 +6,7 @@ with Provider() as provider:
     assert [each.status for each in provider.served_to("team-a")] == [200, 429]
 """
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -63,6 +64,7 @@ class Provider:
         self.stopping = threading.Event()
         self.changed = threading.Condition()
         self.script: Script = self._from_queues
+        self._letters = "".join(secrets.choice("bcdfghjk") for _ in range(12))
         self._seats: dict[str, str] = {}
         self._queues: dict[str, deque[Answer]] = {}
         self._server: Server | None = None
@@ -139,7 +141,8 @@ class Provider:
         """Record a request the moment it came."""
         with self.changed:
             serial = len(self.served) + 1
-            request_id = f"req_loopback_{id(self):x}_{serial:04d}"
+            # Letters: older pi looks for 429, 500, … anywhere in an error, request id included, to decide on a retry.
+            request_id = f"req_{self._letters}{serial:04d}"
             served = Served(serial=serial, at=time.monotonic(), wall=time.time(), request_id=request_id, **known)
             self.served.append(served)
             self.changed.notify_all()

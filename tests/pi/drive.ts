@@ -1,0 +1,38 @@
+// Test extension: makes pi do what a test cannot ask for otherwise.
+//   /branch       go back to the first user message and summarise the branch left behind (a branch_summary entry)
+//   /compact-now  compact through ctx.compact() (in rpc the command `compact` does the same)
+//   tool measured a tool whose result carries `usage` (kept from 0.87 on)
+//   PI_TEST_WARM=1 answers every cache_warming_decision with `warm` (1.5.2)
+const usage = {
+  input: 100,
+  output: 20,
+  cacheRead: 0,
+  cacheWrite: 0,
+  totalTokens: 120,
+  cost: { input: 0.0003, output: 0.0003, cacheRead: 0, cacheWrite: 0, total: 0.0006 },
+};
+
+export default function (pi: any) {
+  pi.registerCommand("branch", {
+    description: "leave the branch, with a summary",
+    handler: async (_args: string, ctx: any) => {
+      const first = ctx.sessionManager
+        .getEntries()
+        .find((entry: any) => entry.type === "message" && entry.message.role === "user");
+      await ctx.navigateTree(first.id, { summarize: true });
+    },
+  });
+  pi.registerCommand("compact-now", {
+    description: "compact",
+    handler: async (_args: string, ctx: any) =>
+      new Promise<void>((resolve) => ctx.compact({ onComplete: () => resolve(), onError: () => resolve() })),
+  });
+  pi.registerTool({
+    name: "measured",
+    label: "measured",
+    description: "answers with usage of its own",
+    parameters: { type: "object", properties: {} },
+    execute: async () => ({ content: [{ type: "text", text: "measured" }], details: {}, usage }),
+  });
+  if (process.env.PI_TEST_WARM) pi.on("cache_warming_decision", () => ({ action: "warm" }));
+}
