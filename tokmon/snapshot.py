@@ -233,8 +233,7 @@ def _account_to_json(account: Account) -> dict[str, Any]:
         "last": None if account.last is None else _observation_json(account.last),
         "paid": None if account.paid is None else _observation_json(account.paid),
         "windows": [
-            {**window_json(seen.window), **_stamp_json(seen.stamp)}
-            for _, seen in sorted(account.windows.items())
+            {**window_json(seen.window), **_stamp_json(seen.stamp)} for _, seen in sorted(account.windows.items())
         ],
     }
 

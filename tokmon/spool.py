@@ -64,7 +64,7 @@ def sweep(spool: Path, now: float | None = None) -> None:
 
 def _regular(folder: Path) -> Iterator[Path]:
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:

@@ -8,6 +8,7 @@ another writer's line. This module owns `filelock`; the lock is `NAME.lock` besi
 
 import errno
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,10 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What an append did: `stored` whole lines, lying in bytes `start` to `end`; `error` if that is not all."""
+    """What an append did: `stored` whole lines, in bytes `start` to `end` of `inode`; `error` if that is not all."""
 
     stored: int
+    inode: int
     start: int
     end: int
     error: OSError | None = None
@@ -99,7 +101,7 @@ class Log:
         """Open the log, anew if it was rotated: the name then leads to another file, or to none."""
         if self._fd >= 0:
             try:
-                found = os.stat(self.path, follow_symlinks=False)
+                found = self.path.lstat()
             except FileNotFoundError:
                 found = None
             if found is not None and (found.st_dev, found.st_ino) == self._inode:
@@ -118,9 +120,9 @@ class Log:
         written, error = _write_all(self._fd, data)
         self._clean_end = start + written if error is None else -1
         if error is None:
-            return Appended(len(lines), start, start + written)
+            return Appended(len(lines), self._inode[1], start, start + written)
         whole, size = _whole_lines(lines, written - torn)
-        return Appended(whole, start, start + torn + size, error)
+        return Appended(whole, self._inode[1], start, start + torn + size, error)
 
 
 def _write_all(fd: int, data: bytes) -> tuple[int, OSError | None]:
@@ -148,6 +150,38 @@ def _whole_lines(lines: Sequence[bytes], written: int) -> tuple[int, int]:
             return index, size
         size += len(line)
     return len(lines), size
+
+
+class Held:
+    """A lock held for the life of a process, with its pid in the file for whoever finds it held."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        private_folder(self._path.parent)
+        self._fd = os.open(self._path, _LOCK, FILE_MODE)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._fd)
+
+    def take(self, timeout: float = 0.0) -> bool:
+        """Take it within `timeout` seconds; False if somebody else keeps it."""
+        deadline = time.monotonic() + timeout
+        while not lock_descriptor(self._fd, blocking=False):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        return True
+
+    def holder(self) -> int | None:
+        """The pid that the file names, or None."""
+        text = os.pread(self._fd, 32, 0).strip()
+        return int(text) if text.isdigit() else None
 
 
 def lines_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:

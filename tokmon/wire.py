@@ -55,6 +55,10 @@ class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True):
     pid: Count | None = None
 
 
+class Ask(msgspec.Struct, tag_field="kind", tag="status"):
+    """A question instead of an event: how is the sidecar? Answered by one line, `{"status": {...}}`."""
+
+
 class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
     id: Id
     ts: Instant
@@ -113,7 +117,7 @@ class Usage(_Event, tag="usage"):
 
 
 Event = Capture | Usage
-Line = Hello | Capture | Usage
+Line = Hello | Ask | Capture | Usage
 
 
 class Ack(msgspec.Struct):
@@ -177,7 +181,7 @@ def _tolerant(line: bytes) -> Line:
 
 
 def _located(error: Exception) -> WireError:
-    """msgspec ends its messages with the place, as in `Expected `int`, got `str` - at `$.tokens.input``."""
+    """Locate an error: msgspec ends its messages with the place, as in `... - at `$.tokens.input``."""
     message, _, place = str(error).partition(" - at `$")
     field = place.rstrip("`").lstrip(".") or "line"
     if field == "line" and "missing required field `" in message:
@@ -194,9 +198,52 @@ def headers_of(raw: msgspec.Raw) -> dict[str, str]:
     return {name.lower(): value for name, value in found.items()}
 
 
+def changed(event: Event, changes: dict[str, Any], *, headers: dict[str, str] | None = None) -> Event:
+    """The same event with other texts, and other headers if they are given."""
+    if headers is not None:
+        changes = {**changes, "headers": msgspec.Raw(_encoder.encode(headers))}
+    return msgspec.structs.replace(event, **changes) if changes else event
+
+
 def encode(line: Line | Ack | Refusal) -> bytes:
     """The line to send, newline included."""
     return _encoder.encode(line) + b"\n"
 
 
 _SCHEMAS: Final[dict[str, type[Hello | Capture | Usage]]] = {"hello": Hello, "capture": Capture, "usage": Usage}
+
+
+def schema() -> dict[str, dict[str, tuple[str, bool]]]:
+    """Say the wire types for another language: by type and field, its type expression and whether it must be there.
+
+    Expressions are of `string`, `number`, `boolean`, `null`, `unknown`, names of wire types, and JSON literals.
+    """
+    types = msgspec.inspect.multi_type_info((Hello, Capture, Tokens, Usage, Ack, Refusal))
+    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    for struct in types:
+        if isinstance(struct, msgspec.inspect.StructType):
+            tagged = {str(struct.tag_field): (f'"{struct.tag}"', True)} if struct.tag_field else {}
+            fields = {field.encode_name: (_expression(field.type), field.required) for field in struct.fields}
+            found[struct.cls.__name__] = {**tagged, **fields}
+    return found
+
+
+def _expression(kind: msgspec.inspect.Type) -> str:
+    match kind:
+        case msgspec.inspect.UnionType(types=types):
+            return " | ".join(_expression(each) for each in types)
+        case msgspec.inspect.LiteralType(values=values):
+            return " | ".join(_encoder.encode(value).decode() for value in values)
+        case msgspec.inspect.StructType(cls=cls):
+            return cls.__name__
+        case _:
+            return _WORDS.get(type(kind), "unknown")
+
+
+_WORDS: Final[dict[type, str]] = {
+    msgspec.inspect.StrType: "string",
+    msgspec.inspect.IntType: "number",
+    msgspec.inspect.FloatType: "number",
+    msgspec.inspect.BoolType: "boolean",
+    msgspec.inspect.NoneType: "null",
+}

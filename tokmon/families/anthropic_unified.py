@@ -136,13 +136,14 @@ _TEXTS: Final = (
     ("overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
 )
 _REGAIN: Final = re.compile(
-    r"reached your specified (?:\w+ )?api usage limits.*?regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) utc", re.DOTALL
+    r"reached your specified (?:\w+ )?api usage limits.*?regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) utc",
+    re.DOTALL,
 )
 
 
 def classify(http_status: int | None, text: str) -> Verdict | None:  # noqa: ARG001 - the sentence decides
     """Read an error text of Anthropic's API; apostrophes come straight and curly."""
-    said = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")  # noqa: RUF001 - that is the point
+    said = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if "reached your specified" in said:
         regain = _REGAIN.search(said)
         until = values.instant(f"{regain.group(1)}t{regain.group(2)}:00z") if regain else None

@@ -11,6 +11,8 @@ from dataclasses import replace
 from tokmon.headers import retry_after
 from tokmon.model import Evidence, Reading, Scope, Status, Verdict, Window
 
+_REQUEST_ERRORS = range(400, 500)
+_ERRORS = range(400, 600)
 _LEADING = re.compile(r"^\s*(?:[A-Za-z ]*error[^0-9]{0,12})?\(?(\d{3})\b")
 
 
@@ -18,18 +20,18 @@ def leading_status(text: str) -> int | None:
     """The status code that pi puts in front of an error text (`429 {...}`, `OpenAI API error (429): ...`)."""
     found = _LEADING.match(text)
     code = int(found.group(1)) if found else 0
-    return code if 400 <= code <= 599 else None
+    return code if code in _ERRORS else None
 
 
 def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
     """What a status code says where no family knew the text. A 400 or 403 alone says nothing of the account."""
     if http_status is None:
         return Verdict(Status.NETWORK_ERROR) if text else None
-    if 400 <= http_status < 500 and http_status not in _BY_CODE:
+    if http_status in _BY_CODE:
+        return _BY_CODE[http_status]
+    if http_status in _REQUEST_ERRORS:
         return Verdict(Status.ALLOWED if text else Status.UNKNOWN, Scope.REQUEST, "request_error")
-    if http_status >= 500:
-        return _BY_CODE.get(http_status) or Verdict(Status.UNKNOWN, Scope.PROVIDER, "server_error")
-    return _BY_CODE.get(http_status)
+    return Verdict(Status.UNKNOWN, Scope.PROVIDER, "server_error") if http_status in _ERRORS else None
 
 
 _BY_CODE = {
@@ -42,9 +44,7 @@ _BY_CODE = {
 }
 
 
-def combine(
-    evidence: Evidence, http_status: int | None, parsed: Reading | None, verdict: Verdict | None
-) -> Reading:
+def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None, verdict: Verdict | None) -> Reading:
     """One reading out of the headers' and the outcome's."""
     reading = parsed or Reading()
     wait = retry_after(evidence.headers.get("retry-after"), evidence.at)

@@ -1,0 +1,44 @@
+"""Talking to the sidecar from Python: one question, one answer. Standard library only (wake path)."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+_TIMEOUT_S: Final = 2.0
+
+
+def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[socket.socket, Path]:
+    """A connection to the first socket that answers; the last OSError if none does."""
+    problem: OSError = FileNotFoundError("no socket path")
+    for path in sockets:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(timeout)
+        try:
+            client.connect(str(path))
+        except OSError as error:
+            client.close()
+            problem = error
+        else:
+            return client, path
+    raise problem
+
+
+def ask_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
+    """How the sidecar is (`version`, `pid`, `stored`, …) and where it listens; OSError if none answers."""
+    client, path = connect(sockets, timeout)
+    with client:
+        client.sendall(b'{"kind":"status"}\n')
+        for line in _lines(client):
+            answer = json.loads(line)
+            if isinstance(answer, dict) and isinstance(answer.get("status"), dict):
+                return {"socket": str(path), **answer["status"]}
+    raise ConnectionError("the sidecar closed the connection without an answer")
+
+
+def _lines(client: socket.socket) -> Iterator[bytes]:
+    rest = b""
+    while chunk := client.recv(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines

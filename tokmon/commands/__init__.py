@@ -1,0 +1,1 @@
+"""The verbs, one a module, imported when called: `run(arguments) -> exit code`."""

@@ -1,0 +1,1 @@
+"""Configuration: `config.toml` and `TOKMON_…` variables."""

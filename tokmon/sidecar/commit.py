@@ -1,0 +1,192 @@
+"""Group commit: what came in since the last turn goes to the logs in one write each, then is acknowledged.
+
+While a log cannot be written (a full disk, a missing folder) nothing is acknowledged, the lines are kept and
+tried again, and the reason is said once. Lines that a failed write has put into the file whole are not written
+again. An event that is in the file and was not acknowledged comes again under its id, and is recognised.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Literal, Protocol
+
+from tokmon.errors import StoreError
+from tokmon.paths import Paths
+from tokmon.store import Log
+
+Ranges = dict[str, tuple[int, int, int]]
+"""What was appended where: inode, start and end by log name."""
+
+Fsync = Literal["interval", "always", "never"]
+
+_SYNC_INTERVAL_S: Final = 1.0
+_RETRY_S: Final = (0.25, 5.0)
+_BUSY_S: Final = (0.002, 0.05)
+_FULL_BYTES: Final = 8 << 20
+
+
+class Sender(Protocol):
+    """Whoever handed lines in and waits to hear that they are in the log."""
+
+    def acknowledge(self, count: int) -> None:
+        """The first `count` of its lines are dealt with."""
+
+
+class Committer:
+    """Collects lines for the logs and commits them together. `on_stored` runs after each whole batch."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, paths: Paths, fsync: Fsync, say: Callable[[str], None]) -> None:
+        self._loop = loop
+        self._fsync = fsync
+        self._say = say
+        self.logs: Final = {"capture": Log(paths.piggyback), "usage": Log(paths.usage)}
+        self.pending: dict[str, list[bytes]] = {"capture": [], "usage": []}
+        self.stored = 0
+        self.trouble: str | None = None
+        self.on_stored: Callable[[Ranges], None] = lambda _ranges: None
+        self.on_lost_sync: Callable[[], None] = lambda: None
+        self.on_full: Callable[[bool], None] = lambda _full: None
+        self._waiting: dict[Sender, int] = {}
+        self._unsynced: dict[Sender, int] = {}
+        self._timer: asyncio.Handle | None = None
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.Future[None] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._ranges: Ranges = {}
+        self._delay = 0.0
+        self._full = False
+        self._bytes = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that came in is in the logs and acknowledged."""
+        return not any(self.pending.values()) and not self._waiting and not self._unsynced
+
+    def add(self, kind: str, line: bytes) -> None:
+        """A line for the log of that kind of event."""
+        self.pending[kind].append(line)
+        self._bytes += len(line)
+
+    def due(self, sender: Sender, count: int) -> None:
+        """`sender` is to be told, once everything added so far is stored, that `count` lines are dealt with."""
+        self._waiting[sender] = count
+        if self._timer is None:
+            self._timer = self._loop.call_soon(self.commit)
+        if self._bytes > _FULL_BYTES and not self._full:
+            self._full = True
+            self.on_full(True)  # noqa: FBT003 - a callback
+
+    def forget(self, sender: Sender) -> None:
+        """`sender` is gone: nobody is to be told."""
+        self._waiting.pop(sender, None)
+        self._unsynced.pop(sender, None)
+
+    def commit(self) -> None:
+        """Write what is pending; acknowledge it, or keep it and try again later."""
+        self._timer = None
+        try:
+            busy = [kind for kind in self.pending if not self._store(kind)]
+        except StoreError as error:
+            self._stall(str(error))
+            return
+        if busy:
+            self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
+            self._timer = self._loop.call_later(self._delay, self.commit)
+            return
+        self._delay = 0.0
+        self._bytes = 0
+        if self.trouble is not None:
+            self._say(f"writing again: {self.trouble}")
+            self.trouble = None
+        ranges, self._ranges = self._ranges, {}
+        self.on_stored(ranges)
+        self._stored_all()
+        if self._full:
+            self._full = False
+            self.on_full(False)  # noqa: FBT003 - a callback
+
+    def _store(self, kind: str) -> bool:
+        """Append what is pending for one log; False if another process holds its lock."""
+        lines = self.pending[kind]
+        if not lines:
+            return True
+        done = self.logs[kind].append(lines, blocking=False)
+        if done is None:
+            return False
+        self.stored += done.stored
+        del lines[: done.stored]
+        name = self.logs[kind].path.name
+        begun = self._ranges.get(name)
+        joins = begun is not None and (begun[0], begun[2]) == (done.inode, done.start)
+        self._ranges[name] = (done.inode, begun[1] if begun is not None and joins else done.start, done.end)
+        if done.error is not None:
+            raise StoreError(f"cannot write `{self.logs[kind].path}`: {done.error.strerror}")
+        return True
+
+    def _stall(self, reason: str) -> None:
+        if self.trouble is None:
+            self._say(f"{reason}; nothing is acknowledged until it can be written")
+            self._delay = 0.0
+        self.trouble = reason
+        self._delay = min(_RETRY_S[1], max(_RETRY_S[0], self._delay * 2))
+        self._timer = self._loop.call_later(self._delay, self.commit)
+
+    def _stored_all(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        if self._fsync == "always":
+            self._unsynced.update(waiting)
+            self._sync_soon()
+            return
+        for sender, count in waiting.items():
+            sender.acknowledge(count)
+        if self._fsync == "interval" and self._sync_timer is None:
+            self._sync_timer = self._loop.call_later(_SYNC_INTERVAL_S, self._sync_soon)
+
+    def _sync_soon(self) -> None:
+        self._sync_timer = None
+        if self._syncing is None:
+            unsynced, self._unsynced = self._unsynced, {}
+            self._pool = self._pool or ThreadPoolExecutor(1, "fdatasync")
+            self._syncing = self._loop.run_in_executor(self._pool, self._sync)
+            self._syncing.add_done_callback(lambda done: self._synced(done, unsynced))
+
+    def _sync(self) -> None:
+        for log in self.logs.values():
+            log.sync()
+
+    def _synced(self, done: asyncio.Future[None], unsynced: dict[Sender, int]) -> None:
+        self._syncing = None
+        error = done.exception()
+        if error is not None:
+            # What a failed sync has dropped cannot be known: open the files anew, and let it all come again.
+            self._say(f"cannot sync the logs: {error}; what was not acknowledged will be asked for again")
+            for log in self.logs.values():
+                log.close()
+            self.on_lost_sync()
+            return
+        for sender, count in unsynced.items():
+            sender.acknowledge(count)
+        if self._unsynced:
+            self._sync_soon()
+
+    async def finish(self) -> None:
+        """Write and acknowledge what there is, once; sync; close."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.idle:
+            self.commit()
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+            self._sync_soon()
+        while self._syncing is not None:
+            with contextlib.suppress(OSError):  # said by `_synced`
+                await self._syncing
+            await asyncio.sleep(0)
+        for handle in (self._timer, self._sync_timer):
+            if handle is not None:
+                handle.cancel()
+        for log in self.logs.values():
+            log.close()
+        if self._pool is not None:
+            self._pool.shutdown()

@@ -1,0 +1,65 @@
+"""The snapshot, kept current in `state.json` while the sidecar writes the logs.
+
+What the sidecar itself appends is folded in from memory, and the file is caught up from the logs before it is
+saved, so what others append counts too. Saving waits a moment, so that a burst is one save.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from tokmon import state as states
+from tokmon.paths import Paths
+from tokmon.sidecar.commit import Ranges
+from tokmon.sidecar.ingest import Ingest
+
+_SAVE_AFTER_S: Final = 1.0
+_MANY: Final = 2_048
+
+
+class Keeper:
+    """Keeps `state.json`. A save that fails is said once and tried at the next occasion: it is a cache."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, paths: Paths, ingest: Ingest, say: Callable[[str], None]
+    ) -> None:
+        self._loop = loop
+        self._paths = paths
+        self._ingest = ingest
+        self._say = say
+        self._timer: asyncio.TimerHandle | None = None
+        self._failing = False
+        self.state = states.current(paths)
+
+    def stored(self, ranges: Ranges) -> None:
+        """A batch is in the logs."""
+        for name, (inode, start, end) in ranges.items():
+            covered = self.state.covers.get(name)
+            if covered is None and start == 0:
+                self.state.covers[name] = states.Covered(inode, end)
+            elif covered is not None and covered.inode == inode and covered.offset == start:
+                covered.offset = end
+            # Otherwise somebody else wrote in between, and the save reads on from where we were.
+        if len(self._ingest.news) > _MANY:
+            self._fold()
+        if self._timer is None:
+            self._timer = self._loop.call_later(_SAVE_AFTER_S, self.save)
+
+    def save(self) -> None:
+        """Fold the news in, catch up with the logs, and replace `state.json`."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._fold()
+        try:
+            states.catch_up(self.state, self._paths)
+            states.save(self.state, self._paths)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                self._say(f"cannot write `{self._paths.snapshot}`: {error.strerror}; it will be rebuilt from the logs")
+            self._failing = True
+
+    def _fold(self) -> None:
+        for seen in self._ingest.observations():
+            self.state.snapshot.take(seen)

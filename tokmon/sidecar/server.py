@@ -1,0 +1,268 @@
+"""Connections: lines in, acknowledgements out.
+
+All connections share one receive buffer: a plain protocol's allocation for every receive costs three times the
+throughput. Whoever is not this user is turned away; whoever is idle for long is let go, since the extension
+connects again when it has something to say.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, cast
+
+from tokmon import __version__, store, wire
+from tokmon.errors import WireError
+from tokmon.sidecar.commit import Committer
+from tokmon.sidecar.ingest import Ingest
+from tokmon.sidecar.recent import Recent
+
+_BUFFER: Final = 256 << 10
+_IDLE_S: Final = 1800.0
+_MAX_CONNECTIONS: Final = 1024
+_SPARE_FDS: Final = 32
+_MAX_UNSENT: Final = 1 << 20
+
+
+class Server:
+    """What the connections have in common. `say` takes a line for the service's own log."""
+
+    def __init__(self, ingest: Ingest, committer: Committer, recent: Recent, say: Callable[[str], None]) -> None:
+        self.ingest = ingest
+        self.committer = committer
+        self.recent = recent
+        self.say = say
+        self.buffer = memoryview(bytearray(_BUFFER))
+        self.connections: set[Connection] = set()
+        self.started = time.time()
+        self.refused = 0
+        self.on_end: Callable[[], None] = lambda: None
+        self._limit = min(_MAX_CONNECTIONS, max(1, _fd_limit() - _SPARE_FDS))
+        self._sweeper: asyncio.TimerHandle | None = None
+        committer.on_full = self._pause
+        committer.on_lost_sync = self.drop_all
+
+    def protocol(self) -> "Connection":
+        """A protocol for the next connection (asyncio calls this)."""
+        return Connection(self)
+
+    def admit(self, connection: "Connection", transport: asyncio.Transport) -> str | None:
+        """Take a connection in; or the reason why not."""
+        peer = _peer_uid(transport.get_extra_info("socket"))
+        if peer != os.geteuid():
+            return "not this user's socket"
+        if len(self.connections) >= self._limit:
+            return "too many connections"
+        self.connections.add(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
+        return None
+
+    def leave(self, connection: "Connection") -> None:
+        """A connection has ended. Its client may have spooled what was not acknowledged."""
+        self.connections.discard(connection)
+        self.committer.forget(connection)
+        self.on_end()
+
+    def drop_all(self) -> None:
+        """End every connection, unacknowledged: what was not stored comes again."""
+        self.recent.forget()
+        for connection in list(self.connections):
+            connection.drop()
+
+    def take(self, line: bytes) -> None:
+        """One event line: into the batch if it is new. WireError if it is not an event."""
+        event = wire.exact(line)
+        raw: bytes | None = line
+        if event is None:
+            event, raw = wire.decode(line), None
+        if type(event) is wire.Capture:
+            text = self.ingest.capture(event, raw)
+            kind = "capture"
+        elif type(event) is wire.Usage:
+            text = self.ingest.usage(event, raw)
+            kind = "usage"
+        else:
+            raise WireError("`kind` must be an event here", field="kind")
+        if self.recent.add(event.id):
+            self.committer.add(kind, text)
+
+    def status(self) -> bytes:
+        """The answer to a `status` line."""
+        return (
+            store.encode(
+                {
+                    "status": {
+                        "version": __version__,
+                        "protocol": wire.PROTOCOL,
+                        "pid": os.getpid(),
+                        "started": self.started,
+                        "connections": len(self.connections),
+                        "stored": self.committer.stored,
+                        "refused": self.refused,
+                        "trouble": self.committer.trouble,
+                    }
+                }
+            )
+            + b"\n"
+        )
+
+    def _pause(self, full: bool) -> None:  # noqa: FBT001 - a callback
+        for connection in self.connections:
+            connection.pause(full)
+
+    def _sweep(self) -> None:
+        """Let idle connections go. Runs only while there are connections at all."""
+        self._sweeper = None
+        limit = time.monotonic() - _IDLE_S
+        for connection in list(self.connections):
+            if connection.last < limit:
+                connection.drop()
+        if self.connections:
+            self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
+
+    def close(self) -> None:
+        """End every connection in good order."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self.connections):
+            connection.finish()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client. `count` is how many event lines it has sent, good or not."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.count = 0
+        self.last = time.monotonic()
+        self._rest = b""
+        self._skipping = False
+        self._greeted = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there: take it in, or tell it why not."""
+        self._transport = cast("asyncio.Transport", transport)
+        reason = self.server.admit(self, self._transport)
+        if reason is not None:
+            self._transport.write(wire.encode(wire.Refusal(error=reason, field="connection")))
+            self._transport.close()
+            self._transport = None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The client is gone; a line that it did not end is no line."""
+        self._transport = None
+        self.server.leave(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where asyncio puts what it receives."""
+        return self.server.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have come: take the whole lines, keep the rest."""
+        if self._transport is None:
+            return
+        self.last = time.monotonic()
+        *lines, self._rest = (self._rest + self.server.buffer[:nbytes]).split(b"\n")
+        if self._skipping and lines:
+            # The end of a line that was refused for its length.
+            del lines[0]
+            self._skipping = False
+        before = self.count
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > wire.MAX_LINE:
+            self._rest = b""
+            if not self._skipping:
+                self._skipping = True
+                self.count += 1
+                self._refuse(f"a line has at most {wire.MAX_LINE} bytes", "line")
+        if self.count != before:
+            self.server.committer.due(self, self.count)
+
+    def _line(self, line: bytes) -> None:
+        if not line:
+            return
+        self.count += 1
+        try:
+            if len(line) > wire.MAX_LINE:
+                raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
+            self.server.take(line)
+        except WireError as error:
+            if not self._talk(line):
+                self._refuse(str(error), error.field)
+
+    def _talk(self, line: bytes) -> bool:
+        """A line that is no event: a hello or a question, which do not count."""
+        try:
+            said = wire.decode(line)
+        except WireError:
+            return False
+        if isinstance(said, wire.Hello):
+            self.count -= 1
+            if not self._greeted:
+                self._greeted = True
+                self._send(wire.encode(_hello()))
+        elif isinstance(said, wire.Ask):
+            self.count -= 1
+            self._send(self.server.status())
+        return isinstance(said, (wire.Hello, wire.Ask))
+
+    def _refuse(self, reason: str, field: str) -> None:
+        self.server.refused += 1
+        self._send(wire.encode(wire.Refusal(error=reason, field=field, line=self.count)))
+
+    def acknowledge(self, count: int) -> None:
+        """Tell the client that its first `count` event lines are dealt with."""
+        self._send(b'{"ack":%d}\n' % count)
+
+    def _send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() > _MAX_UNSENT:
+            # It sends and never reads. It will spool, and be recognised when it comes again.
+            transport.abort()
+            return
+        transport.write(data)
+
+    def pause(self, full: bool) -> None:  # noqa: FBT001 - a state, not an option
+        """Read no further while the logs cannot be written, or go on."""
+        if self._transport is not None:
+            (self._transport.pause_reading if full else self._transport.resume_reading)()
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """End the connection when what was said to the client has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _hello() -> wire.Hello:
+    return wire.Hello(protocol=wire.PROTOCOL, name="tokmon-sidecar", version=__version__, pid=os.getpid())
+
+
+def _fd_limit() -> int:
+    import resource  # noqa: PLC0415 - a platform without it has no sidecar to bound
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else _MAX_CONNECTIONS + _SPARE_FDS
+
+
+def _peer_uid(peer: socket.socket) -> int:
+    """The user at the other end, as the kernel tells it; -1 if it does not."""
+    try:
+        if sys.platform == "darwin":
+            # struct xucred { u_int cr_version; uid_t cr_uid; … }, option LOCAL_PEERCRED of level SOL_LOCAL
+            return int(struct.unpack_from("=II", peer.getsockopt(0, 1, 76))[1])
+        return int(struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
+    except (OSError, struct.error):
+        return -1

@@ -1,0 +1,183 @@
+"""One life of the sidecar: lock, socket, signals, supervision, and a clean end."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tokmon import store
+from tokmon.accounts import read_accounts
+from tokmon.errors import RunningError, StoreError
+from tokmon.paths import FILE_MODE, Paths, private_folder
+from tokmon.sidecar.commit import Committer, Fsync
+from tokmon.sidecar.ingest import Ingest
+from tokmon.sidecar.keeper import Keeper
+from tokmon.sidecar.recent import Recent
+from tokmon.sidecar.server import Server
+from tokmon.sidecar.spooling import Drain
+from tokmon.sidecar.systemd import Notifier, inherited_socket
+
+_BACKLOG: Final = 512
+_TAIL_BYTES: Final = 8 << 20
+_QUIET_S: Final = 0.05
+_DRAIN_S: Final = 2.0
+
+
+def say(message: str) -> None:
+    """One line on stderr, which is the journal under a service manager."""
+    print(f"tokmon sidecar: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = lambda: None) -> int:
+    """Serve until SIGTERM or SIGINT; 0 then. `ready` is called once it listens.
+
+    Raises RunningError if this member has a sidecar already, StoreError if there is no place to listen.
+    """
+    os.umask(0o077)
+    private_folder(paths.state)
+    given = inherited_socket(os.environ)
+    with store.Held(paths.lock) as lock:
+        if not lock.take() and not (given is not None and _take_over(lock)):
+            raise RunningError(f"a sidecar is running already (pid {lock.holder() or 'unknown'})")
+        listener = given or _listen(paths)
+        own = Path(listener.getsockname()) if given is None else None
+        try:
+            asyncio.run(_serve(paths, listener, fsync, ready))
+        finally:
+            if own is not None:
+                own.unlink(missing_ok=True)
+            listener.close()
+    return 0
+
+
+def _take_over(lock: store.Held) -> bool:
+    """A supervised start replaces a sidecar that an extension started: two supervisors would be one too many."""
+    holder = lock.holder()
+    if holder is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder, signal.SIGTERM)
+    return lock.take(timeout=_DRAIN_S + 3.0)
+
+
+def _listen(paths: Paths) -> socket.socket:
+    """Listen at the first place that can be: 0600 in a 0700 folder. A socket that refuses is a dead one's."""
+    problem: OSError | StoreError | None = None
+    for path in paths.sockets:
+        try:
+            private_folder(path.parent)
+            return _bind(path)
+        except (OSError, StoreError) as error:
+            problem = error
+    reason = problem.strerror if isinstance(problem, OSError) else problem
+    raise StoreError(
+        f"cannot listen at `{paths.sockets[-1]}`: {reason}",
+        hint="a socket path has at most 103 bytes; choose another with TOKMON_SOCKET",
+    )
+
+
+def _bind(path: Path) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StoreError(f"`{path}` is there and is not a socket", hint="move it away")
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            refused = probe.connect_ex(str(path))
+        if refused not in {errno.ECONNREFUSED, errno.ENOENT}:
+            raise StoreError(f"another program listens at `{path}`", hint="stop it, or choose another path")
+        path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(FILE_MODE)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    notifier = Notifier(os.environ)
+    accounts = read_accounts(paths.models)
+    ingest = Ingest(accounts)
+    committer = Committer(loop, paths, fsync, say)
+    recent = Recent()
+    heal(committer)
+    for path in (paths.piggyback, paths.usage):
+        recent.update(_ids(store.tail(path, _TAIL_BYTES)))
+    keeper = Keeper(loop, paths, ingest, say)
+    committer.on_stored = keeper.stored
+    server = Server(ingest, committer, recent, say)
+    drain = Drain(loop, paths, server, say)
+    server.on_end = drain.soon
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listening = await loop.create_unix_server(server.protocol, sock=listener, backlog=_BACKLOG)
+    beat = _Heartbeat(loop, notifier)
+    say(f"listening at {listener.getsockname()} (pid {os.getpid()})")
+    ready()
+    notifier.tell("READY=1\nSTATUS=listening")
+    drain.start()
+    await stop.wait()
+    notifier.tell("STOPPING=1")
+    await _end(listening, server, committer, keeper)
+    beat.stop()
+
+
+async def _end(listening: asyncio.Server, server: Server, committer: Committer, keeper: Keeper) -> None:
+    """Take what has been sent already, write it, acknowledge it, save the snapshot."""
+    listening.close()
+    deadline = time.monotonic() + _DRAIN_S
+    while time.monotonic() < deadline:
+        newest = max((connection.last for connection in server.connections), default=0.0)
+        if committer.idle and time.monotonic() - newest > _QUIET_S:
+            break
+        await asyncio.sleep(_QUIET_S / 5)
+    await committer.finish()
+    server.close()
+    keeper.save()
+    await asyncio.sleep(0)
+
+
+class _Heartbeat:
+    """Beats only where a supervisor listens for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, notifier: Notifier) -> None:
+        self._loop = loop
+        self._notifier = notifier
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat()
+
+    def _beat(self) -> None:
+        if self._notifier.beat_s is not None:
+            self._notifier.tell("WATCHDOG=1")
+            self._timer = self._loop.call_later(self._notifier.beat_s, self._beat)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def heal(committer: Committer) -> None:
+    """Close torn last lines before anything else; a log that cannot be opened yet is said at the first commit."""
+    for log in committer.logs.values():
+        try:
+            log.heal()
+        except StoreError as error:
+            say(str(error))
+
+
+def _ids(lines: list[bytes]) -> list[str]:
+    found = (store.parse(line) for line in lines)
+    return [record["id"] for record in found if record is not None and isinstance(record.get("id"), str)]
