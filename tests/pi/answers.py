@@ -1,7 +1,7 @@
 """What the loopback provider is told to say: one `Answer` per request, and the header sets real providers send."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ class Answer:
 
     `delay` and `gap` are seconds before the headers and between chunks; `hold` and `hold_stream` are events that
     the test sets to let the headers, or the chunks after the first, go (released when the provider stops).
-    `cut_after` closes the connection after that many chunks; `stream_error` is an error event inside a 200.
+    `cut_after` closes the connection after that many chunks; `stream_error` is an error event inside a 200; `frames`
+    are events sent before the reply, such as CODEX_FRAME.
     """
 
     status: int = 200
@@ -49,6 +50,7 @@ class Answer:
     hold_stream: threading.Event | None = None
     cut_after: int | None = None
     stream_error: str | None = None
+    frames: Sequence[Mapping[str, Any]] = ()
 
     def but(self, **changes: Any) -> "Answer":  # noqa: ANN401 - any field
         """Return this answer with some fields changed."""
@@ -131,6 +133,19 @@ CODEX: Final = {
     "x-codex-plan-type": "plus",
     "x-codex-active-limit": "codex",
 }
+
+CODEX_FRAME: Final[Mapping[str, Any]] = {
+    "type": "codex.rate_limits",
+    "plan_type": "plus",
+    "rate_limits": {
+        "allowed": True,
+        "limit_reached": False,
+        "primary": {"used_percent": 31, "window_minutes": 300, "reset_at": 1_800_014_400},
+        "secondary": {"used_percent": 12, "window_minutes": 10_080, "reset_at": 1_800_259_200},
+    },
+    "credits": {"has_credits": False, "unlimited": False, "balance": "0"},
+}
+"""How the quota arrives where there are no response headers: over a WebSocket."""
 
 # The texts of real errors, as `Answer.error`.
 ACCOUNT_LIMIT: Final = "This request would exceed your account's rate limit. Please try again later."

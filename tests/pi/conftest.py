@@ -25,6 +25,12 @@ def pi(request: pytest.FixtureRequest) -> install.Pi:
 
 
 @pytest.fixture
+def new_pi(version: str) -> install.Pi:
+    """The pi of the test's parameter `version`."""
+    return install.pi(version)
+
+
+@pytest.fixture
 def provider() -> Iterator[Provider]:
     """A loopback provider of the test's own."""
     with Provider() as started:

@@ -2,7 +2,6 @@
 //   /branch       go back to the first user message and summarise the branch left behind (a branch_summary entry)
 //   /compact-now  compact through ctx.compact() (in rpc the command `compact` does the same)
 //   tool measured a tool whose result carries `usage` (kept from 0.87 on)
-//   PI_TEST_WARM=1 answers every cache_warming_decision with `warm` (1.5.2)
 const usage = {
   input: 100,
   output: 20,
@@ -34,5 +33,4 @@ export default function (pi: any) {
     parameters: { type: "object", properties: {} },
     execute: async () => ({ content: [{ type: "text", text: "measured" }], details: {}, usage }),
   });
-  if (process.env.PI_TEST_WARM) pi.on("cache_warming_decision", () => ({ action: "warm" }));
 }

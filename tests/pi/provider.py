@@ -56,7 +56,11 @@ Script = Callable[[Served], Answer]
 
 
 class Provider:
-    """Answers from a queue per seat, else from the queue of everyone, else 200. The last of a queue stays."""
+    """Answers from a queue per seat, else from the queue of everyone, else 200. The last of a queue stays.
+
+    `script` may be replaced by a function of the request; `websocket` accepts upgrades (for Codex), which are
+    otherwise refused with 426, so that pi goes on over HTTP.
+    """
 
     def __init__(self) -> None:
         self.served: list[Served] = []
@@ -64,6 +68,7 @@ class Provider:
         self.stopping = threading.Event()
         self.changed = threading.Condition()
         self.script: Script = self._from_queues
+        self.websocket = False
         self._letters = "".join(secrets.choice("bcdfghjk") for _ in range(12))
         self._seats: dict[str, str] = {}
         self._queues: dict[str, deque[Answer]] = {}

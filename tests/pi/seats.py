@@ -1,7 +1,7 @@
 """The accounts of a test: each a pi provider name with its own fake key, all on the loopback provider."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.pi import protocols
@@ -15,19 +15,27 @@ CODEX: Final = "openai-codex-responses"
 GEMINI: Final = "google-generative-ai"
 APIS: Final = (ANTHROPIC, COMPLETIONS, RESPONSES, CODEX, GEMINI)
 
-PRICE: Final = {"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75}
+PRICE: Final[Mapping[str, float]] = {"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75}
 """Dollars per million tokens: a custom model without a price costs 0 in pi."""
+
+WORTH_WARMING: Final[Mapping[str, float]] = {"input": 100, "output": 100, "cacheRead": 0.1, "cacheWrite": 100}
+"""A price at which pi warms the cache of an idle session with 100,000 cached tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One account. `plan` gives it the prefix of a plan token, so that pi sends it as a Bearer token."""
+    """One account. `plan` gives it the prefix of a plan token, so that pi sends it as a Bearer token.
+
+    `price` None leaves the model without one; `cache_seconds` lets 0.87 and later warm the prompt cache ten seconds
+    before that time is over.
+    """
 
     name: str
     api: str = ANTHROPIC
     plan: bool = False
     model: str = "loopback-1"
-    priced: bool = True
+    price: Mapping[str, float] | None = field(default_factory=lambda: PRICE)
+    cache_seconds: int | None = None
 
     @property
     def key(self) -> str:
@@ -49,8 +57,10 @@ class Seat:
     def entry(self, origin: str) -> dict[str, Any]:
         """Write this seat's part of models.json; `!command` is the one form of a key that all versions resolve."""
         model: dict[str, Any] = {"id": self.model, "contextWindow": 200_000, "maxTokens": 4096}
-        if self.priced:
-            model["cost"] = PRICE
+        if self.price is not None:
+            model["cost"] = dict(self.price)
+        if self.cache_seconds is not None:
+            model["promptCache"] = {"short": self.cache_seconds, "long": self.cache_seconds}
         return {
             "baseUrl": origin + protocols.of_api(self.api).base,
             "api": self.api,

@@ -5,13 +5,15 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from tests.pi import protocols
+from tests.pi import protocols, websocket
 from tests.pi.answers import Answer
-from tests.pi.protocols.base import Protocol
+from tests.pi.protocols import responses
+from tests.pi.protocols.base import Protocol, event
 
 if TYPE_CHECKING:
     from tests.pi.provider import Provider, Served
@@ -68,29 +70,41 @@ class Handler(BaseHTTPRequestHandler):
         self._serve("POST")
 
     def _serve(self, method: str) -> None:
-        provider = self.server.provider
         path = urlsplit(self.path).path
         protocol = protocols.of_path(path)
+        if protocol and self.headers.get("upgrade", "").lower() == "websocket" and self.server.provider.websocket:
+            self._converse(protocol)
+            return
+        raw = self.rfile.read(int(self.headers.get("content-length", "0")))
+        served = self._begin(method, protocol, raw)
+        with self._recorded(served):
+            if method != "POST" or protocol is None:
+                self._refuse(served)
+            else:
+                self._answer(served, protocol, self.server.provider.answer_for(served))
+
+    def _begin(self, method: str, protocol: Protocol | None, raw: bytes) -> "Served":
         headers = {name.lower(): value for name, value in self.headers.items()}
-        raw = self.rfile.read(int(headers.get("content-length", "0")))
         auth, key = _credential(headers, self.path)
-        served = provider.begin(
+        return self.server.provider.begin(
             method=method,
-            path=path,
+            path=urlsplit(self.path).path,
             api=protocol.api if protocol else "",
-            seat=provider.seat_of(key),
+            seat=self.server.provider.seat_of(key),
             auth=auth,
             request_headers=headers,
             body=_json(raw),
         )
+
+    @contextlib.contextmanager
+    def _recorded(self, served: "Served") -> Iterator[None]:
+        """Record the end of a request, however it ends."""
+        provider = self.server.provider
         try:
-            if method != "POST" or protocol is None:
-                self._refuse(served)
-            else:
-                self._answer(served, protocol, provider.answer_for(served))
+            yield
         except GONE:
             self.close_connection = True
-            provider.note(served, client_gone=True)
+            provider.note(served, client_gone=not provider.stopping.is_set())
         finally:
             provider.note(served, done=True)
 
@@ -99,6 +113,39 @@ class Handler(BaseHTTPRequestHandler):
         status = 426 if "upgrade" in served.request_headers else 404
         self._head(served, status, {"content-length": "0", "connection": "close"})
         self.close_connection = True
+
+    def _converse(self, protocol: Protocol) -> None:
+        """Answer each message of a WebSocket as a request of its own, with method `WS` and no headers."""
+        self.close_connection = True
+        self.send_response(101, "Switching Protocols")
+        self.send_header("upgrade", "websocket")
+        self.send_header("connection", "Upgrade")
+        self.send_header("sec-websocket-accept", websocket.accept(self.headers.get("sec-websocket-key", "")))
+        self.end_headers()
+        self.wfile.flush()
+        with contextlib.suppress(*GONE):
+            while (message := websocket.read_message(self.rfile)) is not None:
+                served = self._begin("WS", protocol, message)
+                with self._recorded(served):
+                    self._reply(served, protocol, self.server.provider.answer_for(served))
+
+    def _reply(self, served: "Served", protocol: Protocol, answer: Answer) -> None:
+        provider = self.server.provider
+        provider.stopping.wait(answer.delay)
+        self._wait_for_release(answer.hold)
+        provider.note(served, status=answer.status)
+        if answer.status == 200:
+            frames = responses.frames(answer, served.request_id, served.model)
+        else:
+            error = protocol.error(answer.status, answer.error or "Error", served.request_id)
+            frames = [{"type": "error", "status": answer.status, **error}]
+        for number, frame in enumerate([*answer.frames, *frames]):
+            if number == answer.cut_after:
+                provider.note(served, cut=True)
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            provider.stopping.wait(answer.gap if number else 0)
+            self._write(served, websocket.text(json.dumps(frame)))
 
     def _answer(self, served: "Served", protocol: Protocol, answer: Answer) -> None:
         stopping = self.server.provider.stopping
@@ -128,6 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         chunks = protocol.stream(answer, served.request_id, served.model)
         if answer.stream_error is not None:
             chunks = [*chunks[:2], protocol.stream_error(answer.stream_error)]
+        chunks = [*(event(frame, frame["type"]) for frame in answer.frames), *chunks]
         for number, chunk in enumerate(chunks):
             if number == answer.cut_after:
                 self.close_connection = True
