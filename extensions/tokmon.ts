@@ -1,0 +1,1022 @@
+/**
+ * tokmon: tells the quota sidecar about every response that pi receives.
+ *
+ * It observes `fetch` (every status, every attempt) and pi's events, and writes one line per response to a Unix
+ * socket; what nobody takes goes to a spool. It never writes to the terminal, never waits on the network in a turn,
+ * never touches a body, and no credential, prompt or reply leaves the process.
+ *
+ * Made by `tokmon extension`: the regions between the `generated` marks are rendered for a pi version from the wire
+ * schema, the table of families and `extensions/pieces/`. Everything else is written here. TOKMON_DISABLE=1 turns it off.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { homedir, hostname, userInfo } from "node:os";
+import { dirname, join } from "node:path";
+
+// <generated imports>
+import type { ExtensionAPI, ExtensionContext, ProviderStreamEvent } from "@earendil-works/pi-coding-agent";
+// </generated imports>
+
+// <generated wire>
+const PROTOCOL = 1;
+const MAX_LINE = 65536;
+const MAX_TEXT = 2000;
+
+interface Hello {
+	kind: "hello";
+	protocol: number;
+	name?: string;
+	version?: string;
+	pi?: string | null;
+	pid?: number | null;
+}
+
+interface Capture {
+	kind: "capture";
+	id: string;
+	ts: string;
+	provider?: string | null;
+	model?: string | null;
+	api?: string | null;
+	session?: string | null;
+	member?: string | null;
+	host?: string | null;
+	pi?: string | null;
+	mission?: string | null;
+	attribution?: "model" | "none" | "url" | "wrapper";
+	via?: "event" | "fetch" | "stream";
+	origin?: string | null;
+	key_shape?: "ant-api" | "ant-oat" | "other" | null;
+	http_status?: number | null;
+	elapsed_ms?: number | null;
+	error?: string | null;
+	frame?: unknown | null;
+	headers?: unknown;
+}
+
+interface Tokens {
+	input?: number | null;
+	output?: number | null;
+	cache_read?: number | null;
+	cache_write?: number | null;
+	cache_write_1h?: number | null;
+	reasoning?: number | null;
+	total?: number | null;
+}
+
+interface Usage {
+	kind: "usage";
+	id: string;
+	ts: string;
+	provider?: string | null;
+	model?: string | null;
+	api?: string | null;
+	session?: string | null;
+	member?: string | null;
+	host?: string | null;
+	pi?: string | null;
+	mission?: string | null;
+	what?: "assistant" | "branch_summary" | "cache_warm" | "compaction" | "other" | "tool_result";
+	response_model?: string | null;
+	response_id?: string | null;
+	entry?: string | null;
+	stop?: string | null;
+	error?: string | null;
+	tokens?: Tokens | null;
+	cost_usd?: number | null;
+	cost_source?: "billed" | "estimated" | "unknown";
+	duration_ms?: number | null;
+}
+// </generated wire>
+
+// <generated headers>
+const HEADERS = [
+	"anthropic-fast-",
+	"anthropic-organization-id",
+	"anthropic-priority-",
+	"anthropic-ratelimit-input-tokens-",
+	"anthropic-ratelimit-output-tokens-",
+	"anthropic-ratelimit-requests-",
+	"anthropic-ratelimit-tokens-",
+	"anthropic-ratelimit-unified-",
+	"cf-aig-",
+	"date",
+	"exedev-gateway-cost",
+	"fireworks-cached-prompt-tokens",
+	"fireworks-prompt-tokens",
+	"llm_provider-anthropic-ratelimit-",
+	"llm_provider-retry-after",
+	"llm_provider-x-ratelimit-",
+	"openai-organization",
+	"openai-processing-ms",
+	"openai-project",
+	"ratelimit",
+	"ratelimitbysize-",
+	"request-id",
+	"retry-after",
+	"retry-after-ms",
+	"x-admission-",
+	"x-amzn-requestid",
+	"x-codex-",
+	"x-concurrent-limit-",
+	"x-ds-trace-id",
+	"x-gemini-service-tier",
+	"x-groq-region",
+	"x-litellm-",
+	"x-ms-region",
+	"x-oai-request-id",
+	"x-quota-snapshot-",
+	"x-ratelimit-",
+	"x-ratelimitbysize-",
+	"x-request-id",
+	"x-should-retry",
+	"x-tokenlimit-",
+	"x-tpm-limit-",
+	"x-usage-ratelimit-",
+];
+// </generated headers>
+
+// <generated secrets>
+const PATTERNS = [
+	"\\bsk-[A-Za-z0-9_-]{8,}",
+	"\\beyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_.-]*",
+	"\\bxai-[A-Za-z0-9_-]{8,}",
+	"\\bAIza[A-Za-z0-9_-]{16,}",
+	"\\bya29\\.[A-Za-z0-9_-]{8,}",
+	"\\bgsk_[A-Za-z0-9]{8,}",
+	"\\bgh[a-z]_[A-Za-z0-9]{16,}",
+	"\\b(?:csk|fw|pplx|hf|r8|nvapi|tgp)[-_][A-Za-z0-9_-]{16,}",
+	"\\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
+	"\\b[Bb]earer +[A-Za-z0-9._~+/=-]{8,}",
+	"\\b[Bb]asic +[A-Za-z0-9+/=]{12,}",
+	'://[^/\\s:@\\"]+:[^/\\s@\\"]+@',
+	"\\b(?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|password|key)[\\\"']? *[=:] *[\\\"']?[^\\s\\\"'&,}]{8,}",
+];
+const SECRETS = new RegExp(PATTERNS.join("|"), "g");
+const PLACEHOLDER = "[secret]";
+// </generated secrets>
+
+const MAX_NAME = 300;
+const MAX_HEADER = 1024;
+const MAX_HEADERS = 16 * 1024;
+
+/** A provider's model, and whom a request is for. Made by the wrapper provider; `responses` counts what fetch saw. */
+interface Flight {
+	provider: string;
+	model: string;
+	api: string;
+	baseUrl: string;
+	session: string | undefined;
+	responses: number;
+}
+
+/** One session of pi in this process: its current model, and how far its entries have been counted. */
+interface Session {
+	id: string | undefined;
+	flight: Flight | undefined;
+	entries: number;
+	/** What fetch saw since the last `before_provider_request`. */
+	responses: number;
+}
+
+/** What survives /reload and /new: it hangs on globalThis, so `fetch` is wrapped once however often we are loaded. */
+interface State {
+	flights: AsyncLocalStorage<Flight>;
+	/** Called by the wrapped fetch before each request; replaced by every load, so that a newer file takes over. */
+	notice: (request: Parameters<typeof fetch>) => Note | undefined;
+	observing: boolean;
+	/** By origin: base URLs of the models that pi knows, with their provider. */
+	bases: Map<string, Base[]>;
+	wrapped: Map<string, unknown>;
+	requests: Recent;
+	counted: Recent;
+	outbox: Outbox;
+	nonce: string;
+	serial: number;
+	pi: string | undefined;
+	latest: Session | undefined;
+	sessions: Map<string, Session>;
+}
+
+interface Base {
+	url: string;
+	provider: string;
+	available: boolean;
+}
+
+/** What was known when a request left, until its response is seen. */
+interface Note {
+	flight: Flight | undefined;
+	session: Session | undefined;
+	url: string;
+	origin: string;
+	keyShape: KeyShape | undefined;
+	started: number;
+}
+
+type KeyShape = NonNullable<Capture["key_shape"]>;
+type Whose = Pick<Capture, "provider" | "model" | "api" | "attribution">;
+
+/** The last thousand things, to say whether one came before. */
+class Recent {
+	private readonly seen = new Set<string>();
+
+	/** Whether it is new; it is not the next time. */
+	add(thing: string): boolean {
+		if (this.seen.has(thing)) return false;
+		this.seen.add(thing);
+		if (this.seen.size > 1000) {
+			for (const oldest of this.seen) {
+				this.seen.delete(oldest);
+				break;
+			}
+		}
+		return true;
+	}
+
+	has(thing: string): boolean {
+		return this.seen.has(thing);
+	}
+}
+
+/** Nothing that goes wrong here may reach pi. */
+function quietly<T>(action: () => T): T | undefined {
+	try {
+		return action();
+	} catch {
+		return undefined;
+	}
+}
+
+// ---------------------------------------------------------------- text
+
+function clean(text: unknown, limit: number): string | undefined {
+	if (typeof text !== "string" || text === "") return undefined;
+	return text
+		.slice(0, limit)
+		.replace(/\p{Cc}/gu, " ")
+		.replace(/\p{Surrogate}/gu, "\uFFFD");
+}
+
+function name(text: unknown): string | undefined {
+	return clean(text, MAX_NAME);
+}
+
+/** An error text without anything that looks like a secret. Scrubbed before it is cut: half a secret is one too. */
+function scrubbed(text: unknown): string | undefined {
+	if (typeof text !== "string") return undefined;
+	return clean(text.slice(0, 4 * MAX_TEXT).replace(SECRETS, PLACEHOLDER), MAX_TEXT);
+}
+
+/** A property of something whose type says less than it holds, or nothing. */
+function field(thing: unknown, key: string): unknown {
+	return typeof thing === "object" && thing !== null ? (thing as Record<string, unknown>)[key] : undefined;
+}
+
+function amount(value: unknown): number | undefined {
+	return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+function count(value: unknown): number | undefined {
+	const found = amount(value);
+	return found === undefined ? undefined : Math.round(found);
+}
+
+// <generated outbox>
+// ---------------------------------------------------------------- where things lie: the rules of `tokmon.paths`
+
+type Environment = Record<string, string | undefined>;
+
+function absolute(path: string | undefined): string | undefined {
+	return path?.startsWith("/") ? path : undefined;
+}
+
+function home(env: Environment): string {
+	return env.HOME || homedir();
+}
+
+export function stateFolder(env: Environment): string {
+	return env.TOKMON_STATE_DIR || `${absolute(env.XDG_STATE_HOME) ?? `${home(env)}/.local/state`}/tokmon`;
+}
+
+export function socketPaths(env: Environment): string[] {
+	if (env.TOKMON_SOCKET) return [env.TOKMON_SOCKET];
+	const runtime = absolute(env.XDG_RUNTIME_DIR) ?? `/run/user/${process.getuid?.() ?? 0}`;
+	return [`${runtime}/tokmon/sock`, `${stateFolder(env)}/sock`];
+}
+
+function exists(path: string): boolean {
+	return quietly(() => fs.lstatSync(path)) !== undefined;
+}
+
+/** Whether systemd listens for the sidecar, so that starting one is not our business. */
+function supervised(env: Environment): boolean {
+	const config = absolute(env.XDG_CONFIG_HOME) ?? `${home(env)}/.config`;
+	return env.TOKMON_NO_SPAWN === "1" || exists(`${config}/systemd/user/sockets.target.wants/tokmon.socket`);
+}
+
+function startSidecar(env: Environment): void {
+	const installed = `${home(env)}/.local/bin/tokmon`;
+	const command = env.TOKMON_BIN || (exists(installed) ? installed : "tokmon");
+	const child = spawn(command, ["sidecar", "--detach"], { detached: true, stdio: "ignore", cwd: "/" });
+	child.on("error", () => {});
+	child.unref();
+}
+
+// ---------------------------------------------------------------- spool
+
+/** A folder of ours with nobody else in it; a link or somebody else's folder is refused. */
+function privateFolder(path: string): string {
+	fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+	const found = fs.lstatSync(path);
+	if (!found.isDirectory() || found.uid !== process.getuid?.()) throw new Error("not a folder of this user");
+	if ((found.mode & 0o077) !== 0) fs.chmodSync(path, 0o700);
+	return path;
+}
+
+/** Maildir rules, since Node has no file locks: written in `tmp/`, renamed into `new/`. */
+function spool(lines: string[], fileName: string): void {
+	const folder = privateFolder(`${privateFolder(stateFolder(process.env))}/spool`);
+	const [temporary, ready] = [privateFolder(`${folder}/tmp`), privateFolder(`${folder}/new`)];
+	const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
+	const file = fs.openSync(`${temporary}/${fileName}`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+	try {
+		const bytes = Buffer.from(lines.join(""));
+		for (let done = 0; done < bytes.length; ) done += fs.writeSync(file, bytes, done);
+	} finally {
+		fs.closeSync(file);
+	}
+	fs.renameSync(`${temporary}/${fileName}`, `${ready}/${fileName}`);
+}
+
+// ---------------------------------------------------------------- outbox
+
+const MAX_EVENTS = 2000;
+const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_UNSENT = 1024 * 1024; // bytes handed to a socket whose peer does not read
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 30_000;
+const SPOOL_AFTER_MS = 2000;
+const FAREWELL_MS = 200;
+
+/** Events until the sidecar says that they are in its file. What it does not take in time is spooled. */
+class Outbox {
+	private readonly nonce: string;
+	private readonly hello: () => string;
+	private queue: string[] = [];
+	private bytes = 0;
+	/** How many of `queue` the present connection was given, and how many lines of it are dealt with. */
+	private sent = 0;
+	private acknowledged = 0;
+	private socket: Socket | undefined;
+	private connected = false;
+	private heard = "";
+	private retryMs = FIRST_RETRY_MS;
+	private retryAt = 0;
+	private timer: NodeJS.Timeout | undefined;
+	private spoolTimer: NodeJS.Timeout | undefined;
+	private mayStart = true;
+	private open = false;
+	private files = 0;
+	private emptied: (() => void) | undefined;
+
+	constructor(nonce: string, hello: () => string) {
+		this.nonce = nonce;
+		this.hello = hello;
+	}
+
+	start(): void {
+		this.open = true;
+		if (!this.socket) this.connect();
+	}
+
+	add(line: string): void {
+		this.queue.push(line);
+		this.bytes += Buffer.byteLength(line);
+		if (this.queue.length > MAX_EVENTS || this.bytes > MAX_BYTES) this.spoolOldest(this.queue.length >> 1);
+		if (this.connected) this.flush();
+		else if (!this.socket && this.open) this.retry();
+	}
+
+	/** Wait a moment for what is not acknowledged yet, then spool it. Undefined where there is nothing to wait for. */
+	close(): Promise<void> | undefined {
+		this.open = false;
+		if (this.queue.length === 0 || !this.socket) {
+			this.end();
+			return undefined;
+		}
+		return new Promise((resolve) => {
+			const done = () => {
+				clearTimeout(timer);
+				this.emptied = undefined;
+				quietly(() => this.end());
+				resolve();
+			};
+			// The one timer that keeps the process alive: pi waits for this promise and nothing else may be left to run.
+			const timer = setTimeout(done, FAREWELL_MS);
+			this.emptied = done;
+		});
+	}
+
+	/** Nothing may be lost that can be kept: called when the process exits, too. */
+	spoolAll(): void {
+		this.spoolOldest(this.queue.length);
+	}
+
+	private end(): void {
+		clearTimeout(this.timer);
+		this.timer = undefined;
+		this.spoolAll();
+		const socket = this.socket;
+		this.socket = undefined;
+		this.connected = false;
+		this.sent = 0;
+		socket?.end();
+	}
+
+	private spoolOldest(howMany: number): void {
+		clearTimeout(this.spoolTimer);
+		this.spoolTimer = undefined;
+		if (howMany === 0) return;
+		const oldest = this.forget(howMany);
+		quietly(() => spool(oldest, `${Date.now()}.${this.nonce}.${this.files++}.ndjson`));
+	}
+
+	/** Take the oldest out of the queue. Those that were sent count as acknowledged: their turn has passed. */
+	private forget(howMany: number): string[] {
+		const oldest = this.queue.splice(0, howMany);
+		for (const line of oldest) this.bytes -= Buffer.byteLength(line);
+		const sent = Math.min(howMany, this.sent);
+		this.sent -= sent;
+		this.acknowledged += sent;
+		return oldest;
+	}
+
+	private connect(candidate = 0, absent = true): void {
+		const path = socketPaths(process.env)[candidate];
+		if (path === undefined) {
+			this.unreachable(absent);
+			return;
+		}
+		const socket = quietly(() => createConnection({ path }));
+		if (!socket) {
+			this.connect(candidate + 1, false);
+			return;
+		}
+		this.socket = socket;
+		socket.unref();
+		let missing = false;
+		socket.on("error", (error: NodeJS.ErrnoException) => {
+			missing = error.code === "ENOENT" || error.code === "ECONNREFUSED";
+		});
+		socket.on("connect", () => quietly(() => this.ready()));
+		socket.on("drain", () => quietly(() => this.flush()));
+		socket.on("data", (data: Buffer) => quietly(() => this.hear(data)));
+		socket.on("close", () =>
+			quietly(() => {
+				if (this.socket !== socket) return;
+				this.socket = undefined;
+				if (this.connected) this.lost();
+				else this.connect(candidate + 1, absent && missing);
+			}),
+		);
+	}
+
+	private ready(): void {
+		this.connected = true;
+		this.sent = 0;
+		this.acknowledged = 0;
+		this.heard = "";
+		clearTimeout(this.spoolTimer);
+		this.spoolTimer = undefined;
+		this.socket?.write(this.hello());
+		this.flush();
+	}
+
+	private flush(): void {
+		const socket = this.socket;
+		if (!socket || !this.connected) return;
+		while (this.sent < this.queue.length && socket.writableLength < MAX_UNSENT) {
+			socket.write(this.queue[this.sent++] ?? "");
+		}
+	}
+
+	private hear(data: Buffer): void {
+		const lines = (this.heard + data.toString("latin1")).split("\n");
+		this.heard = (lines.pop() ?? "").slice(0, MAX_LINE);
+		for (const line of lines) {
+			const total = count(
+				field(
+					quietly(() => JSON.parse(line)),
+					"ack",
+				),
+			);
+			if (total === undefined || total <= this.acknowledged) continue;
+			this.forget(Math.min(total - this.acknowledged, this.sent));
+			this.retryMs = FIRST_RETRY_MS;
+		}
+		if (this.queue.length === 0) this.emptied?.();
+	}
+
+	private lost(): void {
+		this.connected = false;
+		this.sent = 0;
+		this.acknowledged = 0;
+		this.wait();
+	}
+
+	private unreachable(absent: boolean): void {
+		if (this.mayStart && absent && this.open) {
+			this.mayStart = false; // once per process, whatever comes of it
+			if (!supervised(process.env)) {
+				quietly(() => startSidecar(process.env));
+				this.retryMs = FIRST_RETRY_MS;
+			}
+		}
+		this.wait();
+	}
+
+	/** Nobody is there, or nobody any more. An acknowledgement starts the delays from the shortest again. */
+	private wait(): void {
+		this.retryAt = Date.now() + this.retryMs;
+		this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
+		if (this.queue.length > 0) this.retry();
+		this.emptied?.();
+	}
+
+	/** Connect when it is time to, and spool what waits if that takes long. */
+	private retry(): void {
+		this.spoolTimer ??= later(SPOOL_AFTER_MS, () => this.spoolAll());
+		if (this.timer || !this.open) return;
+		this.timer = later(Math.max(0, this.retryAt - Date.now()), () => {
+			this.timer = undefined;
+			if (!this.socket && this.open) this.connect();
+		});
+	}
+}
+
+function later(ms: number, action: () => void): NodeJS.Timeout {
+	return setTimeout(() => quietly(action), ms).unref();
+}
+// </generated outbox>
+
+// ---------------------------------------------------------------- events
+
+function member(env: Environment): string | undefined {
+	return name(env.TOKMON_MEMBER) ?? name(quietly(() => userInfo().username));
+}
+
+/** The version of the pi that runs us. Its export would be a runtime import: a failing one ends pi. */
+function piVersion(): string | undefined {
+	for (const start of [process.argv[1], process.execPath]) {
+		let folder = quietly(() => dirname(fs.realpathSync(start ?? "")));
+		for (let level = 0; folder && level < 4; level++, folder = dirname(folder)) {
+			const file = join(folder, "package.json");
+			const found: unknown = quietly(() => JSON.parse(fs.readFileSync(file, "utf8")));
+			if (String(field(found, "name")).endsWith("pi-coding-agent")) return name(field(found, "version"));
+		}
+	}
+	return undefined;
+}
+
+function hello(pi: string | undefined): string {
+	const line: Hello = { kind: "hello", protocol: PROTOCOL, name: "tokmon.ts", pi, pid: process.pid };
+	return `${JSON.stringify(line)}\n`;
+}
+
+type Born = Pick<Capture, "id" | "ts" | "session" | "member" | "host" | "pi" | "mission">;
+
+function born(state: State, session: string | undefined): Born {
+	return {
+		id: `${state.nonce}-${(state.serial++).toString(36)}`,
+		ts: new Date().toISOString(),
+		session: name(session),
+		member: member(process.env),
+		host: name(hostname()),
+		pi: state.pi,
+		mission: clean(process.env.TOKMON_MISSION, 200),
+	};
+}
+
+function send(state: State, event: Capture | Usage): void {
+	let line = `${JSON.stringify(event)}\n`;
+	if (Buffer.byteLength(line) > MAX_LINE && event.kind === "capture") {
+		line = `${JSON.stringify({ ...event, headers: {}, frame: undefined })}\n`;
+	}
+	state.outbox.add(line);
+}
+
+// ---------------------------------------------------------------- captures
+
+const DENIED = /cookie|authorization|api-key/;
+
+function allowed(headers: Iterable<[string, string]>): Record<string, string> {
+	const kept: Record<string, string> = {};
+	let room = MAX_HEADERS;
+	for (const [given, value] of headers) {
+		const header = given.toLowerCase();
+		if (DENIED.test(header) || !HEADERS.some((prefix) => header.startsWith(prefix))) continue;
+		const cut = value.slice(0, MAX_HEADER);
+		room -= header.length + cut.length;
+		if (room < 0) break;
+		kept[header] = cut;
+	}
+	return kept;
+}
+
+function requestId(headers: Record<string, string>): string | undefined {
+	return headers["request-id"] ?? headers["x-request-id"] ?? headers["x-amzn-requestid"];
+}
+
+/** Which sort of credential a request carries. The credential itself is looked at here and nowhere kept. */
+function keyShape([input, init]: Parameters<typeof fetch>): KeyShape | undefined {
+	const given = init?.headers ?? (typeof input === "object" && "headers" in input ? input.headers : undefined);
+	const headers = new Headers(given);
+	const key = headers.get("x-api-key") ?? headers.get("authorization") ?? headers.get("x-goog-api-key");
+	if (!key) return undefined;
+	if (key.includes("sk-ant-oat")) return "ant-oat";
+	return key.includes("sk-ant-api") ? "ant-api" : "other";
+}
+
+/** Whether `url` lies under `base`, at a border between path segments. */
+function under(url: string, base: string): boolean {
+	return url.startsWith(base) && (base.endsWith("/") || [undefined, "/", "?", "#", ":"].includes(url[base.length]));
+}
+
+/**
+ * Looks at a request before it leaves, cheaply: most are none of ours. Inside the wrapper's context everything is,
+ * except a token endpoint elsewhere; outside it, a POST under the base URL of a model that pi knows (a catalog is a GET).
+ */
+function notice(state: State, request: Parameters<typeof fetch>): Note | undefined {
+	const [input, init] = request;
+	const flight = state.flights.getStore();
+	const asked = typeof input === "object" && "url" in input ? input : undefined;
+	const address = asked?.url ?? String(input);
+	const { href: url, origin, pathname } = new URL(address);
+	if (flight ? !under(url, flight.baseUrl) && /\/(oauth2?|token)\b/.test(pathname) : !known(state, url, origin)) {
+		return undefined;
+	}
+	if (!flight && (init?.method ?? asked?.method ?? "GET").toUpperCase() !== "POST") return undefined;
+	const session = (flight?.session && state.sessions.get(flight.session)) || state.latest;
+	return { flight, session, url, origin, keyShape: quietly(() => keyShape(request)), started: performance.now() };
+}
+
+function known(state: State, url: string, origin: string): boolean {
+	return state.bases.get(origin)?.some((base) => under(url, base.url)) === true && !/\/oauth2?\//.test(url);
+}
+
+/** Wrapped requests know whose they are; of the others, the base URL may tell, or else the session's model. */
+function whose(state: State, { flight, session, url, origin }: Note): Whose {
+	if (flight) return { ...named(flight), attribution: "wrapper" };
+	let found = (state.bases.get(origin) ?? []).filter((base) => under(url, base.url));
+	for (const better of [(base: Base) => base.available, (base: Base) => !state.wrapped.has(base.provider)]) {
+		const some = found.filter(better);
+		if (some.length > 0) found = some;
+	}
+	const current = session?.flight;
+	const providers = new Set(found.map((base) => base.provider));
+	const [only] = providers;
+	if (current && only === current.provider && providers.size === 1) return { ...named(current), attribution: "url" };
+	if (only && providers.size === 1) return { provider: name(only), attribution: "url" };
+	return current && providers.has(current.provider)
+		? { ...named(current), attribution: "model" }
+		: { attribution: "none" };
+}
+
+function named(flight: Flight): Pick<Capture, "provider" | "model" | "api"> {
+	return { provider: name(flight.provider), model: name(flight.model), api: name(flight.api) };
+}
+
+function report(state: State, note: Note, seen: Pick<Capture, "http_status" | "error" | "headers">): void {
+	send(state, {
+		kind: "capture",
+		...born(state, note.flight?.session ?? note.session?.id),
+		...whose(state, note),
+		via: "fetch",
+		origin: name(note.origin),
+		key_shape: note.keyShape,
+		elapsed_ms: Math.max(0, Math.round((performance.now() - note.started) * 10) / 10),
+		...seen,
+	});
+}
+
+function answered(state: State, note: Note, response: Response): void {
+	const headers = allowed(response.headers);
+	const id = requestId(headers);
+	if (id) state.requests.add(id);
+	if (note.flight) note.flight.responses++;
+	if (note.session) note.session.responses++;
+	report(state, note, { http_status: response.status, headers });
+}
+
+function failed(state: State, note: Note, error: unknown): void {
+	const code = field(field(error, "cause"), "code") ?? field(error, "code");
+	const why = typeof code === "string" ? code : field(error, "name");
+	report(state, note, { error: scrubbed(why) ?? "error", headers: {} });
+}
+
+/** Puts our function in place of `fetch`. Its answer is the very promise that the original gave. */
+function observe(state: State): void {
+	if (state.observing) return;
+	state.observing = true;
+	const original = globalThis.fetch;
+	globalThis.fetch = function fetch(
+		this: unknown,
+		...request: Parameters<typeof original>
+	): ReturnType<typeof original> {
+		const note = quietly(() => state.notice(request));
+		const answer = Reflect.apply(original, this, request);
+		if (note) {
+			quietly(() =>
+				answer.then(
+					(response) => quietly(() => answered(state, note, response)),
+					(error: unknown) => quietly(() => failed(state, note, error)),
+				),
+			);
+		}
+		return answer;
+	};
+}
+
+/**
+ * pi's own header event, for APIs that do not use `fetch` (bedrock). One response, one capture: it is passed over when
+ * fetch has seen a response in the same wrapper context, or with the same request id, or, where there is neither, since
+ * the session's last request began.
+ */
+function told(state: State, session: Session, status: number, headers: Record<string, string>): void {
+	const flight = state.flights.getStore();
+	const kept = allowed(Object.entries(headers));
+	const id = requestId(kept);
+	if (id ? !state.requests.add(id) : (flight ?? session).responses > 0) return;
+	if (flight && flight.responses > 0) return;
+	const whom: Whose = flight
+		? { ...named(flight), attribution: "wrapper" }
+		: session.flight
+			? { ...named(session.flight), attribution: "model" }
+			: { attribution: "none" };
+	send(state, {
+		kind: "capture",
+		...born(state, session.id),
+		...whom,
+		via: "event",
+		http_status: count(status),
+		headers: kept,
+	});
+}
+
+/** A frame of a Codex WebSocket, which has no response headers: the quota comes inside. Only its known parts are sent. */
+function framed(state: State, session: Session, data: unknown, from: Omit<Whose, "attribution">): void {
+	if (field(data, "type") !== "codex.rate_limits") return;
+	const parts = ["type", "plan_type", "rate_limits", "credits", "metered_limit_name"];
+	const frame = Object.fromEntries(parts.map((part) => [part, field(data, part)]));
+	if (JSON.stringify(frame).length > MAX_HEADERS) return;
+	const attribution = state.flights.getStore() ? "wrapper" : "model";
+	send(state, { kind: "capture", ...born(state, session.id), ...from, attribution, via: "stream", frame, headers: {} });
+}
+
+// ---------------------------------------------------------------- usage
+
+function tokens(usage: unknown): Usage["tokens"] {
+	return {
+		input: count(field(usage, "input")),
+		output: count(field(usage, "output")),
+		cache_read: count(field(usage, "cacheRead")),
+		cache_write: count(field(usage, "cacheWrite")),
+		cache_write_1h: count(field(usage, "cacheWrite1h")),
+		reasoning: count(field(usage, "reasoning")),
+		total: count(field(usage, "totalTokens")),
+	};
+}
+
+/** What it cost, as far as that is known: models without a price cost 0 in pi, and that is not nothing spent. */
+function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: unknown): Partial<Usage> {
+	const total = amount(field(field(usage, "cost"), "total"));
+	if (field(field(usage, "cost"), "totalFromProvider") === true) return { cost_usd: total, cost_source: "billed" };
+	if (total) return { cost_usd: total, cost_source: "estimated" };
+	const found = quietly(() => ctx.modelRegistry.find(String(provider), String(model)));
+	const priced = Object.values(found?.cost ?? {}).some((price) => typeof price === "number" && price > 0);
+	const free = priced || !count(field(usage, "totalTokens"));
+	return total === 0 && free && found ? { cost_usd: 0, cost_source: "estimated" } : { cost_source: "unknown" };
+}
+
+/** A finished answer of the model, or the error that came instead: the one place where an error's text appears. */
+function answerEnded(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
+	if (field(message, "role") !== "assistant") return;
+	const response = name(field(message, "responseId"));
+	if (response && !state.counted.add(response)) return;
+	const usage = field(message, "usage");
+	const [provider, model] = [field(message, "provider"), field(message, "model")];
+	send(state, {
+		kind: "usage",
+		...born(state, session.id),
+		what: "assistant",
+		provider: name(provider),
+		model: name(model),
+		api: name(field(message, "api")),
+		response_model: name(field(message, "responseModel")),
+		response_id: response,
+		stop: name(field(message, "stopReason")),
+		error: scrubbed(field(message, "errorMessage")),
+		tokens: tokens(usage),
+		...cost(ctx, usage, provider, model),
+		duration_ms: amount(field(message, "durationMs")),
+	});
+}
+
+const KINDS: Record<string, Usage["what"]> = { compaction: "compaction", branch_summary: "branch_summary" };
+
+/** What else was paid for since the last look: cache warming, summaries, tools that ask a model. */
+function countEntries(state: State, session: Session, ctx: ExtensionContext): void {
+	const entries = ctx.sessionManager.getEntries();
+	const fresh = entries.slice(session.entries);
+	session.entries = entries.length;
+	for (const entry of fresh) {
+		const message = field(entry, "message");
+		const tool = field(message, "role") === "toolResult";
+		const usage = field(entry, "usage") ?? (tool ? field(message, "usage") : undefined);
+		if (!usage || !state.counted.add(`${session.id}/${entry.id}`)) continue;
+		const [provider, model] = [field(entry, "provider"), field(entry, "model")];
+		const warm = field(entry, "kind") === "cache_warm" ? "cache_warm" : "other";
+		send(state, {
+			kind: "usage",
+			...born(state, session.id),
+			what: tool ? "tool_result" : (KINDS[entry.type] ?? warm),
+			provider: name(provider) ?? session.flight?.provider,
+			model: name(model) ?? session.flight?.model,
+			entry: name(entry.id),
+			tokens: tokens(usage),
+			...cost(ctx, usage, provider ?? session.flight?.provider, model ?? session.flight?.model),
+		});
+	}
+}
+
+// ---------------------------------------------------------------- attribution
+
+/** The wrapper's function, marked so that we never wrap our own. */
+const OURS = Symbol.for("tokmon.wrapper.v1");
+
+/** A request's flight; sessions are told apart by the id that pi passes along, where it is one that we know. */
+function takeOff(state: State, session: Session, model: unknown, options: unknown): Flight {
+	const told = name(field(options, "sessionId"));
+	return { ...flightOf(model), session: told && state.sessions.has(told) ? told : session.id };
+}
+
+function flightOf(model: unknown): Flight {
+	const of = (key: string) => name(field(model, key)) ?? "";
+	return {
+		provider: of("provider"),
+		model: of("id"),
+		api: of("api"),
+		baseUrl: of("baseUrl"),
+		session: undefined,
+		responses: 0,
+	};
+}
+
+// <generated attribution>
+type StreamSimple = NonNullable<Parameters<ExtensionAPI["registerProvider"]>[1]>["streamSimple"];
+
+/**
+ * Puts a wrapper around the streams of the providers in use, so that `fetch` knows whose request it sees. The delegate
+ * is the provider as it was, with whatever pi or another extension made of it. pi asks a registered function for one
+ * api only, so a provider's other apis are told apart by their URL.
+ */
+function attribute(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext): void {
+	const registry = ctx.modelRegistry;
+	const apis = new Map<string, string>();
+	if (session.flight) apis.set(session.flight.provider, session.flight.api);
+	for (const model of registry.getAvailable()) if (!apis.has(model.provider)) apis.set(model.provider, model.api);
+	for (const [provider, api] of apis) {
+		const present = registry.getRegisteredProviderConfig(provider)?.streamSimple;
+		if ((present && OURS in present) || registry.getRegisteredNativeProvider(provider)) continue;
+		const delegate = registry.getProvider(provider);
+		if (!delegate) continue;
+		const streamSimple: StreamSimple = (model, context, options) =>
+			state.flights.run(takeOff(state, session, model, options), () => delegate.streamSimple(model, context, options));
+		quietly(() => pi.registerProvider(provider, { api, streamSimple: Object.assign(streamSimple, { [OURS]: true }) }));
+		state.wrapped.set(provider, delegate);
+	}
+}
+// </generated attribution>
+
+/** Learns the base URLs that pi knows, and which model is the session's. */
+function look(state: State, session: Session, ctx: ExtensionContext, model: unknown): void {
+	session.flight = model ? { ...flightOf(model), session: session.id } : undefined;
+	state.latest = session;
+	const available = new Set(ctx.modelRegistry.getAvailable().map((each) => each.provider));
+	const found = new Map<string, Base>();
+	for (const each of ctx.modelRegistry.getAll()) {
+		const base = { url: each.baseUrl, provider: each.provider, available: available.has(each.provider) };
+		found.set(`${base.provider} ${base.url}`, base);
+	}
+	state.bases.clear();
+	for (const base of found.values()) {
+		const origin = quietly(() => new URL(base.url).origin);
+		if (origin) state.bases.set(origin, [...(state.bases.get(origin) ?? []), base]);
+	}
+}
+
+// ---------------------------------------------------------------- pi
+
+const STATE = Symbol.for("tokmon.capture.v1");
+
+function shared(): State {
+	const slot = globalThis as typeof globalThis & { [STATE]?: State };
+	const found = slot[STATE];
+	if (found) return found;
+	const nonce = randomBytes(12).toString("base64url");
+	const state: State = {
+		flights: new AsyncLocalStorage(),
+		notice: () => undefined,
+		observing: false,
+		bases: new Map(),
+		wrapped: new Map(),
+		requests: new Recent(),
+		counted: new Recent(),
+		outbox: new Outbox(nonce, () => hello(state.pi)),
+		nonce,
+		serial: 0,
+		pi: undefined,
+		latest: undefined,
+		sessions: new Map(),
+	};
+	slot[STATE] = state;
+	process.once("exit", () => quietly(() => state.outbox.spoolAll()));
+	return state;
+}
+
+function started(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext): void {
+	state.pi ??= piVersion();
+	session.id = name(ctx.sessionManager.getSessionId());
+	session.entries = ctx.sessionManager.getEntries().length;
+	if (session.id) state.sessions.set(session.id, session);
+	state.outbox.start();
+	state.notice = (request) => notice(state, request);
+	observe(state);
+	selected(state, pi, session, ctx, ctx.model);
+}
+
+function selected(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext, model: unknown): void {
+	quietly(() => look(state, session, ctx, model));
+	quietly(() => attribute(state, pi, session, ctx));
+}
+
+/** The last look, and a moment for the sidecar where the process ends; on /reload and /new the line stays up. */
+function ended(state: State, session: Session, ctx: ExtensionContext, reason: unknown): Promise<void> | undefined {
+	quietly(() => countEntries(state, session, ctx));
+	if (session.id) state.sessions.delete(session.id);
+	return reason === undefined || reason === "quit" ? state.outbox.close() : undefined;
+}
+
+// <generated events>
+function onResponse(state: State, pi: ExtensionAPI, session: Session): void {
+	pi.on("after_provider_response", (event) => void quietly(() => told(state, session, event.status, event.headers)));
+}
+
+/** pi waits for the listeners of every frame of a stream, so we listen only where a frame may hold a quota. */
+function onFrame(state: State, pi: ExtensionAPI, session: Session): void {
+	let stop: (() => void) | undefined;
+	const choose = (model: unknown): void => {
+		const wanted = ["openai-codex-responses", "pi-virtual"].includes(String(field(model, "api")));
+		if (!wanted) stop?.();
+		stop = wanted ? (stop ?? pi.on("provider_stream_event", heard)) : undefined;
+	};
+	const heard = (event: ProviderStreamEvent): void => {
+		const whom = { provider: name(event.provider), model: name(event.model), api: name(event.api) };
+		quietly(() => framed(state, session, event.data, whom));
+	};
+	pi.on("session_start", (_event, ctx) => void quietly(() => choose(ctx.model)));
+	pi.on("model_select", (event) => void quietly(() => choose(event.model)));
+}
+
+const SUBSCRIPTIONS: ((state: State, pi: ExtensionAPI, session: Session) => void)[] = [onResponse, onFrame];
+// </generated events>
+
+export default function tokmon(pi: ExtensionAPI): void {
+	quietly(() => {
+		if (process.env.TOKMON_DISABLE === "1") return;
+		const state = shared();
+		const session: Session = { id: undefined, flight: undefined, entries: 0, responses: 0 };
+		const scan = (_event: unknown, ctx: ExtensionContext): void =>
+			void quietly(() => countEntries(state, session, ctx));
+		pi.on("session_start", (_event, ctx) => void quietly(() => started(state, pi, session, ctx)));
+		pi.on("model_select", (event, ctx) => void quietly(() => selected(state, pi, session, ctx, event.model)));
+		pi.on("before_provider_request", () => {
+			session.responses = 0;
+			state.latest = session;
+		});
+		pi.on("message_end", (event, ctx) => void quietly(() => answerEnded(state, session, ctx, event.message)));
+		pi.on("turn_end", scan);
+		pi.on("agent_end", scan);
+		pi.on("session_compact", scan);
+		pi.on("session_tree", scan);
+		pi.on("session_shutdown", (event, ctx) => quietly(() => ended(state, session, ctx, field(event, "reason"))));
+		for (const subscribe of SUBSCRIPTIONS) subscribe(state, pi, session);
+	});
+}
+
+export { count, field, framed, MAX_LINE, name, OURS, quietly, type Session, type State, takeOff, told };
