@@ -1,6 +1,5 @@
-// Test extension: makes pi do what a test cannot ask for otherwise.
-//   /branch       go back to the first user message and summarise the branch left behind (a branch_summary entry)
-//   /compact-now  compact through ctx.compact() (in rpc the command `compact` does the same)
+// Test extension: makes pi do what a test cannot ask for otherwise. A command ends with the notice `done`.
+//   /branch        go back to the first user message and summarise the branch left behind (a branch_summary entry)
 //   tool measured a tool whose result carries `usage` (kept from 0.87 on)
 const usage = {
   input: 100,
@@ -19,12 +18,8 @@ export default function (pi: any) {
         .getEntries()
         .find((entry: any) => entry.type === "message" && entry.message.role === "user");
       await ctx.navigateTree(first.id, { summarize: true });
+      ctx.ui.notify("done", "info");
     },
-  });
-  pi.registerCommand("compact-now", {
-    description: "compact",
-    handler: async (_args: string, ctx: any) =>
-      new Promise<void>((resolve) => ctx.compact({ onComplete: () => resolve(), onError: () => resolve() })),
   });
   pi.registerTool({
     name: "measured",

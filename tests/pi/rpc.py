@@ -97,6 +97,19 @@ class Rpc:
             self.settle(begin, timeout)
         return self.records[begin:]
 
+    def drive(self, command: str, timeout: float = 60.0) -> list[Record]:
+        """Send a command of a test extension, wait until it says `done`, and return the records since."""
+        begin = len(self.records)
+        self.post("prompt", message=command)
+        self.done(begin, timeout)
+        return self.records[begin:]
+
+    def done(self, begin: int = 0, timeout: float = 60.0) -> None:
+        """Wait until a test extension has said `done`."""
+        self.wait(
+            lambda record: record["type"] == "extension_ui_request" and record.get("message") == "done", begin, timeout
+        )
+
     def settle(self, begin: int, timeout: float = 60.0) -> None:
         """Wait until the run whose first record is at `begin` or later is over."""
         if self._says_settled:

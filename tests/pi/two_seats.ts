@@ -1,5 +1,5 @@
 // Test extension: `/two-seats team-a/model team-b/model …` asks all of them at once, in this one process, and writes
-// what each answered to the file named in PI_TEST_ANSWERS (a JSON object by seat). With PI_TEST_SEATS set to the same
+// what each answered to the file named in PI_TEST_ANSWERS (a JSON object by seat), then says `done`. With PI_TEST_SEATS set to the same
 // list it does so once at before_agent_start, while the session's own request has not begun; works in `pi -p` too.
 // 0.87 and later ask through the model registry; before, through pi-ai with the key that the registry resolved.
 import { writeFileSync } from "node:fs";
@@ -46,7 +46,10 @@ export default function (pi: any) {
   const list = (text: string) => text.split(/\s+/).filter(Boolean);
   pi.registerCommand("two-seats", {
     description: "ask several seats at once",
-    handler: async (args: string, ctx: any) => askAll(ctx.modelRegistry, list(args)),
+    handler: async (args: string, ctx: any) => {
+      await askAll(ctx.modelRegistry, list(args));
+      ctx.ui.notify("done", "info");
+    },
   });
   let asked = false;
   pi.on("before_agent_start", async (_event: any, ctx: any) => {
