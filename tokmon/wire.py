@@ -24,8 +24,9 @@ MAX_LINE: Final = 64 * 1024
 MAX_TEXT: Final = 2000
 """Characters of an error text."""
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
-Instant = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+# Lengths, not patterns: a pattern costs 0.4 us a field. That an instant is one is found where it is read.
+Id = Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
+Instant = Annotated[str, msgspec.Meta(min_length=20, max_length=30)]
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -45,7 +46,7 @@ UsageKind = Literal["assistant", "cache_warm", "compaction", "branch_summary", "
 CostSource = Literal["billed", "estimated", "unknown"]
 
 
-class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True):
+class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True, gc=False):
     """The first line each way. `protocol` is the sender's; either side goes on with what it understands."""
 
     protocol: Count
@@ -55,11 +56,11 @@ class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True):
     pid: Count | None = None
 
 
-class Ask(msgspec.Struct, tag_field="kind", tag="status"):
+class Ask(msgspec.Struct, tag_field="kind", tag="status", gc=False):
     """A question instead of an event: how is the sidecar? Answered by one line, `{"status": {...}}`."""
 
 
-class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
+class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, gc=False):
     id: Id
     ts: Instant
     provider: Name | None = None
@@ -72,7 +73,7 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
     mission: Name | None = None
 
 
-class Capture(_Event, tag="capture"):
+class Capture(_Event, tag="capture", gc=False):
     """One response as the extension saw it; `http_status` is None where none came (then `error` says why)."""
 
     attribution: Attribution = "none"
@@ -86,7 +87,7 @@ class Capture(_Event, tag="capture"):
     headers: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """Tokens as pi counts them; the four first do not overlap."""
 
     input: Count | None = None
@@ -98,7 +99,7 @@ class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     total: Count | None = None
 
 
-class Usage(_Event, tag="usage"):
+class Usage(_Event, tag="usage", gc=False):
     """One billed thing, or the error that came instead of one.
 
     `cost_usd` is None where the price is unknown: an unknown price never reads as nothing spent.

@@ -5,11 +5,12 @@ The same answer from the same account (headers, status, error) reads the same, s
 busy hour nearly every capture repeats the headers of an earlier one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon import families, store, wire
 from tokmon.accounts import Account, account_type
+from tokmon.errors import WireError
 from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
@@ -22,19 +23,26 @@ _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error
 
 @dataclass(slots=True)
 class Told:
-    """What one kind of answer says: its reading, and that reading as the end of a line."""
+    """What one kind of event says: its reading, and that reading as the end of a line."""
 
     reading: Reading
     type: str | None
     suffix: bytes
-    resets_at: float | None
-    headers: dict[str, str] | None
-    """The allowed headers, where the event carried others too; None where it may be stored as it came."""
+    resets_at: float | None = None
+    """When the binding window starts afresh, for `reset_in_seconds`."""
 
-    repeats: bool
-    """Whether the same answer at another time says the same (it names no waiting time)."""
+    changes: dict[str, str] = field(default_factory=dict)
+    """Texts of the event that held something like a secret, cleaned."""
+
+    headers: dict[str, str] | None = None
+    """The allowed headers, where the event carried others too."""
+
+    repeats: bool = True
+    """Whether the same event at another time says the same (it names no waiting time)."""
 
     latest: wire.Event | None = None
+    latest_at: float = 0.0
+    """The newest such event that the snapshot has not taken yet."""
 
 
 class Ingest:
@@ -43,40 +51,42 @@ class Ingest:
     def __init__(self, accounts: dict[str, Account]) -> None:
         self.accounts = accounts
         self.news: list[Told] = []
-        """Readings with evidence that the snapshot has not taken yet; `latest` is the newest event of each."""
+        """Readings with evidence that the snapshot has not taken yet."""
 
         self._told: dict[tuple[object, ...], Told] = {}
         self._seconds: dict[str, float] = {}
-        self._clean: dict[tuple[str | None, ...], dict[str, Any] | None] = {}
 
     def capture(self, event: wire.Capture, raw: bytes | None) -> bytes:
-        """The line of a capture; `raw` is the event as it came if it holds nothing but the schema, else None."""
-        key = (event.provider, event.api, event.key_shape, event.http_status, event.error, bytes(event.headers))
+        """The line of a capture; `raw` is the event as it came if it holds nothing but the schema, else None.
+
+        WireError if a header or the instant is not one.
+        """
+        at = self._epoch(event.ts)
+        key = (event.provider, event.model, event.api, event.member, event.host, event.mission, event.error,
+               event.key_shape, event.http_status, bytes(event.headers))  # fmt: skip
         told = self._told.get(key)
         if told is None:
-            told = self._read_capture(event)
+            told = self._read_capture(event, at)
             self._remember(key, told)
-        self._note(told, event)
-        changes = self._dirty(event)
-        if raw is None or told.headers is not None or changes is not None:
-            raw = wire.encode(wire.changed(event, changes or {}, headers=told.headers))[:-1]
+        self._note(told, event, at)
+        if raw is None or told.headers is not None or told.changes:
+            raw = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
         if told.resets_at is None:
             return b"%b%b}\n" % (raw[:-1], told.suffix)
-        wait = round(told.resets_at - self._epoch(event.ts))
-        return b'%b%b,"reset_in_seconds":%d}\n' % (raw[:-1], told.suffix, wait)
+        return b'%b%b,"reset_in_seconds":%d}\n' % (raw[:-1], told.suffix, told.resets_at - at)
 
     def usage(self, event: wire.Usage, raw: bytes | None) -> bytes:
-        """The line of a usage event."""
-        key = (event.provider, event.api, event.error)
+        """The line of a usage event, likewise."""
+        at = self._epoch(event.ts)
+        key = (event.provider, event.model, event.api, event.member, event.host, event.mission, event.error)
         told = self._told.get(key)
         if told is None:
-            told = self._read_usage(event)
+            told = self._read_usage(event, at)
             self._remember(key, told)
         if event.error is not None:
-            self._note(told, event)
-        changes = self._dirty(event)
-        if raw is None or changes is not None:
-            raw = wire.encode(wire.changed(event, changes or {}))[:-1]
+            self._note(told, event, at)
+        if raw is None or told.changes:
+            raw = wire.encode(wire.changed(event, told.changes))[:-1]
         return b"%b%b}\n" % (raw[:-1], told.suffix)
 
     def accounts_changed(self, accounts: dict[str, Account]) -> None:
@@ -91,16 +101,17 @@ class Ingest:
         for told in news:
             event, told.latest = told.latest, None
             if event is not None and event.provider:
-                found.append(_observation(told, event, parse_rfc3339(event.ts)))
+                found.append(_observation(told, event))
         return found
 
-    def _note(self, told: Told, event: wire.Event) -> None:
+    def _note(self, told: Told, event: wire.Event, at: float) -> None:
         latest = told.latest
         if latest is None:
             self.news.append(told)
-        elif (self._epoch(event.ts), event.id) < (self._epoch(latest.ts), latest.id):
+        elif at < told.latest_at or (at == told.latest_at and event.id < latest.id):
             return
         told.latest = event
+        told.latest_at = at
 
     def _remember(self, key: tuple[object, ...], told: Told) -> None:
         if told.repeats:
@@ -109,58 +120,56 @@ class Ingest:
             self._told[key] = told
 
     def _epoch(self, ts: str) -> float:
-        """Epoch seconds of an instant, to the millisecond; the whole second of it is remembered."""
+        """Epoch seconds of an event's instant; the whole second is remembered. WireError if it is none."""
         second = self._seconds.get(ts[:19])
-        if second is None:
+        fraction = ts[19:-1]
+        if second is None or ts[-1] != "Z" or not (not fraction or (fraction[0] == "." and fraction[1:].isdigit())):
+            try:
+                second = parse_rfc3339(ts)
+            except ValueError as error:
+                raise WireError(str(error), field="ts") from error
             if len(self._seconds) >= _REMEMBERED:
                 self._seconds.clear()
-            second = self._seconds[ts[:19]] = parse_rfc3339(f"{ts[:19]}Z")
-        fraction = ts[19:-1]
+            self._seconds[ts[:19]] = float(int(second))
+            return second
         return second + float(fraction) if fraction else second
 
-    def _read_capture(self, event: wire.Capture) -> Told:
+    def _read_capture(self, event: wire.Capture, at: float) -> Told:
         sent = wire.headers_of(event.headers)
         allowed = {name: value for name, value in sent.items() if families.allowed(name)}
-        at = self._epoch(event.ts)
-        reading = families.read(Evidence(event.http_status, allowed, at, event.error))
+        changes = _cleaned(event)
+        reading = families.read(Evidence(event.http_status, allowed, at, changes.get("error", event.error)))
         kind = self._type(event, event.key_shape, reading)
         return Told(
             reading=reading,
             type=kind,
             suffix=_suffix(_capture_fields(reading, kind)),
             resets_at=_next_reset(reading),
-            headers=None if len(allowed) == len(sent) else allowed,
+            changes=changes,
+            headers=None if allowed == sent else allowed,
             repeats="retry-after" not in allowed,
         )
 
-    def _read_usage(self, event: wire.Usage) -> Told:
+    def _read_usage(self, event: wire.Usage, at: float) -> Told:
+        changes = _cleaned(event)
+        said: dict[str, Any] = {"source": _SOURCE}
         reading = Reading()
-        fields: dict[str, Any] = {}
         if event.error is not None:
-            reading = families.read(Evidence(None, {}, self._epoch(event.ts), event.error))
-            fields = {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
-        kind = self._type(event, None, reading)
-        said = {"source": _SOURCE, "type": kind, **{name: value for name, value in fields.items() if value is not None}}
-        return Told(reading, kind, _suffix(said), None, None, repeats=True)
+            reading = families.read(Evidence(None, {}, at, changes.get("error", event.error)))
+            said |= {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
+        said["type"] = self._type(event, None, reading)
+        suffix = _suffix({name: value for name, value in said.items() if value is not None})
+        return Told(reading, said["type"], suffix, changes=changes)
 
     def _type(self, event: wire.Event, key_shape: str | None, reading: Reading) -> str | None:
         account = self.accounts.get(event.provider or "", Account())
         return account_type(account, api=event.api, key_shape=key_shape, family=reading.family)
 
-    def _dirty(self, event: wire.Event) -> dict[str, Any] | None:
-        """The texts of the event that hold something like a secret, cleaned; None where none does.
 
-        The texts that recur are remembered together. Ids are not looked at: pi makes them.
-        """
-        texts = (event.mission, event.provider, event.model, event.member, event.host, event.api, event.error)
-        found = self._clean.get(texts, self)
-        if found is self:
-            if len(self._clean) >= _REMEMBERED:
-                self._clean.clear()
-            changes = {name: scrub(text) for name, text in zip(_TEXTS, texts, strict=True) if text is not None}
-            changed = {name: text for name, text in changes.items() if text != getattr(event, name)}
-            found = self._clean[texts] = changed or None
-        return found  # type: ignore[return-value]  # `self` only ever stands for "not there"
+def _cleaned(event: wire.Event) -> dict[str, str]:
+    """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them."""
+    texts = {name: getattr(event, name) for name in _TEXTS}
+    return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
 
 
 def _suffix(fields: dict[str, Any]) -> bytes:
@@ -211,11 +220,11 @@ def _next_reset(reading: Reading) -> float | None:
     return None
 
 
-def _observation(told: Told, event: wire.Event, ts: float) -> Observation:
+def _observation(told: Told, event: wire.Event) -> Observation:
     reading = told.reading
     return Observation(
         provider=event.provider or "",
-        stamp=Stamp(ts, event.id, _SOURCE),
+        stamp=Stamp(told.latest_at, event.id, _SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,

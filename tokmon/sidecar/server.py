@@ -75,6 +75,8 @@ class Server:
 
     def take(self, line: bytes) -> None:
         """One event line: into the batch if it is new. WireError if it is not an event."""
+        if len(line) > wire.MAX_LINE:
+            raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
         event = wire.exact(line)
         raw: bytes | None = line
         if event is None:
@@ -173,8 +175,14 @@ class Connection(asyncio.BufferedProtocol):
             del lines[0]
             self._skipping = False
         before = self.count
+        take = self.server.take
         for line in lines:
-            self._line(line)
+            # The plain case, without a call more than it needs; whatever else a line may be is told apart after.
+            try:
+                take(line)
+                self.count += 1
+            except WireError as error:
+                self._other(line, error)
         if len(self._rest) > wire.MAX_LINE:
             self._rest = b""
             if not self._skipping:
@@ -184,33 +192,23 @@ class Connection(asyncio.BufferedProtocol):
         if self.count != before:
             self.server.committer.due(self, self.count)
 
-    def _line(self, line: bytes) -> None:
+    def _other(self, line: bytes, problem: WireError) -> None:
+        """A line that is no event: a hello or a question, which do not count; nothing; or one to refuse."""
         if not line:
             return
-        self.count += 1
-        try:
-            if len(line) > wire.MAX_LINE:
-                raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
-            self.server.take(line)
-        except WireError as error:
-            if not self._talk(line):
-                self._refuse(str(error), error.field)
-
-    def _talk(self, line: bytes) -> bool:
-        """A line that is no event: a hello or a question, which do not count."""
         try:
             said = wire.decode(line)
         except WireError:
-            return False
+            said = None
         if isinstance(said, wire.Hello):
-            self.count -= 1
             if not self._greeted:
                 self._greeted = True
                 self._send(wire.encode(_hello()))
         elif isinstance(said, wire.Ask):
-            self.count -= 1
             self._send(self.server.status())
-        return isinstance(said, (wire.Hello, wire.Ask))
+        else:
+            self.count += 1
+            self._refuse(str(problem), problem.field)
 
     def _refuse(self, reason: str, field: str) -> None:
         self.server.refused += 1

@@ -1,0 +1,69 @@
+"""Events as the extension sends them: a capture and a usage event a turn, five seats, figures that move."""
+
+import json
+from collections.abc import Iterator
+
+SEATS = ("team-vigilio", "team-ludo", "team-buio", "team-molto", "team-nadja")
+MOVES_EVERY = 50
+"""Turns of a seat after which its utilization is another: a busy hour of a seat has some hundreds of turns."""
+
+
+def turns(client: int, count: int, run: str) -> Iterator[bytes]:
+    """`count` event lines of one client, newline included; `run` keeps ids apart between runs."""
+    for number in range(count):
+        yield json.dumps(_event(client, number, run), separators=(",", ":")).encode() + b"\n"
+
+
+def _event(client: int, number: int, run: str) -> dict[str, object]:
+    turn = number // 2
+    common: dict[str, object] = {
+        "kind": "usage" if number % 2 else "capture",
+        "id": f"{run}{client:03x}-{number:09x}",
+        "ts": f"2026-11-22T{turn // 3_600_000 % 24:02}:{turn // 60_000 % 60:02}:{turn // 1000 % 60:02}.{turn % 1000:03}Z",
+        "provider": SEATS[client % len(SEATS)],
+        "model": "claude-sonnet-4-6",
+        "api": "anthropic-messages",
+        "session": f"2026-11-22T06-10-17-123Z_{client:04x}",
+        "member": "vigilio",
+        "host": "build-1",
+        "pi": "1.5.2",
+        "mission": "issue-42",
+    }
+    return common | (_usage(turn) if number % 2 else _capture(turn))
+
+
+def _usage(turn: int) -> dict[str, object]:
+    return {
+        "what": "assistant",
+        "response_id": f"msg_{turn:024d}",
+        "stop": "toolUse",
+        "tokens": {"input": 12, "output": 934, "cache_read": 52_340, "cache_write": 1_234, "total": 54_520},
+        "cost_usd": 0.0412,
+        "cost_source": "estimated",
+        "duration_ms": 12_345,
+    }
+
+
+def _capture(turn: int) -> dict[str, object]:
+    used = turn // MOVES_EVERY % 1000
+    name = "anthropic-ratelimit-unified-"
+    return {
+        "attribution": "wrapper",
+        "via": "fetch",
+        "origin": "https://api.anthropic.com",
+        "key_shape": "ant-oat",
+        "http_status": 200,
+        "elapsed_ms": 812,
+        "headers": {
+            f"{name}status": "allowed",
+            f"{name}5h-status": "allowed",
+            f"{name}5h-reset": "1795334400",
+            f"{name}5h-utilization": f"0.{used:03}",
+            f"{name}7d-status": "allowed",
+            f"{name}7d-reset": "1795687200",
+            f"{name}7d-utilization": f"0.{used // 7:03}",
+            f"{name}representative-claim": "five_hour",
+            f"{name}reset": "1795334400",
+            f"{name}overage-status": "rejected",
+        },
+    }
