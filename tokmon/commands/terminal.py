@@ -1,0 +1,40 @@
+"""Where a command writes to: what can be shown there, and how wide it is. Not a verb."""
+
+import os
+from datetime import UTC
+from typing import Final, TextIO
+
+from tokmon.report.words import LOCAL, Style
+
+_WIDTH: Final = 80
+"""Where nobody says."""
+
+
+def style_of(out: TextIO, *, utc: bool = False) -> Style:
+    """Colour on a terminal that wants it, block characters where the encoding has them.
+
+    What the encoding does not have is replaced from here on, rather than ending the command.
+    """
+    if hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")
+    colour = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Style(colour=colour, blocks=_has_blocks(out.encoding), zone=UTC if utc else LOCAL)
+
+
+def _has_blocks(encoding: str | None) -> bool:
+    try:
+        "█░▏·".encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def width_of(out: TextIO) -> int:
+    """COLUMNS, or what the terminal says, or 80."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    try:
+        return os.get_terminal_size(out.fileno()).columns or _WIDTH
+    except (OSError, ValueError):
+        return _WIDTH

@@ -1,0 +1,8 @@
+"""What people read: numbers in words, and reports as text. Pure; width, zone and `now` are arguments.
+
+words    durations, ages, clocks, percentages, bars, paint
+view     the snapshot as of now: what stands, what has expired, how severe it is
+status   that view as text
+line     a line of the log as text
+checks   the doctor's findings as text
+"""

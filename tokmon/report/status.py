@@ -1,0 +1,163 @@
+"""The view as text: a block a provider, one line a window; stacked where the terminal is narrow."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tokmon.model import Overage, Window
+from tokmon.report.gauge import Gauge
+from tokmon.report.judge import Limits, Severity, worry
+from tokmon.report.view import Provider, View
+from tokmon.report.words import Style, ago, clean, clock, count, duration, percent, source_word, visible
+from tokmon.snapshot import Observation, Stamp
+
+COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK: "green", Severity.UNKNOWN: "dim"}
+
+_WIDEST: Final = 96
+_BAR: Final = (8, 24)
+_LABEL: Final = (7, 20)
+_REST: Final = 55
+"""Columns of a row beside label and bar: indent, gaps, percentage, reset and age."""
+
+
+def status_text(shown: View, width: int, style: Style) -> list[str]:
+    """The lines of the report; none is longer than `width` unless a name is."""
+    page = _page(shown, min(width, _WIDEST), style)
+    lines: list[str] = []
+    before = 1
+    for provider in shown.providers:
+        block = page.block(provider)
+        if lines and max(len(block), before) > 1:
+            lines.append("")
+        lines += block
+        before = len(block)
+    counts = ", ".join(f"{number} {style.paint(each, COLOURS[each])}" for each, number in shown.counts.items())
+    return [*lines, "", f"Overall: {counts}"] if lines else []
+
+
+def _page(shown: View, width: int, style: Style) -> "_Page":
+    names = [len(gauge.window.name) for provider in shown.providers for gauge in provider.gauges]
+    label = min(_LABEL[1], max([_LABEL[0], *names]))
+    bar = min(_BAR[1], width - _REST - label)
+    stacked = bar < _BAR[0]
+    return _Page(shown.now, width, label, min(_BAR[1], width - label - 10) if stacked else bar, stacked, style)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The measures that all blocks share, so that their columns stand below each other."""
+
+    now: float
+    width: int
+    label: int
+    bar: int
+    stacked: bool
+    style: Style
+
+    def block(self, provider: Provider) -> list[str]:
+        """The lines of one provider: the name, the status, the windows."""
+        lines = [self._title(provider)]
+        if provider.last is not None:
+            lines += self._wrap(self._status(provider, provider.last), indent=2)
+        for gauge in provider.gauges:
+            lines += self._gauge(gauge, spending=provider.spending)
+        paid = provider.account.paid
+        if paid is not None and paid.overage is not None:
+            lines += self._overage(paid.overage, paid.stamp, spending=provider.spending)
+        return lines
+
+    def _title(self, provider: Provider) -> str:
+        severity = self.style.paint(f"{provider.severity:<8}", COLOURS[provider.severity])
+        kind = self.style.paint(clean(provider.type), "dim") if provider.type else ""
+        seen = provider.last or provider.gauges or provider.account.paid
+        why = ", ".join(clean(reason) for reason in provider.reasons) if seen else "nothing seen yet"
+        parts = [part for part in (severity, self.style.paint(clean(provider.name), "bold"), kind) if part]
+        if why and visible("  ".join([*parts, why])) <= self.width:
+            parts.append(why)
+        return "  ".join(parts)
+
+    def _status(self, provider: Provider, last: Observation) -> list[str]:
+        said = last.status.replace("_", " ")
+        if last.substatus:
+            said += f" ({clean(last.substatus).replace('_', ' ')})"
+        if last.http_status is not None and last.http_status >= 400:  # noqa: PLR2004 - an error
+            said += f" HTTP {last.http_status}"
+        seen = self._seen(last.stamp)
+        if provider.ended:
+            remarks = [f"unknown: was {said}, {seen}", provider.ended]
+        else:
+            remarks = [self.style.paint(said, COLOURS[provider.severity]), seen]
+            if last.blocked_until is not None:
+                remarks.append(f"until {self._at(last.blocked_until)}")
+            if last.claim:
+                remarks.append(
+                    f"claim {next((each.window.name for each in provider.gauges if each.claim), last.claim)}"
+                )
+        if last.model:
+            remarks.append(clean(last.model))
+        return remarks
+
+    def _gauge(self, gauge: Gauge, *, spending: bool) -> list[str]:
+        window = gauge.window
+        used = None if gauge.expired else window.utilization
+        severity = worry(gauge, Limits(), spending=spending) or Severity.OK
+        bar = self.style.bar(used, self.bar)
+        bar = self.style.paint(bar, "dim" if used is None else COLOURS[severity])
+        label = self.style.paint(f"{clean(window.name):<{self.label}}", "bold" if gauge.claim else "")
+        start = f"  {label}  {bar} {percent(used):>4}"
+        if gauge.expired:
+            then = f"expired, was {percent(window.utilization)} {ago(gauge.age)}"
+            return self._line(start, then, source_word(gauge.stamp.source))
+        return self._line(start, self._resets(window), self._seen(gauge.stamp))
+
+    def _resets(self, window: Window) -> str:
+        left = ""
+        if window.utilization is None and window.remaining is not None:
+            of = "" if window.limit is None else f" of {count(window.limit)}"
+            left = f"{count(window.remaining)}{of} left, "
+        if window.resets_at is None:
+            return f"{left}reset unknown"
+        return f"{left}resets in {duration(window.resets_at - self.now)}, {self._clock(window.resets_at)}"
+
+    def _overage(self, overage: Overage, stamp: Stamp, *, spending: bool) -> list[str]:
+        if spending:
+            said = self.style.paint("spending credit", "yellow")
+        elif overage.in_use:
+            said = "was spending credit"
+        else:
+            said = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}.get(
+                overage.status, clean(overage.status or "")
+            )
+        if overage.disabled_reason:
+            said += f" ({clean(overage.disabled_reason).replace('_', ' ')})"
+        if overage.utilization is not None:
+            said += f", {percent(overage.utilization)} used"
+        if overage.resets_at is not None and overage.resets_at > self.now:
+            said += f", resets {self._at(overage.resets_at)}"
+        return self._line(f"  {'overage':<{self.label}}", said, self._seen(stamp))
+
+    def _line(self, start: str, then: str, seen: str) -> list[str]:
+        """One row with the age at its right end; or the remarks below where there is no room."""
+        gap = self.width - visible(start) - visible(then) - len(seen) - 2
+        if not self.stacked and gap > 1:
+            return [f"{start}  {then}{' ' * gap}{self.style.paint(seen, 'dim')}"]
+        return [start, *self._wrap([then, seen], indent=4)]
+
+    def _wrap(self, remarks: list[str], *, indent: int) -> list[str]:
+        """As many remarks a line as fit."""
+        lines: list[str] = []
+        for remark in remarks:
+            joined = f"{lines[-1]}{self.style.dot}{remark}" if lines else ""
+            if joined and visible(joined) <= self.width:
+                lines[-1] = joined
+            else:
+                lines.append(f"{' ' * indent}{remark}")
+        return lines
+
+    def _seen(self, stamp: Stamp) -> str:
+        return f"{ago(self.now - stamp.ts)}, {source_word(stamp.source)}"
+
+    def _clock(self, when: float) -> str:
+        return clock(when, self.now, self.style.zone)
+
+    def _at(self, when: float) -> str:
+        return f"{self._clock(when)}, in {duration(when - self.now)}"

@@ -1,0 +1,128 @@
+"""Numbers in words. Pure: `now`, the zone and the kind of terminal are arguments."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
+_DAY: Final = 86_400
+_SKEW_S: Final = 5.0
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+
+LOCAL: Final[tzinfo | None] = None
+"""The zone of this machine, as `datetime` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What the reader's terminal can show. The default is safe everywhere: no escape codes, ASCII only."""
+
+    colour: bool = False
+    blocks: bool = False
+    zone: tzinfo | None = LOCAL
+
+    def paint(self, text: str, colour: str) -> str:
+        """The text in a colour of the terminal's own palette, or as it is."""
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.colour and colour else text
+
+    @property
+    def dot(self) -> str:
+        """Stands between remarks."""
+        return " · " if self.blocks else "; "
+
+    def bar(self, fraction: float | None, width: int) -> str:
+        """A gauge, full at 1 and beyond; dotted where nothing is known."""
+        if fraction is None:
+            return ("·" if self.blocks else " ") * width
+        share = min(1.0, max(0.0, fraction))
+        if not self.blocks:
+            whole = int(share * width)
+            return "#" * whole + "." * (width - whole)
+        whole, rest = divmod(int(share * width * 8), 8)
+        part = _EIGHTHS[rest] if rest else ""
+        return "█" * whole + part + "░" * (width - whole - len(part))
+
+
+def clean(text: str) -> str:
+    """A text from a log with nothing in it that a terminal would obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def source_word(source: str) -> str:
+    """How a source is called where it is shown: what pi's own responses said is the `header`."""
+    return "header" if source == "piggyback" else clean(source)
+
+
+def duration(seconds: float) -> str:
+    """`42s`, `12m`, `4h 12m`, `2d 3h`: the two greatest units, rounded down."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m"
+    if whole < _DAY:
+        return _two(whole // _HOUR, "h", whole % _HOUR // _MINUTE, "m")
+    return _two(whole // _DAY, "d", whole % _DAY // _HOUR, "h")
+
+
+def _two(great: int, unit: str, small: int, smaller: str) -> str:
+    return f"{great}{unit} {small}{smaller}" if small else f"{great}{unit}"
+
+
+def ago(seconds: float) -> str:
+    """`3m ago`; an instant that this clock has not reached yet is said as such."""
+    if seconds < -_SKEW_S:
+        return f"{_short(-seconds)} ahead of this clock"
+    return "now" if seconds < 1 else f"{_short(seconds)} ago"
+
+
+def _short(seconds: float) -> str:
+    """An age needs no second unit: `3h`, `2d`."""
+    return duration(seconds).split(" ", 1)[0]
+
+
+def clock(when: float, now: float, zone: tzinfo | None = LOCAL) -> str:
+    """`18:00` today, `Thu 18:00` within six days, `14 Apr 18:00` otherwise; with a `Z` in UTC."""
+    moment, today = datetime.fromtimestamp(when, zone), datetime.fromtimestamp(now, zone)
+    time = f"{moment:%H:%M}{'Z' if zone is UTC else ''}"
+    days = (moment.date() - today.date()).days
+    if days == 0:
+        return time
+    return f"{moment:%a} {time}" if 0 < days < 7 else f"{moment.day} {moment:%b} {time}"  # noqa: PLR2004 - a week
+
+
+def percent(fraction: float | None) -> str:
+    """`42%`, `104%`; only all is `100%` and only nothing is `0%`; `?` where it is unknown."""
+    if fraction is None:
+        return "?"
+    if 0 < fraction < 0.005:  # noqa: PLR2004 - what would round to nothing
+        return "<1%"
+    return f"{min(99, round(fraction * 100)) if fraction < 1 else round(fraction * 100)}%"
+
+
+def count(number: float) -> str:
+    """`950`, `12.3k`, `4.5M`."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:g}"
+
+
+def money(usd: float) -> str:
+    """`$0.04`; small amounts keep two figures that count, so that something is never shown as nothing."""
+    if usd and usd < 0.1:  # noqa: PLR2004 - below, two decimals say too little
+        return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - beyond which nobody cares
+    return f"${usd:.2f}"
+
+
+def fit(text: str, width: int) -> str:
+    """The text, cut to `width` characters with a mark where it was longer."""
+    return text if len(text) <= width else f"{text[: max(0, width - 1)]}~"
+
+
+def visible(text: str) -> int:
+    """The length of a text as a terminal shows it, without its escape codes."""
+    bare, *painted = text.split("\x1b[")
+    return len(bare) + sum(len(part.partition("m")[2]) for part in painted)
