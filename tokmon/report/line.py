@@ -1,0 +1,100 @@
+"""A line of the log as text: when, who, how it went, what is left, what it cost, and for what."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from tokmon.headers import parse_rfc3339
+from tokmon.report.words import Style, clean, count, duration, money, percent
+from tokmon.snapshot import Observation, observation
+
+_COLOURS: Final = {"allowed": "green", "allowed_warning": "yellow", "overloaded": "yellow", "network_error": "yellow"}
+_LONGEST_NAME: Final = 24
+
+
+def line_text(record: Mapping[str, Any], now: float, style: Style, *, name_width: int = 0) -> str | None:
+    """The record in one readable line; None if it says neither when nor who."""
+    at = instant(record)
+    if at is None:
+        return None
+    name = clean(str(record.get("provider") or "-"))
+    words = [_when(at, now, style), style.paint(f"{name:<{min(name_width, _LONGEST_NAME)}}", "bold")]
+    words += _usage(record) if is_usage(record) else _answer(record, observation(record), at, style)
+    words += _spent(record)
+    if isinstance(record.get("mission"), str):
+        words.append(style.paint(clean(record["mission"]), "dim"))
+    if isinstance(record.get("error"), str):
+        words.append(style.paint(clean(" ".join(record["error"].split())), "red"))
+    return " ".join(word for word in words if word)
+
+
+def instant(record: Mapping[str, Any]) -> float | None:
+    """When it was; None where the record does not say."""
+    ts = record.get("ts")
+    try:
+        return parse_rfc3339(ts) if isinstance(ts, str) else None
+    except ValueError:
+        return None
+
+
+def is_usage(record: Mapping[str, Any]) -> bool:
+    """Whether it tells of a billed thing, rather than of a response."""
+    return record.get("kind") == "usage"
+
+
+def _when(at: float, now: float, style: Style) -> str:
+    moment, today = datetime.fromtimestamp(at, style.zone), datetime.fromtimestamp(now, style.zone)
+    return f"{moment:%H:%M:%S}" if moment.date() == today.date() else f"{moment:%m-%d %H:%M:%S}"
+
+
+def _answer(record: Mapping[str, Any], seen: Observation | None, at: float, style: Style) -> Iterator[str]:
+    """What a response or a probe said. The reset is counted from the response, as the account saw it then."""
+    code = record.get("http_status")
+    yield str(code) if isinstance(code, int) else "---"
+    if seen is not None:
+        word = seen.status.replace("_", " ") + (f" ({clean(seen.substatus)})" if seen.substatus else "")
+        yield style.paint(word, _COLOURS.get(seen.status, "dim" if seen.status == "unknown" else "red"))
+        for window in seen.windows:
+            if window.utilization is not None:
+                yield f"{clean(window.name)} {percent(window.utilization)}"
+            elif window.remaining is not None:
+                yield f"{clean(window.name)} {count(window.remaining)} left"
+        if seen.overage is not None and seen.overage.in_use:
+            yield style.paint("spending credit", "yellow")
+        if seen.blocked_until is not None and seen.blocked_until > at:
+            yield f"blocked for {duration(seen.blocked_until - at)}"
+        elif (reset := _reset(record, seen, at)) is not None:
+            yield f"resets {duration(reset)}"
+    if record.get("source") != "piggyback":
+        yield "probe"
+    if isinstance(record.get("model"), str):
+        yield clean(record["model"])
+
+
+def _reset(record: Mapping[str, Any], seen: Observation, at: float) -> float | None:
+    """Seconds to the reset that the line names, or to the first one of its windows."""
+    said = record.get("reset_in_seconds")
+    if isinstance(said, (int, float)):
+        return float(said) if said > 0 else None
+    waits = [window.resets_at - at for window in seen.windows if window.resets_at is not None]
+    return min((wait for wait in waits if wait > 0), default=None)
+
+
+def _usage(record: Mapping[str, Any]) -> Iterator[str]:
+    what = record.get("what")
+    yield "usage" if what in {None, "assistant"} else clean(f"usage ({what})".replace("_", " "))
+    if isinstance(record.get("model"), str):
+        yield clean(record["model"])
+    tokens = record.get("tokens")
+    if isinstance(tokens, Mapping):
+        for key, word in (("input", "in"), ("output", "out"), ("cache_read", "cached"), ("cache_write", "to cache")):
+            if isinstance(tokens.get(key), int):
+                yield f"{count(tokens[key])} {word}"
+
+
+def _spent(record: Mapping[str, Any]) -> Iterator[str]:
+    cost = record.get("cost_usd")
+    if isinstance(cost, (int, float)):
+        yield f"{'~' if record.get('cost_source') == 'estimated' else ''}{money(float(cost))}"
+    elif is_usage(record):
+        yield "cost unknown"
