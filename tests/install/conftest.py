@@ -1,0 +1,118 @@
+"""Fixtures of the tests that install tokmon with real shells into real venvs, without a network."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from filelock import FileLock
+
+from tests.install.member import Member, environment
+from tests.pi.install import REAL_ENVIRONMENT, cache
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap")
+SHELLS: Final = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Each shell that this machine has."""
+    words = SHELLS[request.param]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"this machine has no {words[0]}")
+    return words
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can read, with a space in its name, and short: a socket's path has 103 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="tok mon "))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def checkout(open_folder: Path) -> Path:
+    """A copy of what is installed from, so that nobody edits it between two installs."""
+    copy = open_folder / "checkout"
+    copy.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, copy / part)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The Python below this venv: the installer finds no venv of the repository's elsewhere."""
+    return Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+
+
+@pytest.fixture(scope="session")
+def wheels(open_folder: Path) -> Path:
+    """Everything that an install downloads, for any Python that the tests may install with."""
+    copy = open_folder / "wheels"
+    if not copy.exists():
+        shutil.copytree(wheelhouse(f"{sys.version_info.major}.{sys.version_info.minor}"), copy)
+    return copy
+
+
+def wheelhouse(version: str) -> Path:
+    """The folder of the test cache with the wheels for that Python, filled once for each `pyproject.toml`."""
+    text = (ROOT / "pyproject.toml").read_bytes()
+    project = tomllib.loads(text.decode())
+    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    key = hashlib.sha256(" ".join((version, *wanted)).encode()).hexdigest()[:12]
+    target = cache() / f"wheels-{version}-{key}"
+    cache().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache() / f".wheels-{version}.lock"):
+        if not target.exists():
+            work = Path(tempfile.mkdtemp(prefix=".wheels-", dir=cache()))
+            _pip("download", "--quiet", "--only-binary=:all:", "--python-version", version, "--dest", work, *wanted)
+            work.rename(target)
+    return target
+
+
+def _pip(*words: str | Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *words],
+        env=REAL_ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pip could not fetch what the tests install: {done.stderr[-2000:]}")
+
+
+@pytest.fixture
+def member(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Iterator[Member]:
+    """A member with an empty home and a pi that says its version."""
+    folder = Path(tempfile.mkdtemp(prefix="m ", dir=open_folder))
+    home, runtime = folder / "home", folder / "run"
+    for each in (home, runtime):
+        each.mkdir(mode=0o700)
+    give_pi(home, "1.5.2")
+    yield Member(home, checkout, environment(home, runtime, wheels, python))
+    shutil.rmtree(folder)
+
+
+def give_pi(home: Path, version: str) -> None:
+    """Put a `pi` on the member's PATH that answers `--version`, which is all that the installer asks."""
+    program = home / "bin" / "pi"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\n[ "$*" = --version ] && echo {version}\n')
+    program.chmod(0o755)

@@ -1,0 +1,130 @@
+"""A member of a host in a test: a home, an environment, and the installer run in it by a real shell."""
+
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.pi.install import REAL_ENVIRONMENT
+
+PATIENCE_S: Final = 100
+
+Entry = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`home` holds everything that an install may touch; `environment` is all that the installer is given."""
+
+    home: Path
+    checkout: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def script(self) -> Path:
+        return self.checkout / "bootstrap" / "install.sh"
+
+    @property
+    def data(self) -> Path:
+        return self.home / ".local" / "share" / "tokmon"
+
+    @property
+    def program(self) -> Path:
+        return self.home / ".local" / "bin" / "tokmon"
+
+    @property
+    def extension(self) -> Path:
+        return self.home / ".pi" / "agent" / "extensions" / "tokmon.ts"
+
+    def install(
+        self,
+        *options: str,
+        shell: tuple[str, ...] = ("sh",),
+        user: int | None = None,
+        **more: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the installer to its end; `more` are variables for this run."""
+        return subprocess.run(
+            [*shell, self.script, *options],
+            env={**self.environment, **more},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
+
+    def start(self, *options: str, shell: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
+        """Start the installer in a process group of its own; its output and its trace come through one pipe."""
+        return subprocess.Popen(
+            [*shell, self.script, *options],
+            env={**self.environment, **more},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the installed program."""
+        return subprocess.run(
+            [self.program, *words],
+            env={**self.environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+
+def environment(home: Path, runtime: Path, wheels: Path, python: Path) -> dict[str, str]:
+    """What a login gives, and where pip finds everything without a network."""
+    return {
+        "HOME": str(home),
+        "PATH": f"{home}/bin:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(runtime),
+        "TOKMON_PYTHON": str(python),
+        "TOKMON_NO_SYSTEMD": "1",  # the real user manager of whoever runs the tests is none of our business
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": wheels.as_uri(),
+        **{name: REAL_ENVIRONMENT[name] for name in ("LANG", "LC_ALL") if name in REAL_ENVIRONMENT},
+    }
+
+
+def tree(root: Path) -> dict[str, Entry]:
+    """Everything below `root`: kind, mode, owner, inode, time of change, and content or target."""
+    return {str(path.relative_to(root)): _entry(path) for path in _walk(root)}
+
+
+def names(root: Path) -> set[str]:
+    """Every name below `root`, but for compiled modules, and what a link points to."""
+    paths = (path for path in _walk(root) if path.suffix != ".pyc")
+    return {str(path.relative_to(root)) + (f" -> {path.readlink()}" if path.is_symlink() else "") for path in paths}
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    yield root
+    for folder, folders, files in os.walk(root):
+        yield from (Path(folder) / name for name in (*folders, *files))
+
+
+def _entry(path: Path) -> Entry:
+    found = path.lstat()
+    content = ""
+    if stat.S_ISLNK(found.st_mode):
+        content = str(path.readlink())
+    elif stat.S_ISREG(found.st_mode):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    numbers = (found.st_mode, found.st_uid, found.st_ino, found.st_mtime_ns, found.st_size)
+    return (*map(str, numbers), content)
