@@ -191,7 +191,8 @@ interface State {
 	observing: boolean;
 	/** By origin: base URLs of the models that pi knows, with their provider. */
 	bases: Map<string, Base[]>;
-	wrapped: Map<string, unknown>;
+	/** Providers whose requests are always known to be theirs. */
+	wrapped: Set<string>;
 	requests: Recent;
 	counted: Recent;
 	outbox: Outbox;
@@ -856,13 +857,37 @@ function countEntries(state: State, session: Session, ctx: ExtensionContext): vo
 
 // ---------------------------------------------------------------- attribution
 
-/** The wrapper's function, marked so that we never wrap our own. */
 const OURS = Symbol.for("tokmon.wrapper.v1");
+const METHODS = ["stream", "streamSimple", "fetchDeferred", "generateImages", "classify"];
 
-/** A request's flight; sessions are told apart by the id that pi passes along, where it is one that we know. */
+/**
+ * Puts a wrapper around whatever sends requests, so that `fetch` knows whose request it sees. It is put in place, on
+ * the objects that pi asks: registering providers instead makes pi load its configuration and look at every provider
+ * again (5 ms each), allows one api per provider only, and cannot tell `stream` from `streamSimple`. pi makes the objects
+ * anew now and then, so this is done before every turn; what it meets again is marked, and is left alone.
+ */
+function attribute(state: State, session: Session, ctx: ExtensionContext): void {
+	for (const sender of senders(ctx)) quietly(() => wrap(state, session, sender));
+}
+
+function wrap(state: State, session: Session, sender: unknown): void {
+	if (typeof sender !== "object" || sender === null) return;
+	for (const method of METHODS) {
+		const original: unknown = field(sender, method);
+		if (typeof original !== "function" || OURS in original) continue;
+		const wrapper = function (this: unknown, model: unknown, ...rest: unknown[]): unknown {
+			const flight = takeOff(state, session, model, rest[1]);
+			return state.flights.run(flight, () => Reflect.apply(original, this, [model, ...rest]));
+		};
+		Object.assign(sender, { [method]: Object.assign(wrapper, { [OURS]: true }) });
+	}
+	state.wrapped.add(String(field(sender, "id")));
+}
+
+/** A request's flight. Sessions of one process are told apart by the id that pi passes along, where we know it. */
 function takeOff(state: State, session: Session, model: unknown, options: unknown): Flight {
-	const told = name(field(options, "sessionId"));
-	return { ...flightOf(model), session: told && state.sessions.has(told) ? told : session.id };
+	const candidates = [name(field(options, "sessionId")), session.id, state.latest?.id];
+	return { ...flightOf(model), session: candidates.find((id) => id !== undefined && state.sessions.has(id)) };
 }
 
 function flightOf(model: unknown): Flight {
@@ -878,28 +903,11 @@ function flightOf(model: unknown): Flight {
 }
 
 // <generated attribution>
-type StreamSimple = NonNullable<Parameters<ExtensionAPI["registerProvider"]>[1]>["streamSimple"];
-
-/**
- * Puts a wrapper around the streams of the providers in use, so that `fetch` knows whose request it sees. The delegate
- * is the provider as it was, with whatever pi or another extension made of it. pi asks a registered function for one
- * api only, so a provider's other apis are told apart by their URL.
- */
-function attribute(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext): void {
-	const registry = ctx.modelRegistry;
-	const apis = new Map<string, string>();
-	if (session.flight) apis.set(session.flight.provider, session.flight.api);
-	for (const model of registry.getAvailable()) if (!apis.has(model.provider)) apis.set(model.provider, model.api);
-	for (const [provider, api] of apis) {
-		const present = registry.getRegisteredProviderConfig(provider)?.streamSimple;
-		if ((present && OURS in present) || registry.getRegisteredNativeProvider(provider)) continue;
-		const delegate = registry.getProvider(provider);
-		if (!delegate) continue;
-		const streamSimple: StreamSimple = (model, context, options) =>
-			state.flights.run(takeOff(state, session, model, options), () => delegate.streamSimple(model, context, options));
-		quietly(() => pi.registerProvider(provider, { api, streamSimple: Object.assign(streamSimple, { [OURS]: true }) }));
-		state.wrapped.set(provider, delegate);
-	}
+/** What sends requests: the providers that may be asked. pi looks each up by its name when it asks. */
+function senders(ctx: ExtensionContext): unknown[] {
+	const names = new Set(ctx.modelRegistry.getAvailable().map((model) => model.provider));
+	if (ctx.model) names.add(ctx.model.provider);
+	return [...names].map((provider) => ctx.modelRegistry.getProvider(provider));
 }
 // </generated attribution>
 
@@ -934,7 +942,7 @@ function shared(): State {
 		notice: () => undefined,
 		observing: false,
 		bases: new Map(),
-		wrapped: new Map(),
+		wrapped: new Set(),
 		requests: new Recent(),
 		counted: new Recent(),
 		outbox: new Outbox(nonce, () => hello(state.pi)),
@@ -949,7 +957,7 @@ function shared(): State {
 	return state;
 }
 
-function started(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext): void {
+function started(state: State, session: Session, ctx: ExtensionContext): void {
 	state.pi ??= piVersion();
 	session.id = name(ctx.sessionManager.getSessionId());
 	session.entries = ctx.sessionManager.getEntries().length;
@@ -957,12 +965,12 @@ function started(state: State, pi: ExtensionAPI, session: Session, ctx: Extensio
 	state.outbox.start();
 	state.notice = (request) => notice(state, request);
 	observe(state);
-	selected(state, pi, session, ctx, ctx.model);
+	selected(state, session, ctx, ctx.model);
 }
 
-function selected(state: State, pi: ExtensionAPI, session: Session, ctx: ExtensionContext, model: unknown): void {
+function selected(state: State, session: Session, ctx: ExtensionContext, model: unknown): void {
 	quietly(() => look(state, session, ctx, model));
-	quietly(() => attribute(state, pi, session, ctx));
+	quietly(() => attribute(state, session, ctx));
 }
 
 /** The last look, and a moment for the sidecar where the process ends; on /reload and /new the line stays up. */
@@ -1001,15 +1009,20 @@ export default function tokmon(pi: ExtensionAPI): void {
 		if (process.env.TOKMON_DISABLE === "1") return;
 		const state = shared();
 		const session: Session = { id: undefined, flight: undefined, entries: 0, responses: 0 };
+		const prepare = (_event: unknown, ctx: ExtensionContext): void =>
+			void quietly(() => attribute(state, session, ctx));
 		const scan = (_event: unknown, ctx: ExtensionContext): void =>
 			void quietly(() => countEntries(state, session, ctx));
-		pi.on("session_start", (_event, ctx) => void quietly(() => started(state, pi, session, ctx)));
-		pi.on("model_select", (event, ctx) => void quietly(() => selected(state, pi, session, ctx, event.model)));
+		pi.on("session_start", (_event, ctx) => void quietly(() => started(state, session, ctx)));
+		pi.on("model_select", (event, ctx) => void quietly(() => selected(state, session, ctx, event.model)));
 		pi.on("before_provider_request", () => {
 			session.responses = 0;
 			state.latest = session;
 		});
 		pi.on("message_end", (event, ctx) => void quietly(() => answerEnded(state, session, ctx, event.message)));
+		pi.on("turn_start", prepare);
+		pi.on("session_before_compact", prepare);
+		pi.on("session_before_tree", prepare);
 		pi.on("turn_end", scan);
 		pi.on("agent_end", scan);
 		pi.on("session_compact", scan);
@@ -1019,4 +1032,4 @@ export default function tokmon(pi: ExtensionAPI): void {
 	});
 }
 
-export { count, field, framed, MAX_LINE, name, OURS, quietly, type Session, type State, takeOff, told };
+export { count, field, framed, MAX_LINE, name, quietly, type Session, type State, told };

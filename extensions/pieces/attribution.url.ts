@@ -1,10 +1,11 @@
-/** Attribution by URL alone: pi 0.80.8 to 0.81.0, whose providers cannot be asked for by an extension. */
+/** Attribution by URL alone: pi 0.80.8 to 0.81.0 shows an extension nothing that sends requests. */
 
-import type { ExtensionAPI, ExtensionContext } from "@earendil-works/pi-coding-agent";
-import type { Session, State } from "../tokmon.ts";
+import type { ExtensionContext } from "@earendil-works/pi-coding-agent";
 
 // <piece attribution>
-function attribute(_state: State, _pi: ExtensionAPI, _session: Session, _ctx: ExtensionContext): void {}
+function senders(_ctx: ExtensionContext): unknown[] {
+	return [];
+}
 // </piece attribution>
 
-export { attribute };
+export { senders };
