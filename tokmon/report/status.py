@@ -18,6 +18,8 @@ _LABEL: Final = (7, 20)
 _REST: Final = 55
 """Columns of a row beside label and bar: indent, gaps, percentage, reset and age."""
 
+_OFFERED: Final = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}
+
 
 def status_text(shown: View, width: int, style: Style) -> list[str]:
     """The lines of the report; none is longer than `width` unless a name is."""
@@ -106,17 +108,17 @@ class _Page:
         start = f"  {label}  {bar} {percent(used):>4}"
         if gauge.expired:
             then = f"expired, was {percent(window.utilization)} {ago(gauge.age)}"
-            return self._line(start, then, source_word(gauge.stamp.source))
+            return self._line(start, [then], source_word(gauge.stamp.source))
         return self._line(start, self._resets(window), self._seen(gauge.stamp))
 
-    def _resets(self, window: Window) -> str:
-        left = ""
+    def _resets(self, window: Window) -> list[str]:
+        left = []
         if window.utilization is None and window.remaining is not None:
             of = "" if window.limit is None else f" of {count(window.limit)}"
-            left = f"{count(window.remaining)}{of} left, "
+            left = [f"{count(window.remaining)}{of} left"]
         if window.resets_at is None:
-            return f"{left}reset unknown"
-        return f"{left}resets in {duration(window.resets_at - self.now)}, {self._clock(window.resets_at)}"
+            return [*left, "reset unknown"]
+        return [*left, f"resets in {duration(window.resets_at - self.now)}, {self._clock(window.resets_at)}"]
 
     def _overage(self, overage: Overage, stamp: Stamp, *, spending: bool) -> list[str]:
         if spending:
@@ -124,23 +126,23 @@ class _Page:
         elif overage.in_use:
             said = "was spending credit"
         else:
-            said = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}.get(
-                overage.status, clean(overage.status or "")
-            )
+            said = _OFFERED.get(overage.status) or clean(overage.status or "")
+        remarks = [said]
         if overage.disabled_reason:
-            said += f" ({clean(overage.disabled_reason).replace('_', ' ')})"
+            remarks = [f"{said} ({clean(overage.disabled_reason).replace('_', ' ')})"]
         if overage.utilization is not None:
-            said += f", {percent(overage.utilization)} used"
+            remarks.append(f"{percent(overage.utilization)} used")
         if overage.resets_at is not None and overage.resets_at > self.now:
-            said += f", resets {self._at(overage.resets_at)}"
-        return self._line(f"  {'overage':<{self.label}}", said, self._seen(stamp))
+            remarks.append(f"resets {self._at(overage.resets_at)}")
+        return self._line(f"  {'overage':<{self.label}}", remarks, self._seen(stamp))
 
-    def _line(self, start: str, then: str, seen: str) -> list[str]:
+    def _line(self, start: str, remarks: list[str], seen: str) -> list[str]:
         """One row with the age at its right end; or the remarks below where there is no room."""
+        then = ", ".join(remarks)
         gap = self.width - visible(start) - visible(then) - len(seen) - 2
         if not self.stacked and gap > 1:
             return [f"{start}  {then}{' ' * gap}{self.style.paint(seen, 'dim')}"]
-        return [start, *self._wrap([then, seen], indent=4)]
+        return [start.rstrip(), *self._wrap([*remarks, self.style.paint(seen, "dim")], indent=4)]
 
     def _wrap(self, remarks: list[str], *, indent: int) -> list[str]:
         """As many remarks a line as fit."""

@@ -1,0 +1,1 @@
+"""Tests of the verbs, as a person or a script meets them."""

@@ -1,0 +1,238 @@
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.commands.logbook import DAY, HOUR, NOW, Record, line, tokmon, window, write
+from tokmon import paths
+from tokmon.commands.follow import Follower
+from tokmon.report.line import line_text
+from tokmon.report.words import Style
+
+PLAIN = Style(zone=UTC)
+
+
+def usage(age: float = 0.0, **fields: object) -> Record:
+    return {"kind": "usage", **line("team-vigilio", age=age), "status": None, "windows": None, **fields}
+
+
+def text(record: Record) -> str | None:
+    return line_text(record, NOW, PLAIN)
+
+
+def test_a_response_reads_like_this() -> None:
+    record = line(
+        "team-vigilio",
+        "allowed",
+        window("5h", 0.42, 4 * HOUR),
+        window("7d", 0.61, DAY),
+        reset_in_seconds=12960,
+        model="claude-sonnet-4-6",
+        mission="fix-42",
+    )
+    assert text(record) == ("06:59:00 team-vigilio 200 allowed 5h 42% 7d 61% resets 3h 36m claude-sonnet-4-6 fix-42")
+
+
+def test_a_billed_thing_reads_like_this() -> None:
+    record = usage(
+        model="claude-sonnet-4-6",
+        tokens={"input": 1200, "output": 340, "cache_read": 88000},
+        cost_usd=0.0412,
+        cost_source="estimated",
+        mission="fix-42",
+    )
+    assert text(record) == ("07:00:00 team-vigilio usage claude-sonnet-4-6 1.2k in 340 out 88k cached ~$0.041 fix-42")
+
+
+def test_an_unknown_price_is_not_nothing() -> None:
+    assert text(usage(what="cache_warm")) == "07:00:00 team-vigilio usage (cache warm) cost unknown"
+
+
+def test_a_failure_says_what_was_refused_for_how_long_and_why() -> None:
+    record = line("a", "rejected", http_status=429, blocked_until="2026-11-22T08:59:00Z", error="429\nslow down")
+    assert text(record) == "06:59:00 a 429 rejected blocked for 2h 429 slow down"
+
+
+def test_no_answer_at_all_and_a_probe_of_another_day_are_told_apart() -> None:
+    assert text(line("a", "network_error", http_status=None)) == "06:59:00 a --- network error"
+    assert text(line("a", source="probe", age=2 * DAY)) == "11-20 07:00:00 a 200 allowed probe"
+
+
+def test_a_record_that_does_not_say_when_is_no_line() -> None:
+    assert text({"provider": "a"}) is None
+    assert text({"provider": "a", "ts": "yesterday"}) is None
+    assert text({"provider": ["a"], "ts": "2026-11-22T06:59:00Z"}) is not None
+
+
+def test_the_last_lines_of_all_logs_are_in_the_order_of_their_time() -> None:
+    write("piggyback.jsonl", line("a", age=30), line("b", age=20), line("c", age=10))
+    write("usage.jsonl", usage(age=25, model="u"), usage(age=5, model="v"))
+    write("decisions.jsonl", line("never", age=1))
+    said = tokmon("tail", "--no-follow", "-n", "4", "--utc").stdout.splitlines()
+    assert [row.split()[2:] for row in said] == [
+        ["usage", "u", "cost", "unknown"],
+        ["200", "allowed"],
+        ["200", "allowed"],
+        ["usage", "v", "cost", "unknown"],
+    ]
+    assert tokmon("tail", "--no-follow", "-n", "0").stdout == ""
+
+
+def test_torn_lines_and_an_unterminated_tail_are_no_lines() -> None:
+    write("piggyback.jsonl", line("a"), b'{"ts":"2026-11', b"\n", b"[1]\n", b"\xff\xfe\n", line("b"), b'{"ts":"2026-1')
+    assert [row.split()[-3] for row in tokmon("tail", "--no-follow").stdout.splitlines()] == ["a", "b"]
+
+
+def test_the_json_form_is_the_lines_as_they_stand() -> None:
+    path = write("piggyback.jsonl", line("a", age=2), line("b", age=1))
+    assert tokmon("tail", "--no-follow", "--json").stdout == path.read_text(encoding="utf-8")
+
+
+def test_many_last_lines_are_found_in_a_log_of_many_blocks() -> None:
+    write("piggyback.jsonl", *(line("a", age=3000 - number, number=number) for number in range(3000)))
+    said = tokmon("tail", "--no-follow", "--json", "-n", "2500").stdout.splitlines()
+    assert [json.loads(row)["number"] for row in said] == list(range(500, 3000))
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["-n", "x"], ["-n", "-3"]])
+def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    assert tokmon("tail", *arguments).returncode == 2
+
+
+class Running:
+    """`tokmon tail` that follows; what it says comes line by line."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._said: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for row in cast("Iterator[bytes]", self.process.stdout):
+            self._said.put(row)
+
+    def next(self) -> str:
+        return str(json.loads(self._said.get(timeout=20))["provider"])
+
+    @property
+    def silent(self) -> bool:
+        return self._said.empty()
+
+
+@contextmanager
+def following(*arguments: str) -> Iterator[Running]:
+    command = [sys.executable, "-m", "tokmon", "tail", "--json", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+
+
+def test_new_lines_come_as_they_are_written_whole() -> None:
+    write("piggyback.jsonl", line("first"))
+    with following() as tail:
+        assert tail.next() == "first"
+        write("piggyback.jsonl", b'{"ts":"2026-11-22T06:00:00Z",')
+        write("usage.jsonl", line("second"))
+        assert tail.next() == "second"
+        assert tail.silent
+        write("piggyback.jsonl", b'"provider":"third"}\n')
+        assert tail.next() == "third"
+
+
+def test_it_waits_for_a_folder_that_is_not_there_yet() -> None:
+    with following() as tail:
+        write("piggyback.jsonl", line("a"))
+        assert tail.next() == "a"
+
+
+def test_it_goes_on_after_a_rotation_without_missing_or_repeating_a_line() -> None:
+    path = write("piggyback.jsonl", line("a"))
+    with following() as tail:
+        assert tail.next() == "a"
+        write("piggyback.jsonl", line("b"))
+        path.rename(path.with_name("piggyback-2026-11.jsonl"))
+        write("piggyback.jsonl", line("c"))
+        write("piggyback-2026-11.jsonl", line("d"))
+        assert sorted([tail.next(), tail.next(), tail.next()]) == ["b", "c", "d"]
+        write("piggyback.jsonl", line("e"))
+        assert tail.next() == "e"
+        assert tail.silent
+
+
+def test_an_interrupt_ends_it_with_130_and_without_a_word() -> None:
+    write("piggyback.jsonl", line("a"))
+    with following() as tail:
+        assert tail.next() == "a"
+        tail.process.send_signal(signal.SIGINT)
+        assert tail.process.wait(20) == 130
+        assert cast("Iterator[bytes]", tail.process.stderr) is not None
+        assert b"".join(cast("Iterator[bytes]", tail.process.stderr)) == b""
+
+
+def test_a_reader_who_goes_ends_it_even_while_nothing_is_written() -> None:
+    write("piggyback.jsonl", line("a"))
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "tokmon", "tail"]
+    with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        assert os.read(reader, 8)
+        os.close(reader)
+        assert process.wait(20) == 1
+        assert b"".join(cast("Iterator[bytes]", process.stderr)) == b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+def test_waiting_costs_next_to_nothing() -> None:
+    write("piggyback.jsonl", line("a"))
+    with following() as tail:
+        assert tail.next() == "a"
+        before = cpu_ticks(tail.process.pid)
+        write("piggyback.jsonl", *(line(f"p{number}") for number in range(3)))
+        assert [tail.next() for _ in range(3)] == ["p0", "p1", "p2"]
+        assert cpu_ticks(tail.process.pid) - before <= 10
+
+
+def cpu_ticks(pid: int) -> int:
+    with Path(f"/proc/{pid}/stat").open(encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_log_cut_short_is_read_from_its_start_again() -> None:
+    path = write("piggyback.jsonl", line("a"), line("b"))
+    with Follower([path]) as follower:
+        os.truncate(path, 0)
+        assert follower.lines([path]) == []
+        write("piggyback.jsonl", line("c"))
+        assert [json.loads(each)["provider"] for each in follower.lines([path])] == ["c"]
+
+
+def test_a_line_that_came_into_the_old_file_after_its_rotation_is_not_lost() -> None:
+    path = write("piggyback.jsonl", line("a"))
+    away = path.with_name("piggyback.old")
+    with Follower([path]) as follower, path.open("ab") as writer:
+        path.rename(away)
+        assert follower.lines([path]) == []
+        writer.write(json.dumps(line("late")).encode() + b"\n")
+        writer.flush()
+        assert [json.loads(each)["provider"] for each in follower.lines([path])] == ["late"]
+
+
+def test_a_log_that_cannot_be_opened_is_passed_over() -> None:
+    folder = paths.find().logs / "odd.jsonl"
+    folder.mkdir(parents=True)
+    with Follower([folder]) as follower:
+        assert follower.last(3) == []
+        assert follower.lines([folder]) == []
