@@ -1,0 +1,64 @@
+"""What this machine can do, probed and never guessed: the same answers skip a test and are listed by the check."""
+
+import functools
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+SHELLS: Final = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
+_NAMESPACES: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup")
+_MANAGER: Final = "/lib/systemd/systemd"
+
+
+def without_shell(name: str) -> str | None:
+    """Why scripts cannot be run by that shell, or None if they can."""
+    return None if shutil.which(SHELLS[name][0]) else f"this machine has no {SHELLS[name][0]}"
+
+
+@functools.cache
+def public_python() -> Path | None:
+    """A Python >= 3.11 that every user of this machine can run: a home folder may be closed to others."""
+    minors = range(11, 20)
+    names = [f"{folder}/python3.{minor}" for folder in ("/usr/bin", "/usr/local/bin") for minor in minors]
+    for path in (Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}", *map(Path, names)):
+        if path.exists() and all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.resolve().parents)):
+            return path
+    return None
+
+
+def without_another_user() -> str | None:
+    """Why nothing can be run as somebody without root's rights, or None if it can."""
+    if os.geteuid() != 0:
+        return None
+    return None if public_python() else "no Python 3.11 that other users can run"
+
+
+@functools.cache
+def without_user_manager() -> str | None:
+    """Why no `systemd --user` can be had beside the machine's own, or None if one can."""
+    if os.geteuid() != 0:
+        return "not root: a throwaway user and namespaces need it"
+    for program in ("unshare", "nsenter", "runuser", "useradd", "userdel", "systemctl", _MANAGER):
+        if shutil.which(program) is None:
+            return f"this machine has no `{program}`"
+    if public_python() is None:
+        return "no Python 3.11 that other users can run"
+    probe = "mount -t tmpfs tmpfs /run && umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    done = subprocess.run([*_NAMESPACES, "sh", "-c", probe], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else "this machine does not allow namespaces with mounts of their own"
+
+
+def main() -> None:
+    """Print what tests will skip here, one line each."""
+    missing = [reason for name in SHELLS if (reason := without_shell(name))]
+    missing += [reason for reason in (without_another_user(), without_user_manager()) if reason]
+    for reason in dict.fromkeys(missing):
+        sys.stdout.write(f"skip  {reason}\n")
+
+
+if __name__ == "__main__":
+    main()
