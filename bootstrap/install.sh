@@ -78,6 +78,9 @@ ensure() { "$@" || err "this failed: \`$*\`" "mend what it says, then run this a
 # The steps that need more than a shell; -B: the checkout stays as it is.
 steps() { "$python" -I -B "$checkout/bootstrap/steps.py" "$@"; }
 
+# Those that need tokmon as well.
+installed_steps() { "$current/bin/python" -I -B "$checkout/bootstrap/steps.py" "$@"; }
+
 read_options() {
   while [ $# -gt 0 ]; do
     case $1 in
@@ -276,7 +279,7 @@ start_sidecar() {
   if [ "$no_systemd" != 0 ] || ! user_manager; then
     say "without systemd: the extension starts the sidecar with the first session"
     if pid=$(running) && outdated "$pid"; then
-      ensure steps stop "$pid"
+      ensure installed_steps stop "$pid"
       ensure "$tokmon" sidecar --detach 9>&-
       did "started the sidecar again, with the new version"
     fi
@@ -330,7 +333,7 @@ listen() {
   local pid
   systemctl --user --quiet stop tokmon.socket tokmon.service 2>/dev/null || true
   # One that an extension started would take its socket away with it when it ends.
-  if pid=$(running); then ensure steps stop "$pid"; fi
+  if pid=$(running); then ensure installed_steps stop "$pid"; fi
   ensure systemctl --user daemon-reload
   systemctl --user reset-failed tokmon.socket tokmon.service 2>/dev/null || true
   ensure systemctl --user --quiet enable --now tokmon.socket
@@ -340,7 +343,7 @@ listen() {
 }
 
 # The pid of the sidecar that answers on a socket.
-running() { "$current/bin/python" -I -B "$checkout/bootstrap/steps.py" running 2>/dev/null; }
+running() { installed_steps running 2>/dev/null; }
 
 # outdated PID: whether a process runs a version that is installed here and is not the current one
 outdated() {

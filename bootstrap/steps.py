@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import sysconfig
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -27,6 +26,7 @@ _PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstr
 _LEFT_OUT: Final = {"__pycache__", "_shipped", "node_modules"}
 _LOCK_FD: Final = 9
 _PATIENCE_S: Final = 900
+_END_S: Final = 10.0
 _KEPT: Final = (
     "PI_CODING_AGENT_DIR",
     "TOKMON_CONFIG_DIR",
@@ -140,16 +140,14 @@ def running() -> None:
 
 
 def stop(pid: str) -> None:
-    """Ask a sidecar to end, and wait until it has."""
-    deadline = time.monotonic() + 10
-    try:
+    """Ask a sidecar to end, and wait until it let go of its lock. Runs under the installed Python as well."""
+    from tokmon import paths, store  # noqa: PLC0415 - the other verbs run before anything is installed
+
+    with contextlib.suppress(ProcessLookupError):
         os.kill(int(pid), signal.SIGTERM)
-        while time.monotonic() < deadline:
-            os.kill(int(pid), 0)
-            time.sleep(0.02)
-    except ProcessLookupError:
-        return
-    raise StepError(f"the sidecar (pid {pid}) does not end")
+    with store.Held(paths.find().lock) as lock:
+        if not lock.take(timeout=_END_S):
+            raise StepError(f"the sidecar (pid {pid}) does not end")
 
 
 def pip(folder: str) -> None:

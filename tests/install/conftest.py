@@ -33,7 +33,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """A folder that every user can read, with a space in its name, and short: a socket's path has 103 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="tok mon "))
+    folder = Path(tempfile.mkdtemp(prefix="tok mon ", dir="/var/tmp"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
@@ -61,14 +61,18 @@ def python() -> Path:
 
 @pytest.fixture(scope="session")
 def wheels(open_folder: Path) -> Path:
-    """Everything that an install downloads, for any Python that the tests may install with."""
-    copy = open_folder / "wheels"
-    if not copy.exists():
-        shutil.copytree(wheelhouse(f"{sys.version_info.major}.{sys.version_info.minor}"), copy)
+    """Everything that an install with this Python downloads."""
+    return wheels_for(f"{sys.version_info.major}.{sys.version_info.minor}", open_folder / "wheels")
+
+
+def wheels_for(version: str, copy: Path) -> Path:
+    """Make `copy`, a folder that everybody can read with the wheels for that Python."""
+    shutil.copytree(_wheelhouse(version), copy)
+    copy.chmod(0o755)
     return copy
 
 
-def wheelhouse(version: str) -> Path:
+def _wheelhouse(version: str) -> Path:
     """The folder of the test cache with the wheels for that Python, filled once for each `pyproject.toml`."""
     text = (ROOT / "pyproject.toml").read_bytes()
     project = tomllib.loads(text.decode())

@@ -1,0 +1,233 @@
+"""The units under a real `systemd --user`: activation, crashes, hangs, upgrades."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.install import user_manager
+from tests.install.capabilities import public_python, without_user_manager
+from tests.install.conftest import give_pi, wheels_for
+from tests.install.member import tree
+from tests.install.user_manager import UserManager
+from tests.sidecar.running import capture, lines_of, wait_until
+
+pytestmark = [
+    pytest.mark.systemd,
+    pytest.mark.skipif(without_user_manager() is not None, reason=without_user_manager() or "-"),
+]
+
+UNITS: Final = ("tokmon.socket", "tokmon.service")
+CLIENT: Final = """
+import json, os, socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(30)
+client.connect(os.environ["XDG_RUNTIME_DIR"] + "/tokmon/sock")
+client.sendall(b'{"kind":"hello","protocol":1}\\n' + sys.stdin.read().encode() + b"\\n")
+for line in client.makefile():
+    if json.loads(line).get("ack"):
+        sys.exit(0)
+sys.exit("the sidecar hung up")
+"""
+
+
+class Seat:
+    """A user with units installed; `send` is a session that has one capture to tell."""
+
+    def __init__(self, manager: UserManager, checkout: Path, wheels: Path) -> None:
+        self.manager = manager
+        self.checkout = checkout
+        self.wheels = wheels
+        self.sent = 0
+        python = public_python()
+        assert python is not None
+        self.python = python
+
+    @property
+    def log(self) -> Path:
+        return self.manager.home / ".logs" / "token-monitor" / "piggyback.jsonl"
+
+    @property
+    def units(self) -> Path:
+        return self.manager.home / ".config" / "systemd" / "user"
+
+    @property
+    def pid(self) -> int:
+        """The sidecar's, as those inside know it; 0 if there is none."""
+        return int(self.manager.systemctl("show", "--property", "MainPID", "--value", "tokmon.service"))
+
+    def install(self, **more: str) -> str:
+        done = self.manager.run(
+            "/bin/sh",
+            self.checkout / "bootstrap" / "install.sh",
+            PATH=f"{self.manager.home}/bin:/usr/bin:/bin",
+            TOKMON_PYTHON=str(self.python),
+            PIP_NO_INDEX="1",
+            PIP_FIND_LINKS=self.wheels.as_uri(),
+            **more,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def send(self) -> None:
+        """Send a capture, and see that it is in the log once it was acknowledged."""
+        self.sent += 1
+        done = self.manager.run(self.python, "-c", CLIENT, stdin=json.dumps(capture(self.sent)))
+        assert done.returncode == 0, done.stderr
+        assert f"capture-{self.sent:08}" in [line["id"] for line in lines_of(self.log)]
+
+    def signal(self, name: str) -> None:
+        assert self.manager.run("kill", f"-{name}", str(self.pid)).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def seat(open_folder: Path, checkout: Path) -> Iterator[Seat]:
+    """Install once for the module; every test leaves it installed."""
+    python = public_python()
+    assert python is not None
+    wheels = wheels_for(python.name.removeprefix("python"), open_folder / "wheels of others")
+    own = open_folder / "checkout of others"
+    shutil.copytree(checkout, own)
+    with user_manager.started(open_folder) as manager:
+        assert manager.run("mkdir", manager.home / "bin").returncode == 0
+        give_pi(manager.home, "1.5.2")
+        found = Seat(manager, own, wheels)
+        found.install()
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def stopped(seat: Seat) -> None:
+    """Every test starts with a socket that listens and a service that does not run."""
+    seat.manager.systemctl("stop", "tokmon.service")
+
+
+def test_the_first_connection_starts_the_sidecar(seat: Seat) -> None:
+    assert seat.manager.systemctl("is-active", *UNITS).split() == ["active", "inactive"]
+    seat.send()
+    assert seat.manager.systemctl("is-active", *UNITS).split() == ["active", "active"]
+
+
+def test_status_is_answered_by_the_installed_program(seat: Seat) -> None:
+    seat.send()
+    done = seat.manager.run(seat.manager.home / ".local" / "bin" / "tokmon", "status")
+    assert done.returncode == 0, done.stderr
+    assert "team-vigilio" in done.stdout
+
+
+def test_after_a_kill_a_client_is_served_again(seat: Seat) -> None:
+    seat.send()
+    before = seat.pid
+    seat.signal("KILL")
+    seat.send()
+    assert seat.pid not in {0, before}
+
+
+def test_a_sidecar_that_hangs_is_replaced(seat: Seat) -> None:
+    drop_in = seat.units / "tokmon.service.d" / "watchdog.conf"
+    assert seat.manager.run("mkdir", "-p", drop_in.parent).returncode == 0
+    drop_in.write_text("[Service]\nWatchdogSec=1\nRestartSec=100ms\n")
+    seat.manager.systemctl("daemon-reload")
+    try:
+        seat.send()
+        before = seat.pid
+        seat.signal("STOP")
+        seat.send()
+        assert seat.pid not in {0, before}
+    finally:
+        shutil.rmtree(drop_in.parent)
+        seat.manager.systemctl("daemon-reload")
+
+
+def test_a_stopped_service_starts_again_with_the_next_session(seat: Seat) -> None:
+    seat.send()
+    seat.manager.systemctl("stop", "tokmon.service")
+    assert seat.pid == 0
+    seat.send()
+    assert seat.pid != 0
+
+
+def test_the_socket_is_private(seat: Seat) -> None:
+    done = seat.manager.run("stat", "-c", "%a", f"/run/user/{seat.manager.uid}/tokmon/sock")
+    assert done.stdout == "600\n"
+    done = seat.manager.run("stat", "-c", "%a", f"/run/user/{seat.manager.uid}/tokmon")
+    assert done.stdout == "700\n"
+
+
+def test_a_second_install_changes_nothing_and_interrupts_nobody(seat: Seat) -> None:
+    seat.send()
+    state = seat.manager.home / ".local" / "state" / "tokmon" / "state.json"
+    wait_until(lambda: state.stat().st_mtime_ns > seat.log.stat().st_mtime_ns, "the snapshot of what was sent")
+    before, pid = tree(seat.manager.home), seat.pid
+    assert "nothing changed" in seat.install()
+    assert tree(seat.manager.home) == before
+    assert seat.pid == pid
+
+
+def test_the_installed_units_are_verified_without_a_word(seat: Seat) -> None:
+    done = seat.manager.run(
+        "systemd-analyze",
+        "--user",
+        "--recursive-errors=no",
+        "--man=no",
+        "verify",
+        *(seat.units / each for each in UNITS),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_upgrade_replaces_the_sidecar_that_runs(seat: Seat) -> None:
+    seat.send()
+    before = seat.pid
+    readme = seat.checkout / "README.md"
+    readme.write_text(readme.read_text() + "\n")
+    assert "with the new version" in seat.install()
+    seat.send()
+    assert seat.pid != before
+    current = (seat.manager.home / ".local/share/tokmon/current").readlink().name
+    command = seat.manager.run("cat", f"/proc/{seat.pid}/cmdline").stdout
+    assert f"/versions/{current}/" in command
+
+
+def test_a_sidecar_that_an_extension_started_is_replaced_by_the_unit(seat: Seat) -> None:
+    seat.manager.systemctl("disable", "--now", "tokmon.socket")
+    program = seat.manager.home / ".local" / "bin" / "tokmon"
+    assert seat.manager.run(program, "sidecar", "--detach").returncode == 0
+    seat.send()
+    assert seat.pid == 0
+    assert "systemd listens" in seat.install()
+    seat.send()
+    assert seat.pid != 0
+
+
+def test_units_of_somebody_else_are_kept(seat: Seat) -> None:
+    service = seat.units / "tokmon.service"
+    service.write_text("[Service]\nExecStart=/bin/true\n")
+    seat.install()
+    kept = service.with_name("tokmon.service.before-tokmon")
+    assert kept.read_text() == "[Service]\nExecStart=/bin/true\n"
+    kept.unlink()
+    seat.send()
+
+
+def test_what_the_members_environment_says_is_in_the_unit(seat: Seat) -> None:
+    logs = seat.manager.home / "other 100% logs"
+    seat.install(TOKMON_LOG_DIR=str(logs))
+    try:
+        seat.manager.run(seat.python, "-c", CLIENT, stdin=json.dumps(capture(90)))
+        wait_until(lambda: lines_of(logs / "piggyback.jsonl"), "a line in the other folder")
+    finally:
+        seat.install()
+        seat.manager.run("rm", "-r", logs)
+
+
+def test_without_systemd_no_unit_is_written(seat: Seat) -> None:
+    home = seat.manager.home / "second home"
+    assert seat.manager.run("mkdir", home).returncode == 0
+    said = seat.install(HOME=str(home), TOKMON_NO_SYSTEMD="1")
+    assert "the extension starts the sidecar" in said
+    assert not (home / ".config").exists()
+    assert seat.manager.run("rm", "-r", home).returncode == 0
