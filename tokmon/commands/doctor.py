@@ -1,0 +1,31 @@
+"""`tokmon doctor`: look for what is wrong, and say how to mend it."""
+
+import argparse
+import os
+import sys
+import time
+from typing import Final
+
+from tokmon import paths, store
+from tokmon.commands.checks import TABLE, examine
+from tokmon.commands.checks.subject import Subject
+from tokmon.commands.terminal import style_of, width_of
+from tokmon.report.findings import Named, failed, finding_text, summary, to_json
+
+SUMMARY: Final = "look for what is wrong, and say how to mend it"
+
+
+def run(arguments: list[str]) -> int:
+    """Print what each check finds, as it finds it; 1 if one failed."""
+    parser = argparse.ArgumentParser(prog="tokmon doctor", description=SUMMARY)
+    parser.add_argument("--json", action="store_true", help="one object with all findings")
+    options = parser.parse_args(arguments)
+    subject = Subject(paths.find(), dict(os.environ), time.time())
+    style, width = style_of(sys.stdout), width_of(sys.stdout)
+    found: list[Named] = []
+    for name in TABLE:
+        found.append(examine(name, subject))
+        if not options.json:
+            print("\n".join(finding_text(found[-1], width, style, str(subject.paths.home))), flush=True)
+    print(store.encode(to_json(found)).decode() if options.json else f"\n{summary(found)}", flush=True)
+    return int(failed(found))
