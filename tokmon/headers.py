@@ -6,7 +6,6 @@ Sources for the forms: the vendors' documentation and captured responses; see do
 import math
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 # Anything after 2100 or before 2000 is not a reset: a zero, a millisecond count, or a mistake.
 _EARLIEST = 946_684_800.0
@@ -69,7 +68,12 @@ def _dated(text: str) -> float | None:
     try:
         if _INSTANT.match(text):
             return datetime.fromisoformat(text.upper()).timestamp()
-        return parsedate_to_datetime(text).timestamp() if _DAY_NAME.match(text) else None
+        if not _DAY_NAME.match(text):
+            return None
+        # Imported here: rarely needed, and it would cost every sidecar a mebibyte.
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None
 

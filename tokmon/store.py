@@ -6,6 +6,7 @@ tail and any line that is not JSON. A write that fails half-way is never undone 
 another writer's line. This module owns `filelock`; the lock is `NAME.lock` beside the log, for every writer.
 """
 
+import contextlib
 import errno
 import os
 import time
@@ -22,7 +23,7 @@ from tokmon.paths import FILE_MODE, private_folder
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
@@ -227,6 +228,20 @@ def tail(path: Path, size: int) -> list[bytes]:
         return []
     lines = [line for _, line in lines_from(path, start)]
     return lines[1:] if start else lines
+
+
+class _Identified(msgspec.Struct, gc=False):
+    id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def ids_from(path: Path, offset: int = 0) -> Iterator[str]:
+    """The id of each event from byte `offset` on. A torn line has none, whatever it begins with."""
+    for _, line in lines_from(path, offset):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield _identified.decode(line).id
 
 
 def encode(value: object) -> bytes:

@@ -195,8 +195,16 @@ def headers_of(raw: msgspec.Raw) -> dict[str, str]:
     try:
         found = _headers.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(str(error).partition(" - at ")[0].lower(), field="headers") from error
+        raise WireError("a header's value must be a text", field=_bad_header(raw)) from error
     return {name.lower(): value for name, value in found.items()}
+
+
+def _bad_header(raw: msgspec.Raw) -> str:
+    try:
+        found = _mapping.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "headers"
+    return next((f"headers.{name[:60]}" for name, value in found.items() if not isinstance(value, str)), "headers")
 
 
 def changed(event: Event, changes: dict[str, Any], *, headers: dict[str, str] | None = None) -> Event:

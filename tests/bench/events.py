@@ -19,7 +19,7 @@ def _event(client: int, number: int, run: str) -> dict[str, object]:
     common: dict[str, object] = {
         "kind": "usage" if number % 2 else "capture",
         "id": f"{run}{client:03x}-{number:09x}",
-        "ts": f"2026-11-22T{turn // 3_600_000 % 24:02}:{turn // 60_000 % 60:02}:{turn // 1000 % 60:02}.{turn % 1000:03}Z",
+        "ts": f"2026-11-22T06:{turn // 60_000 % 60:02}:{turn // 1000 % 60:02}.{turn % 1000:03}Z",
         "provider": SEATS[client % len(SEATS)],
         "model": "claude-sonnet-4-6",
         "api": "anthropic-messages",

@@ -101,9 +101,7 @@ def run(count: int, rounds: int, folder: Path) -> list[Figure]:
                 for number in range(rounds):
                     mark = f"{name}{connections}x{in_flight}r{number}-"
                     what = f"tokmon {name}"
-                    cases.setdefault(what, []).append(
-                        measure(what, ours, connections, in_flight, events_now, mark)
-                    )
+                    cases.setdefault(what, []).append(measure(what, ours, connections, in_flight, events_now, mark))
                     if peers and in_flight > 1:
                         with daemons.rsyslog(folder / f"rsyslog-{mark}", synced=synced) as peer:
                             what = f"rsyslog {name}"
@@ -129,9 +127,8 @@ def main() -> int:
     print(f"{'':18} {'conns':>5} {'flight':>6} {'events/s':>10} {'cpu us':>7} {'p50 ms':>7} {'p99 ms':>7}")
     for figure in figures:
         waits = "".join("" if wait is None else f" {wait:7.3f}" for wait in (figure.p50_ms, figure.p99_ms))
-        print(
-            f"{figure.what:18} {figure.connections:5} {figure.in_flight:6} {figure.rate:10.0f} {figure.cpu_us:7.2f}{waits}"
-        )
+        case = f"{figure.what:18} {figure.connections:5} {figure.in_flight:6}"
+        print(f"{case} {figure.rate:10.0f} {figure.cpu_us:7.2f}{waits}")
     if daemons.rsyslogd() is None:
         print("rsyslog is not installed here (Debian: `rsyslog`): no peer in this run", file=sys.stderr)
     return 0

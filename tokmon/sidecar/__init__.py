@@ -11,3 +11,8 @@
 One thread, asyncio; the disk's slow part (`fdatasync`) runs beside it. Nothing wakes an idle sidecar but the
 watchdog's own beat, where a supervisor asks for one.
 """
+
+import sys
+
+# asyncio loads TLS if it is there: four mebibytes that a Unix socket has no use for.
+sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]

@@ -23,7 +23,9 @@ from tokmon.sidecar.recent import Recent
 _BUFFER: Final = 256 << 10
 _IDLE_S: Final = 1800.0
 _MAX_CONNECTIONS: Final = 1024
-_SPARE_FDS: Final = 32
+_MAX_ACCEPTED: Final = 64
+_SPARE_FDS: Final = 16
+_TURNS_TO_CLOSE: Final = 6
 _MAX_UNSENT: Final = 1 << 20
 
 
@@ -40,7 +42,11 @@ class Server:
         self.started = time.time()
         self.refused = 0
         self.on_end: Callable[[], None] = lambda: None
-        self._limit = min(_MAX_CONNECTIONS, max(1, _fd_limit() - _SPARE_FDS))
+        fds = _fd_limit()
+        self.accept_at_once = max(1, min(_MAX_ACCEPTED, fds // 16))
+        """asyncio accepts so many a turn, and some turns pass before one that may not stay is closed."""
+
+        self._limit = max(1, min(_MAX_CONNECTIONS, fds - _TURNS_TO_CLOSE * self.accept_at_once - _SPARE_FDS))
         self._sweeper: asyncio.TimerHandle | None = None
         committer.on_full = self._pause
         committer.on_lost_sync = self.drop_all

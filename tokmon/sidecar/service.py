@@ -114,7 +114,7 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     recent = Recent()
     heal(committer)
     for path in (paths.piggyback, paths.usage):
-        recent.update(_ids(store.tail(path, _TAIL_BYTES)))
+        _remember(recent, path)
     keeper = Keeper(loop, paths, ingest, say)
     committer.on_stored = keeper.stored
     server = Server(ingest, committer, recent, say)
@@ -123,7 +123,8 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listening = await loop.create_unix_server(server.protocol, sock=listener, backlog=_BACKLOG)
+    listening = await loop.create_unix_server(server.protocol, sock=listener, backlog=server.accept_at_once)
+    listener.listen(_BACKLOG)
     beat = _Heartbeat(loop, notifier)
     say(f"listening at {listener.getsockname()} (pid {os.getpid()})")
     ready()
@@ -178,6 +179,10 @@ def heal(committer: Committer) -> None:
             say(str(error))
 
 
-def _ids(lines: list[bytes]) -> list[str]:
-    found = (store.parse(line) for line in lines)
-    return [record["id"] for record in found if record is not None and isinstance(record.get("id"), str)]
+def _remember(recent: Recent, path: Path) -> None:
+    """Remember the ids at the end of a log: what was stored and not acknowledged before a death comes again."""
+    try:
+        start = max(0, path.stat().st_size - _TAIL_BYTES)
+    except FileNotFoundError:
+        return
+    recent.update(store.ids_from(path, start))

@@ -1,0 +1,272 @@
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
+from tokmon import client, paths
+
+_TOKMON = [sys.executable, "-m", "tokmon"]
+
+
+def test_a_capture_becomes_a_line_that_older_readers_understand() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1), usage(1))
+        talk.acknowledged(2)
+        (line,) = lines_of(running.paths.piggyback)
+        (billed,) = lines_of(running.paths.usage)
+    assert line["ts"] == "2026-11-22T06:00:00.250Z"
+    assert (line["source"], line["provider"], line["type"]) == ("piggyback", "team-vigilio", "teams-direct")
+    assert (line["status"], line["utilization_5h"], line["utilization_7d"]) == ("allowed", 0.42, 0.61)
+    assert line["reset_in_seconds"] == 1795334400 - 1795327200 - 1
+    assert line["headers"]["anthropic-ratelimit-unified-5h-utilization"] == "0.42"
+    assert line["windows"][0] == {
+        "name": "5h",
+        "utilization": 0.42,
+        "resets_at": "2026-11-22T08:00:00Z",
+        "status": "allowed",
+    }
+    assert (billed["cost_usd"], billed["tokens"]["input"]) == (0.25, 12)
+
+
+def test_files_are_private_and_so_are_their_folders() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        running.stop()
+        made = [
+            running.paths.piggyback,
+            running.paths.piggyback.with_name("piggyback.jsonl.lock"),
+            running.paths.snapshot,
+            running.paths.lock,
+        ]
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in made}
+        assert set(modes.values()) == {0o600}, modes
+        assert {stat.S_IMODE(path.parent.stat().st_mode) for path in made} == {0o700}
+
+
+def test_the_socket_is_private_and_goes_with_the_sidecar() -> None:
+    with sidecar() as running:
+        assert stat.S_IMODE(running.socket.stat().st_mode) == 0o600
+        assert stat.S_IMODE(running.socket.parent.stat().st_mode) == 0o700
+        assert running.stop() == 0
+        assert not running.socket.exists()
+
+
+def test_a_second_start_says_so_and_exits_0() -> None:
+    with sidecar() as running:
+        second = subprocess.run([*_TOKMON, "sidecar"], capture_output=True, text=True, timeout=20, check=False)
+        assert second.returncode == 0
+        assert f"running already (pid {running.process.pid})" in second.stderr
+        assert running.process.poll() is None
+
+
+def test_a_detached_start_returns_once_it_serves_and_thirty_at_once_leave_one() -> None:
+    starts = [subprocess.Popen([*_TOKMON, "sidecar", "--detach"], stderr=subprocess.DEVNULL) for _ in range(30)]
+    assert {start.wait(60) for start in starts} == {0}
+    found = paths.find()
+    pid = client.ask_status(found.sockets)["pid"]
+    assert pid == int(found.lock.read_text(encoding="ascii"))
+    children = subprocess.run(["pgrep", "-f", "tokmon sidecar --detach"], capture_output=True, text=True, check=False)
+    mine = [int(word) for word in children.stdout.split() if _home_of(int(word)) == os.environ["HOME"]]
+    assert mine == [pid]
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not found.sockets[0].exists(), "the sidecar ends")
+
+
+def _home_of(pid: int) -> str | None:
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return next((entry[5:].decode() for entry in environ if entry.startswith(b"HOME=")), None)
+
+
+def test_a_dead_ones_socket_is_replaced_and_a_living_ones_is_not() -> None:
+    found = paths.find()
+    found.sockets[0].parent.mkdir(mode=0o700, parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(found.sockets[0]))
+    with sidecar() as running:
+        assert client.ask_status(found.sockets)["pid"] == running.process.pid
+        running.stop()
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(found.sockets[0]))
+        living.listen()
+        with sidecar() as elsewhere:
+            assert f"listening at {found.sockets[1]}" in elsewhere.said()
+        assert found.sockets[0].exists()
+
+
+def test_something_else_in_the_sockets_place_is_left_alone() -> None:
+    found = paths.find()
+    for path in found.sockets:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text("mine", encoding="ascii")
+    with sidecar() as running:
+        assert running.process.wait(10) == 1
+        assert "is there and is not a socket" in running.said()
+    assert [path.read_text(encoding="ascii") for path in found.sockets] == ["mine", "mine"]
+
+
+def test_sigterm_writes_and_acknowledges_what_was_sent_before_it() -> None:
+    with sidecar() as running:
+        talks = [running.client() for _ in range(4)]
+        for number, talk in enumerate(talks):
+            talk.send(*(capture(number * 1000 + index) for index in range(500)))
+        running.process.send_signal(signal.SIGTERM)
+        for talk in talks:
+            talk.acknowledged(500)
+        assert running.process.wait(20) == 0
+        assert len(ids(running.paths.piggyback)) == 2000
+
+
+def test_the_snapshot_is_saved_and_a_start_without_it_rebuilds_the_same_bytes() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1), capture(2, provider="team-ludo", ts="2026-11-22T06:00:05Z"), usage(3))
+        talk.acknowledged(3)
+        wait_until(running.paths.snapshot.exists, "the snapshot is saved while it runs")
+        running.stop()
+        saved = running.paths.snapshot.read_bytes()
+        running.paths.snapshot.unlink()
+    with sidecar() as running:
+        running.stop()
+        assert json.loads(running.paths.snapshot.read_bytes()) == json.loads(saved)
+    accounts = json.loads(saved)["accounts"]
+    assert accounts["team-ludo"]["windows"][0]["utilization"] == 0.42
+
+
+def test_a_torn_last_line_is_closed_at_start() -> None:
+    found = paths.find()
+    found.logs.mkdir(mode=0o700, parents=True)
+    found.piggyback.write_bytes(b'{"id":"whole-line-1"}\n{"id":"torn')
+    with sidecar() as running:
+        assert found.piggyback.read_bytes().endswith(b"torn\n")
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        assert list(ids(found.piggyback)) == ["whole-line-1", "capture-00000001"]
+
+
+def test_an_event_that_was_stored_before_a_restart_is_not_stored_again() -> None:
+    for _ in range(2):
+        with sidecar() as running:
+            talk = running.client()
+            talk.send(capture(1), capture(1), usage(1))
+            talk.acknowledged(3)
+            running.stop(signal.SIGKILL)
+            assert ids(running.paths.piggyback) == {"capture-00000001": 1}
+            assert ids(running.paths.usage) == {"usage-00000001": 1}
+
+
+def test_the_spool_is_taken_in_at_start_and_after_a_client_has_gone() -> None:
+    found = paths.find()
+    _spool(found.spool, "a", [capture(1), usage(1)])
+    with sidecar() as running:
+        wait_until(found.piggyback.exists, "the spooled capture is stored")
+        talk = running.client()
+        _spool(found.spool, "b", [capture(2), capture(1)])
+        talk.close()
+        wait_until(lambda: len(ids(found.piggyback)) == 2, "the second file is taken in")
+        assert ids(found.piggyback) == {"capture-00000001": 1, "capture-00000002": 1}
+        wait_until(lambda: not list((found.spool / "new").iterdir()), "what is stored is removed")
+        assert ids(running.paths.usage) == {"usage-00000001": 1}
+
+
+def test_a_spooled_file_with_a_bad_line_gives_its_good_ones_and_is_put_aside() -> None:
+    found = paths.find()
+    _spool(found.spool, "a", [capture(1), {"kind": "capture"}, capture(2)])
+    with sidecar() as running:
+        wait_until(lambda: (found.spool / "bad" / "a").exists(), "the file is put aside")
+        assert len(ids(found.piggyback)) == 2
+        assert "line 2: id:" in running.said()
+
+
+def _spool(folder: Path, name: str, events: list[dict[str, object]]) -> None:
+    (folder / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "new").mkdir(exist_ok=True, mode=0o700)
+    (folder / "tmp" / name).write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    (folder / "tmp" / name).rename(folder / "new" / name)
+
+
+def test_a_passed_socket_is_used_readiness_is_told_and_the_watchdog_is_fed(tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    listening = tmp_path / "passed"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listener:
+        manager.bind(str(address))
+        manager.settimeout(10)
+        listener.bind(str(listening))
+        listener.listen()
+        program = (
+            "import os, sys\n"
+            f"os.dup2({listener.fileno()}, 3)\n"
+            "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
+        )
+        env = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        try:
+            told = b""
+            while b"READY=1" not in told or told.count(b"WATCHDOG=1") < 3:
+                told += manager.recv(4096) + b"\n"
+            talk = Client(listening)
+            talk.send(capture(1))
+            talk.acknowledged(1)
+            talk.close()
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait(10)
+        assert listening.exists(), "the socket belongs to the manager"
+
+
+def test_a_supervised_start_takes_over_from_one_that_an_extension_started(tmp_path: Path) -> None:
+    with sidecar() as running, socket.socket(socket.AF_UNIX) as listener:
+        listening = tmp_path / "passed"
+        listener.bind(str(listening))
+        listener.listen()
+        program = (
+            f"import os, sys\nos.dup2({listener.fileno()}, 3)\nos.environ['LISTEN_PID'] = str(os.getpid())\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
+        )
+        env = {**os.environ, "LISTEN_FDS": "1"}
+        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        try:
+            assert running.process.wait(20) == 0
+            talk = Client(listening)
+            talk.send(capture(1))
+            talk.acknowledged(1)
+            talk.close()
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def test_an_idle_sidecar_is_not_woken_for_a_whole_second() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until(running.paths.snapshot.exists, "the snapshot is saved")
+        status = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/status")
+        wait_until(lambda: _unwoken(status, 1.0), "nothing wakes it for a second")
+
+
+def _unwoken(status: Path, seconds: float) -> bool:
+    """Whether the thread slept through: a switch is counted each time it goes to sleep again."""
+    before = _switches(status)
+    time.sleep(seconds)
+    return _switches(status) == before
+
+
+def _switches(status: Path) -> int:
+    return int(status.read_text(encoding="ascii").partition("\nvoluntary_ctxt_switches:")[2].split()[0])

@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokmon.scrub import PLACEHOLDER, scrub
+
+_SECRETS = [
+    "sk-ant-oat01-AbCdEf_0123456789-xyz",
+    "sk-proj-0123456789abcdef",
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "xai-0123456789abcdef",
+    "AIzaSyA0123456789abcdefghij",
+    "gsk_0123456789abcdef",
+    "ghu_0123456789abcdef0123",
+    "ya29.a0AfB_byC0123456789",
+    "AKIAIOSFODNN7EXAMPLE",
+]
+
+
+@pytest.mark.parametrize("secret", _SECRETS)
+@pytest.mark.parametrize("text", ["{}", "key: {}.", '{{"error":"bad key {}"}}', "Authorization: Bearer {}", "a={}&b=c"])
+def test_a_secret_in_a_text_is_taken_out(secret: str, text: str) -> None:
+    found = scrub(text.format(secret))
+    assert secret not in found
+    assert PLACEHOLDER in found
+
+
+@pytest.mark.parametrize(
+    "text", ["postgres://me:hunter2secret@host/db", 'api_key="0123456789abcdef"', "password: hunter2hunter2"]
+)
+def test_a_named_secret_is_taken_out(text: str) -> None:
+    assert "hunter2" not in scrub(text)
+    assert "0123456789" not in scrub(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "429 rate_limit_error: This request would exceed your account's rate limit. Please try again later.",
+        "Connection error.: connect ECONNREFUSED 127.0.0.1:443",
+        "max_tokens: Field required",
+        "https://claude.ai/settings/usage",
+    ],
+)
+def test_ordinary_words_stay(text: str) -> None:
+    assert scrub(text) == text
+
+
+@given(st.text(max_size=200))
+def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
+    assert scrub(scrub(text)) == scrub(text)

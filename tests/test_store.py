@@ -1,0 +1,107 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tokmon import store
+from tokmon.errors import StoreError
+from tokmon.store import Log
+
+
+def test_an_append_reports_where_its_lines_lie(tmp_path: Path) -> None:
+    with Log(tmp_path / "a.jsonl") as log:
+        first, second = log.append([b"1\n", b"22\n"]), log.append([b"333\n"])
+    assert first is not None
+    assert second is not None
+    assert (first.stored, first.start, first.end) == (2, 0, 5)
+    assert (second.start, second.end) == (5, 9)
+
+
+def test_a_torn_line_of_a_killed_writer_is_closed_before_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"whole":1}\n{"to')
+    with Log(path) as log:
+        log.append([b'{"next":1}\n'])
+    assert path.read_bytes() == b'{"whole":1}\n{"to\n{"next":1}\n'
+    assert [record for _, record in store.records_from(path)] == [{"whole": 1}, {"next": 1}]
+
+
+def test_a_torn_line_made_between_two_appends_is_closed_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with Log(path) as log:
+        log.append([b"1\n"])
+        with path.open("ab") as other:
+            other.write(b"torn")
+        log.append([b"2\n"])
+    assert path.read_bytes() == b"1\ntorn\n2\n"
+
+
+def test_an_unterminated_tail_is_not_a_line_yet(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a":1}\n{"b":2}')
+    assert list(store.lines_from(path)) == [(8, b'{"a":1}')]
+    assert list(store.lines_from(path, 8)) == []
+
+
+def test_lines_longer_than_a_chunk_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    long = b"x" * 3_000_000
+    path.write_bytes(long + b"\nshort\n")
+    assert [len(line) for _, line in store.lines_from(path)] == [3_000_000, 5]
+
+
+def test_a_link_in_the_logs_place_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("", encoding="ascii")
+    (tmp_path / "logs").mkdir(mode=0o700)
+    (tmp_path / "logs" / "a.jsonl").symlink_to(target)
+    with Log(tmp_path / "logs" / "a.jsonl") as log, pytest.raises(StoreError, match="cannot write"):
+        log.append([b"1\n"])
+    assert target.read_bytes() == b""
+
+
+def test_a_lock_held_elsewhere_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    with Log(tmp_path / "a.jsonl") as ours, Log(tmp_path / "a.jsonl") as theirs:
+        ours.append([b"1\n"])
+        theirs.append([b"2\n"])
+        lock = str(tmp_path / "a.jsonl.lock")
+        program = f"import fcntl; f = open({lock!r}); fcntl.flock(f, 2); print(1, flush=True); input()"
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as holder:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            assert ours.append([b"3\n"], blocking=False) is None
+            holder.communicate("\n")
+        assert ours.append([b"3\n"], blocking=False) is not None
+
+
+def test_a_replaced_file_is_never_half_there_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "state.json"
+    store.replace(path, b'{"a":1}\n')
+    store.replace(path, b'{"a":2}\n')
+    assert store.read_json(path) == {"a": 2}
+    assert os.listdir(path.parent) == ["state.json"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b"null"])
+def test_a_damaged_cache_is_no_cache(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "state.json").write_bytes(damage)
+    assert store.read_json(tmp_path / "state.json") is None
+
+
+def test_the_ids_of_a_log_are_those_of_its_whole_events(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "first"}\n{"id":"torn","x":{"y":1}\n{"id":7}\n{"id":"second"}\n{"id":"tail"}')
+    assert list(store.ids_from(path)) == ["first", "second"]
+    assert list(store.ids_from(path, 16)) == ["second"]
+
+
+def test_the_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(b"%04d\n" % number for number in range(100)))
+    assert store.tail(path, 12) == [b"0098", b"0099"]
+    assert len(store.tail(path, 10_000)) == 100
+    assert store.tail(tmp_path / "none", 10) == []

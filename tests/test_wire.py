@@ -1,0 +1,67 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sidecar.running import capture, usage
+from tokmon import wire
+from tokmon.errors import WireError
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+_FIELDS = st.sampled_from([*capture(1), *usage(1), "error", "frame", "origin"])
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_an_event_or_one_error_that_names_a_field(line: bytes) -> None:
+    try:
+        wire.decode(line)
+    except WireError as error:
+        assert error.field
+
+
+@given(st.sampled_from([capture(1), usage(1)]), _FIELDS, _JSON)
+def test_any_value_in_any_field_is_an_event_or_an_error(event: dict[str, Any], field: str, value: Any) -> None:
+    try:
+        found = wire.decode(_line(event | {field: value}))
+    except WireError as error:
+        assert error.field.partition(".")[0] in {field, "line", "kind"}
+    else:
+        assert wire.encode(wire.decode(wire.encode(found).rstrip())) == wire.encode(found)
+
+
+@given(st.sampled_from([capture(1), usage(1)]), st.dictionaries(st.text(min_size=1, max_size=12), _JSON, max_size=4))
+def test_fields_beyond_the_schema_change_nothing(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    more = {f"x_{name}": value for name, value in extra.items()}
+    assert json.loads(wire.encode(wire.decode(_line(more | event)))) == json.loads(
+        wire.encode(wire.decode(_line(event)))
+    )
+
+
+def test_an_event_of_an_older_protocol_is_accepted() -> None:
+    least = {"kind": "capture", "id": "12345678", "ts": "2026-11-22T06:00:00Z"}
+    event = wire.decode(_line(least))
+    assert isinstance(event, wire.Capture)
+    assert event.http_status is None
+
+
+@pytest.mark.parametrize("depth", [100, 100_000])
+def test_deep_nesting_is_an_error_and_no_crash(depth: int) -> None:
+    with pytest.raises(WireError):
+        wire.decode(b"[" * depth)
+    with pytest.raises(WireError):
+        wire.decode(b'{"kind":"capture","id":"12345678","frame":' + b'{"a":' * depth)
+
+
+def test_only_an_event_that_holds_nothing_but_the_schema_is_exact() -> None:
+    assert wire.exact(_line(capture(1))) is not None
+    assert wire.exact(_line(capture(1, prompt="words"))) is None
