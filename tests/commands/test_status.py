@@ -112,7 +112,7 @@ def test_a_rejection_with_a_known_end_says_it_and_ends() -> None:
         line("a", "rejected", blocked_until="2026-11-22T08:00:00Z")
     )
     ended = line("a", "rejected", http_status=429, blocked_until="2026-11-22T06:59:30Z")
-    assert "unknown: was rejected HTTP 429, 1m ago, header; its window has reset since" in text(ended)
+    assert "unknown: was rejected HTTP 429; 1m ago, header; its window has reset since" in text(ended)
 
 
 def test_a_claim_without_a_status_of_its_own_ends_with_the_window_it_names() -> None:
@@ -162,6 +162,7 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
     lines = [
         SEAT,
         line("team-ludo", "rejected", window("7d", 1.0, 3 * DAY, status="rejected"), http_status=429, age=180),
+        line("team-molto", "rejected", http_status=429, age=2 * DAY, type="a-type-with-a-long-name"),
         line("xai-1", "allowed", window("output_tokens_minute", 0.3, 40), window("5h", 0.4, -HOUR), age=2 * HOUR),
         line("paid", "allowed", overage={"in_use": True, "utilization": 0.3, "resets_at": "2026-12-01T00:00:00Z"}),
     ]

@@ -72,10 +72,11 @@ class _Page:
         kind = self.style.paint(clean(provider.type), "dim") if provider.type else ""
         seen = provider.last or provider.gauges or provider.account.paid
         why = ", ".join(clean(reason) for reason in provider.reasons) if seen else "nothing seen yet"
-        parts = [part for part in (severity, self.style.paint(clean(provider.name), "bold"), kind) if part]
-        if why and visible("  ".join([*parts, why])) <= self.width:
-            parts.append(why)
-        return "  ".join(parts)
+        title = f"{severity}  {self.style.paint(clean(provider.name), 'bold')}"
+        for part in (kind, why):
+            if part and visible(title) + 2 + visible(part) <= self.width:
+                title += f"  {part}"
+        return title
 
     def _status(self, provider: Provider, last: Observation) -> list[str]:
         said = last.status.replace("_", " ")
@@ -85,7 +86,7 @@ class _Page:
             said += f" HTTP {last.http_status}"
         seen = self._seen(last.stamp)
         if provider.ended:
-            remarks = [f"unknown: was {said}, {seen}", provider.ended]
+            remarks = [f"unknown: was {said}", seen, provider.ended]
         else:
             remarks = [self.style.paint(said, COLOURS[provider.severity]), seen]
             if last.blocked_until is not None:
