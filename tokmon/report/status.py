@@ -32,8 +32,18 @@ def status_text(shown: View, width: int, style: Style) -> list[str]:
             lines.append("")
         lines += block
         before = len(block)
-    counts = ", ".join(f"{number} {style.paint(each, COLOURS[each])}" for each, number in shown.counts.items())
-    return [*lines, "", f"Overall: {counts}"] if lines else []
+    return [*lines, "", *_overall(shown, page.width, style)] if lines else []
+
+
+def _overall(shown: View, width: int, style: Style) -> list[str]:
+    """`Overall: 1 CRITICAL, 3 OK`, in two lines where one is too short."""
+    counts = [f"{number} {style.paint(each, COLOURS[each])}" for each, number in shown.counts.items()]
+    lines = ["Overall:"]
+    for count_of_one in [*(f"{each}," for each in counts[:-1]), *counts[-1:]]:
+        if visible(lines[-1]) + 1 + visible(count_of_one) > width:
+            lines.append("        ")
+        lines[-1] += f" {count_of_one}"
+    return lines
 
 
 def _page(shown: View, width: int, style: Style) -> "_Page":
