@@ -185,7 +185,7 @@ def test_a_spooled_file_with_a_bad_line_gives_its_good_ones_and_is_put_aside() -
     found = paths.find()
     _spool(found.spool, "a", [capture(1), {"kind": "capture"}, capture(2)])
     with sidecar() as running:
-        wait_until(lambda: (found.spool / "bad" / "a").exists(), "the file is put aside")
+        wait_until((found.spool / "bad" / "a").exists, "the file is put aside")
         assert len(ids(found.piggyback)) == 2
         assert "line 2: id:" in running.said()
 
