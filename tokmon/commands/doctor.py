@@ -9,7 +9,7 @@ from typing import Final
 from tokmon import paths, store
 from tokmon.commands.checks import TABLE, examine
 from tokmon.commands.checks.subject import Subject
-from tokmon.commands.terminal import style_of, width_of
+from tokmon.commands.terminal import put, style_of, width_of
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
 
 SUMMARY: Final = "look for what is wrong, and say how to mend it"
@@ -27,5 +27,8 @@ def run(arguments: list[str]) -> int:
         found.append(examine(name, subject))
         if not options.json:
             print("\n".join(finding_text(found[-1], width, style, str(subject.paths.home))), flush=True)
-    print(store.encode(to_json(found)).decode() if options.json else f"\n{summary(found)}", flush=True)
+    if options.json:
+        put(store.encode(to_json(found)))
+    else:
+        print(f"\n{summary(found)}", flush=True)
     return int(failed(found))

@@ -6,7 +6,7 @@ from typing import Final
 
 from tokmon import paths, state
 from tokmon.accounts import Account, account_type, read_accounts
-from tokmon.commands.terminal import style_of, width_of
+from tokmon.commands.terminal import put, style_of, width_of
 from tokmon.report.status import status_text
 from tokmon.report.view import View, view
 
@@ -22,10 +22,8 @@ def run(arguments: list[str]) -> int:
         from tokmon.report.as_json import to_json  # noqa: PLC0415 - the text needs none of it
         from tokmon.store import encode  # noqa: PLC0415
 
-        lines = [encode(to_json(shown)).decode()]
-    else:
-        lines = status_text(shown, width_of(sys.stdout), style_of(sys.stdout, utc=utc))
-    if lines:
+        put(encode(to_json(shown)))
+    elif lines := status_text(shown, width_of(sys.stdout), style_of(sys.stdout, utc=utc)):
         print("\n".join(lines), flush=True)
     _hint(shown, found)
     return 0

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tokmon import paths, state, store
 from tokmon.commands.follow import Follower
-from tokmon.commands.terminal import style_of
+from tokmon.commands.terminal import put, style_of
 from tokmon.report.line import instant, line_text
 from tokmon.report.words import Style
 
@@ -35,9 +35,9 @@ def run(arguments: list[str]) -> int:
     show = _as_stored if options.json else Reader(style_of(sys.stdout, utc=options.utc)).show
     pause = _pause_on(sys.stdout.fileno())
     with Follower(state.evidence_logs(found)) as follower:
-        _print(in_time(follower.last(options.lines))[-options.lines :] if options.lines else [], show)
+        show(in_time(follower.last(options.lines))[-options.lines :] if options.lines else [])
         while not options.no_follow:
-            _print(in_time(follower.lines(state.evidence_logs(found))), show)
+            show(in_time(follower.lines(state.evidence_logs(found))))
             pause()
     return 0
 
@@ -63,21 +63,19 @@ class Reader:
         self._style = style
         self._width = 0
 
-    def show(self, written: list[Written]) -> list[str]:
-        """One line each, or none for a record that is neither."""
+    def show(self, written: list[Written]) -> None:
+        """Print one line each."""
         now = time.time()
         self._width = max([self._width, *(len(str(record.get("provider") or "-")) for _, _, record in written)])
         texts = (line_text(record, now, self._style, name_width=self._width) for _, _, record in written)
-        return [text for text in texts if text is not None]
+        for text in texts:
+            print(text)
+        sys.stdout.flush()
 
 
-def _as_stored(written: list[Written]) -> list[str]:
-    return [line.decode(errors="replace") for _, line, _ in written]
-
-
-def _print(written: list[Written], show: Callable[[list[Written]], list[str]]) -> None:
+def _as_stored(written: list[Written]) -> None:
     if written:
-        print("\n".join(show(written)), flush=True)
+        put(b"\n".join(line for _, line, _ in written))
 
 
 def _pause_on(out: int) -> Callable[[], None]:

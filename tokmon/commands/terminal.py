@@ -1,6 +1,7 @@
 """Where a command writes to: what can be shown there, and how wide it is. Not a verb."""
 
 import os
+import sys
 from datetime import UTC
 from typing import Final, TextIO
 
@@ -38,3 +39,10 @@ def width_of(out: TextIO) -> int:
         return os.get_terminal_size(out.fileno()).columns or _WIDTH
     except (OSError, ValueError):
         return _WIDTH
+
+
+def put(line: bytes) -> None:
+    """Write a line that is UTF-8 whatever the terminal speaks, as JSON is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
