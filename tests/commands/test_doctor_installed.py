@@ -1,5 +1,8 @@
 """Pi, the extension and models.json, made to fail by real programs and files."""
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,10 @@ def test_the_extension_is_compared_with_what_this_pi_needs(tmp_path: Path) -> No
 
 
 def test_an_extension_that_is_missing_foreign_unreadable_or_off_is_told(tmp_path: Path) -> None:
+    fix = found("extension", TOKMON_PI=pi_of("1.5.2", tmp_path)).fix
+    subprocess.run([sys.executable, "-m", *shlex.split(str(fix).strip("`"))], check=True)
+    assert level("extension", TOKMON_PI=pi_of("1.5.2", tmp_path)) == "ok"
+    paths.find().extension.unlink()
     assert level("extension") == "fail"
     path = install("export default () => {};\n")
     assert found("extension").text.endswith("is not tokmon's")

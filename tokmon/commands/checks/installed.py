@@ -44,7 +44,8 @@ def pi(subject: Subject) -> Finding:
 def extension(subject: Subject) -> Finding:
     """What pi loads of ours."""
     path = subject.paths.extension
-    install = f"`tokmon extension --output {shlex.quote(str(path))}`"
+    asked = f"--pi {shlex.quote(subject.env['TOKMON_PI'])} " if subject.env.get("TOKMON_PI") else ""
+    install = f"`tokmon extension {asked}--output {shlex.quote(str(path))}`"
     if subject.env.get("TOKMON_DISABLE"):
         return warn("TOKMON_DISABLE is set: nothing is captured", "unset it where pi is started")
     try:
