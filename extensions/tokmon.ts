@@ -300,11 +300,11 @@ function home(env: Environment): string {
 	return env.HOME || homedir();
 }
 
-export function stateFolder(env: Environment): string {
+function stateFolder(env: Environment): string {
 	return env.TOKMON_STATE_DIR || `${absolute(env.XDG_STATE_HOME) ?? `${home(env)}/.local/state`}/tokmon`;
 }
 
-export function socketPaths(env: Environment): string[] {
+function socketPaths(env: Environment): string[] {
 	if (env.TOKMON_SOCKET) return [env.TOKMON_SOCKET];
 	const runtime = absolute(env.XDG_RUNTIME_DIR) ?? `/run/user/${process.getuid?.() ?? 0}`;
 	return [`${runtime}/tokmon/sock`, `${stateFolder(env)}/sock`];
@@ -362,6 +362,7 @@ const MAX_UNSENT = 1024 * 1024; // bytes handed to a socket whose peer does not 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 30_000;
 const SPOOL_AFTER_MS = 2000;
+const STALLED_MS = 1000;
 const FAREWELL_MS = 200;
 
 /** Events until the sidecar says that they are in its file. What it does not take in time is spooled. */
@@ -380,6 +381,7 @@ class Outbox {
 	private retryAt = 0;
 	private timer: NodeJS.Timeout | undefined;
 	private spoolTimer: NodeJS.Timeout | undefined;
+	private stallTimer: NodeJS.Timeout | undefined;
 	private mayStart = true;
 	private open = false;
 	private files = 0;
@@ -431,12 +433,14 @@ class Outbox {
 	private end(): void {
 		clearTimeout(this.timer);
 		this.timer = undefined;
-		this.spoolAll();
 		const socket = this.socket;
+		const done = this.queue.length === 0;
+		this.spoolAll();
 		this.socket = undefined;
 		this.connected = false;
 		this.sent = 0;
-		socket?.end();
+		if (done) socket?.end();
+		else socket?.destroy();
 	}
 
 	private spoolOldest(howMany: number): void {
@@ -444,7 +448,7 @@ class Outbox {
 		this.spoolTimer = undefined;
 		if (howMany === 0) return;
 		const oldest = this.forget(howMany);
-		quietly(() => spool(oldest, `${Date.now()}.${this.nonce}.${this.files++}.ndjson`));
+		quietly(() => spool(oldest, `${Date.now()}.${this.nonce}.${String(this.files++).padStart(6, "0")}.ndjson`));
 	}
 
 	/** Take the oldest out of the queue. Those that were sent count as acknowledged: their turn has passed. */
@@ -504,6 +508,18 @@ class Outbox {
 		while (this.sent < this.queue.length && socket.writableLength < MAX_UNSENT) {
 			socket.write(this.queue[this.sent++] ?? "");
 		}
+		this.watch(socket);
+	}
+
+	/** A write that waits keeps the process alive, unref or not: a peer that does not read is left. */
+	private watch(socket: Socket): void {
+		if (this.stallTimer || socket.writableLength === 0) return;
+		const before = socket.bytesWritten - socket.writableLength;
+		this.stallTimer = later(STALLED_MS, () => {
+			this.stallTimer = undefined;
+			if (socket.writableLength > 0 && socket.bytesWritten - socket.writableLength === before) socket.destroy();
+			else this.watch(socket);
+		});
 	}
 
 	private hear(data: Buffer): void {
@@ -1032,4 +1048,4 @@ export default function tokmon(pi: ExtensionAPI): void {
 	});
 }
 
-export { count, field, framed, MAX_LINE, name, quietly, type Session, type State, told };
+export { count, field, framed, MAX_LINE, name, quietly, type Session, type State, socketPaths, stateFolder, told };

@@ -14,12 +14,16 @@ Event = dict[str, Any]
 
 
 class Listener:
-    """Listens on `path`. With `acks=False` it takes every line and never says so; `reads=False` takes none."""
+    """Listens on `path`. With `acks=False` it takes every line and never says so; `reads=False` takes none.
 
-    def __init__(self, path: Path, *, acks: bool = True, reads: bool = True) -> None:
+    With `drops_after=N` the first connection ends after N events, and the next ones acknowledge.
+    """
+
+    def __init__(self, path: Path, *, acks: bool = True, reads: bool = True, drops_after: int = 0) -> None:
         self.path = path
         self.acks = acks
         self.reads = reads
+        self.drops_after = drops_after
         self.hellos: list[Event] = []
         self.events: list[Event] = []
         self.raw = b""
@@ -49,12 +53,6 @@ class Listener:
             each.close()
         for thread in self._threads:
             thread.join()
-
-    def drop(self) -> None:
-        """Close the connections there are, and go on listening."""
-        for each in self._connections:
-            each.shutdown(socket.SHUT_RDWR)
-        self._connections.clear()
 
     def of(self, kind: str) -> list[Event]:
         """The captures, or the usages."""
@@ -91,6 +89,9 @@ class Listener:
                     count += self._keep(line)
                     if self.acks and count:
                         connection.sendall(json.dumps({"ack": count}).encode() + b"\n")
+                    if count and count == self.drops_after:
+                        self.acks, self.drops_after = True, 0
+                        return
             except OSError:
                 return
 

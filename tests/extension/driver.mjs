@@ -1,0 +1,134 @@
+// Runs extensions/tokmon.ts with a small fake of pi: reads a scenario (JSON) on stdin, does its steps one after another,
+// and prints what was seen as JSON. The real fetch is replaced first, by one that answers from the scenario.
+import { pathToFileURL } from "node:url";
+
+const scenario = JSON.parse(await new Response(process.stdin).text());
+const promises = [];
+const asked = [];
+globalThis.fetch = function fetch(...request) {
+	asked.push({ count: request.length });
+	const answer = scenario.answers?.[asked.length - 1] ?? { status: 200 };
+	const promise = answer.code
+		? Promise.reject(Object.assign(new TypeError("fetch failed"), { cause: { code: answer.code } }))
+		: Promise.resolve(new Response(answer.body ?? "body", { status: answer.status, headers: answer.headers }));
+	promise.catch(() => {});
+	promises.push(promise);
+	return promise;
+};
+const original = globalThis.fetch;
+
+const models = scenario.models ?? [
+	{
+		provider: "team-a",
+		id: "m1",
+		api: "anthropic-messages",
+		baseUrl: "https://a.test",
+		cost: { input: 3, output: 15 },
+	},
+];
+let session = scenario.session ?? "session-1";
+const entries = scenario.entries ?? [];
+
+const sends = (method) => async (_model, request) => {
+	const responses = [];
+	for (const { url, init } of [request].flat()) responses.push(await globalThis.fetch(url, init));
+	await Promise.all(pi.handlers.told?.map((tell) => tell()) ?? []);
+	return { method, responses };
+};
+const providers = new Map(
+	models.map(({ provider }) => [provider, { id: provider, stream: sends("stream"), streamSimple: sends("simple") }]),
+);
+const ctx = () => ({
+	model: models.find((model) => `${model.provider}/${model.id}` === (scenario.model ?? "team-a/m1")),
+	modelRegistry: {
+		getAll: () => models,
+		getAvailable: () => models,
+		find: (provider, id) => models.find((model) => model.provider === provider && model.id === id),
+		getProvider: (name) => providers.get(name),
+	},
+	sessionManager: { getSessionId: () => session, getEntries: () => entries },
+});
+
+const pi = {
+	handlers: {},
+	on(event, handler) {
+		this.handlers[event] ??= [];
+		this.handlers[event].push(handler);
+		return () => this.handlers[event].splice(this.handlers[event].indexOf(handler), 1);
+	},
+};
+
+const steps = {
+	async load() {
+		pi.handlers = {};
+		const url = pathToFileURL(scenario.extension);
+		url.search = `?${Math.random()}`;
+		const returned = (await import(url.href)).default(pi);
+		return {
+			returned: returned === undefined,
+			handlers: Object.keys(pi.handlers),
+			wrapped: globalThis.fetch !== original,
+		};
+	},
+	async emit({ event, data, times = 1 }) {
+		const results = [];
+		const began = performance.now();
+		for (let time = 0; time < times; time++) {
+			const made = JSON.parse(JSON.stringify(data ?? {}).replaceAll("$TIME", String(time)));
+			for (const handler of pi.handlers[event] ?? []) {
+				const result = handler({ type: event, ...made }, ctx());
+				results.push(result === undefined ? "undefined" : typeof result.then);
+				await result;
+			}
+		}
+		return { results: [...new Set(results)], ms: performance.now() - began };
+	},
+	async fetch({ url, init, as = "string" }) {
+		const input = {
+			string: url,
+			URL: as === "URL" && new URL(url),
+			Request: as === "Request" && new Request(url, init),
+		};
+		const promise = globalThis.fetch(...(as === "Request" ? [input[as]] : [input[as], init]));
+		const same = promise === promises.at(-1);
+		try {
+			const response = await promise;
+			return { same, status: response.status, used: response.bodyUsed, text: await response.text() };
+		} catch (error) {
+			return { same, error: String(error) };
+		}
+	},
+	async ask({ provider, requests, method = "streamSimple", options }) {
+		const model = models.find((each) => each.provider === provider);
+		const { responses } = await providers.get(provider)[method](model, requests, options);
+		return { statuses: responses.map((response) => response.status) };
+	},
+	async tell({ data }) {
+		pi.handlers.told = [() => pi.handlers.after_provider_response.map((handler) => handler(data, ctx()))];
+	},
+	async append({ entry }) {
+		entries.push(entry);
+	},
+	async switch({ to }) {
+		session = to;
+	},
+	async sleep({ ms }) {
+		await new Promise((resolve) => setTimeout(resolve, ms));
+	},
+	async state() {
+		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v1") in globalThis };
+	},
+	async call({ name, args }) {
+		return { value: (await import(pathToFileURL(scenario.extension).href))[name](...args) };
+	},
+	async exit() {
+		process.stdout.write(JSON.stringify(results));
+		process.exit(0);
+	},
+};
+
+const results = [];
+process.on("unhandledRejection", (reason) => results.push({ unhandled: String(reason) }));
+process.on("uncaughtException", (error) => results.push({ uncaught: String(error) }));
+for (const step of scenario.steps) results.push((await steps[step.do](step)) ?? {});
+process.stdout.write(JSON.stringify(results));

@@ -1,0 +1,329 @@
+"""The fetch observer and attribution, in a real Node with a fake pi."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.extension.driver import LOAD, QUIT, START, Done, Step, answer_ended, ask, drive, emit, fetch
+from tests.extension.listener import Event, Listener
+from tokmon import families, scrub
+
+URL: Final = "https://a.test/v1/messages"
+SECRET: Final = "sk-ant-oat01-very-secret-indeed"  # noqa: S105 - made up
+PLAN: Final = {"authorization": f"Bearer {SECRET}"}
+FIVE: Final = [
+    {"provider": f"team-{letter}", "id": "m1", "api": "anthropic-messages", "baseUrl": "https://a.test"}
+    for letter in "abcde"
+]
+
+
+@pytest.fixture
+def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    monkeypatch.setenv("TOKMON_SOCKET", str(tmp_path / "sock"))
+    with Listener(tmp_path / "sock") as listening:
+        yield listening
+
+
+def run(listener: Listener, *steps: Step, **scenario: Any) -> tuple[Done, list[Event]]:
+    """Start a session, do the steps, end it; return the results of the steps, and the events."""
+    done = drive(LOAD, START, *steps, QUIT, **scenario)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert not [each for each in done.results if "unhandled" in each or "uncaught" in each]
+    return done, listener.events
+
+
+@pytest.mark.parametrize("kind", ["string", "URL", "Request"])
+def test_the_caller_gets_the_very_promise_and_an_untouched_body(listener: Listener, kind: str) -> None:
+    done, (capture,) = run(listener, fetch(URL, kind, method="POST", headers=PLAN))
+    assert done.results[2] == {"same": True, "status": 200, "used": False, "text": "body"}
+    assert (capture["origin"], capture["http_status"], capture["via"]) == ("https://a.test", 200, "fetch")
+    assert capture["key_shape"] == "ant-oat"
+    assert capture["elapsed_ms"] >= 0
+
+
+def test_a_rejection_reaches_the_caller_and_is_captured_without_a_status(listener: Listener) -> None:
+    done, (capture,) = run(listener, fetch(URL, method="POST"), answers=[{"code": "ECONNREFUSED"}])
+    assert done.results[2] == {"same": True, "error": "TypeError: fetch failed"}
+    assert capture["error"] == "ECONNREFUSED"
+    assert "http_status" not in capture
+
+
+@pytest.mark.parametrize(
+    ("headers", "shape"),
+    [
+        (PLAN, "ant-oat"),
+        ({"x-api-key": "sk-ant-api03-abc"}, "ant-api"),
+        ({"Authorization": "Bearer abc"}, "other"),
+        ({"x-goog-api-key": "AIzaabc"}, "other"),
+        ({}, None),
+    ],
+)
+def test_of_a_credential_only_its_shape_is_told(listener: Listener, headers: dict[str, str], shape: str | None) -> None:
+    _, (capture,) = run(listener, ask("team-a", URL, headers=headers))
+    assert capture.get("key_shape") == shape
+    for value in headers.values():
+        assert value.removeprefix("Bearer ").encode() not in listener.raw
+
+
+def test_only_allowed_headers_are_told_and_those_are_bounded(listener: Listener) -> None:
+    sent = {
+        "anthropic-ratelimit-unified-5h-utilization": "0.42",
+        "Retry-After": "7",
+        "anthropic-ratelimit-unified-long": "x" * 5000,
+        "set-cookie": "session=1",
+        "anthropic-ratelimit-unified-cookie": "no",
+        "x-ratelimit-authorization": "no",
+        "x-ratelimit-api-key": "no",
+        "content-type": "text/plain",
+        **{f"x-ratelimit-{number}": "y" * 1000 for number in range(100)},
+    }
+    _, (capture,) = run(listener, ask("team-a", URL), answers=[{"status": 429, "headers": sent}])
+    told = capture["headers"]
+    assert told["anthropic-ratelimit-unified-5h-utilization"] == "0.42"
+    assert told["retry-after"] == "7"
+    assert len(told["anthropic-ratelimit-unified-long"]) == 1024
+    assert all(families.allowed(header) for header in told)
+    assert sum(map(len, [*told, *told.values()])) <= 16 * 1024
+
+
+@pytest.mark.parametrize(
+    ("url", "method"),
+    [
+        ("https://elsewhere.test/v1/messages", "POST"),
+        ("https://a.test.evil.test/v1/messages", "POST"),
+        ("https://a.test/v1/models", "GET"),
+        ("https://a.test/v1/oauth/token", "POST"),
+        ("https://registry.test/pi/latest", "GET"),
+    ],
+)
+def test_what_is_no_request_of_a_provider_is_left_alone(listener: Listener, url: str, method: str) -> None:
+    done, events = run(listener, fetch(url, method=method))
+    assert events == []
+    assert done.results[2]["same"] is True
+
+
+def test_a_base_url_ends_at_a_border(listener: Listener) -> None:
+    models = [{"provider": "team-a", "id": "m1", "api": "x", "baseUrl": "https://a.test/v1"}]
+    steps = [fetch(f"https://a.test/{path}", method="POST") for path in ("v1/chat", "v1?x=1", "v10/chat", "v2")]
+    _, events = run(listener, *steps, models=models)
+    assert len(events) == 2
+
+
+def test_a_token_endpoint_elsewhere_is_left_alone_even_inside_a_request(listener: Listener) -> None:
+    _, (capture,) = run(listener, ask("team-a", "https://oauth.test/oauth2/token", URL))
+    assert capture["origin"] == "https://a.test"
+
+
+@pytest.mark.parametrize("method", ["stream", "streamSimple"])
+def test_seats_on_one_base_url_are_told_apart_by_the_wrapper(listener: Listener, method: str) -> None:
+    steps = [ask(each["provider"], URL, method=method) for each in FIVE]
+    _, events = run(listener, *steps, models=FIVE)
+    assert [each["provider"] for each in events] == [each["provider"] for each in FIVE]
+    assert {each["attribution"] for each in events} == {"wrapper"}
+
+
+def test_outside_a_wrapper_one_base_url_of_one_provider_is_enough(listener: Listener) -> None:
+    other = {"provider": "other", "id": "m9", "api": "y", "baseUrl": "https://b.test/v1"}
+    _, (capture,) = run(listener, fetch("https://b.test/v1/x", method="POST"), models=[*FIVE, other])
+    assert (capture["provider"], capture["attribution"]) == ("other", "url")
+    assert "model" not in capture
+
+
+def test_outside_a_wrapper_the_model_of_the_session_decides_among_seats(listener: Listener) -> None:
+    _, (capture,) = run(listener, fetch(URL, method="POST"), models=FIVE, model="team-c/m1")
+    assert (capture["provider"], capture["model"], capture["attribution"]) == ("team-c", "m1", "model")
+
+
+def test_outside_a_wrapper_nothing_is_said_where_nothing_is_known(listener: Listener) -> None:
+    _, (capture,) = run(listener, fetch(URL, method="POST"), models=FIVE, model="none/none")
+    assert capture["attribution"] == "none"
+    assert "provider" not in capture
+
+
+def test_reload_wraps_neither_fetch_nor_a_provider_again(listener: Listener) -> None:
+    again = [LOAD, {**START, "data": {"reason": "reload"}}]
+    _, events = run(listener, *again, *again, ask("team-a", URL), fetch(URL, method="POST"), emit("turn_start"))
+    assert [each["attribution"] for each in events] == ["wrapper", "url"]
+    assert len({each["id"] for each in events}) == 2
+    assert len(listener.hellos) == 1
+
+
+def test_the_session_is_the_one_that_pi_names_or_else_its_own(listener: Listener) -> None:
+    second: list[Step] = [{"do": "switch", "to": "session-2"}, LOAD, START]
+    asks = [ask("team-a", URL, options={"sessionId": session}) for session in ("session-1", "session-2", "routing-7")]
+    _, events = run(listener, *second, *asks)
+    assert [each["session"] for each in events] == ["session-1", "session-2", "session-1"]
+
+
+def test_every_event_says_who_and_where(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKMON_MEMBER", "vigilio")
+    monkeypatch.setenv("TOKMON_MISSION", "mend\tthe\nroof " + "x" * 300)
+    _, (capture, usage) = run(listener, ask("team-a", URL), answer_ended())
+    for event in (capture, usage):
+        assert (event["member"], event["session"]) == ("vigilio", "session-1")
+        assert event["mission"].startswith("mend the roof x")
+        assert len(event["mission"]) == 200
+        assert event["host"]
+        assert 16 <= len(event["id"]) <= 64
+
+
+def test_the_header_event_is_passed_over_where_fetch_has_seen_the_response(listener: Listener) -> None:
+    headers = {"request-id": "req_1", "retry-after": "1"}
+    steps = [
+        emit("before_provider_request"),
+        {"do": "tell", "data": {"status": 200, "headers": headers}},
+        ask("team-a", URL),
+        {"do": "tell", "data": {"status": 200, "headers": {}}},
+        ask("team-a", URL),
+        emit("after_provider_response", status=200, headers=headers),
+    ]
+    _, events = run(listener, *steps, answers=[{"status": 200, "headers": headers}, {"status": 200}])
+    assert [each["via"] for each in events] == ["fetch", "fetch"]
+
+
+def test_the_header_event_is_all_there_is_of_an_api_without_fetch(listener: Listener) -> None:
+    told = emit("after_provider_response", status=200, headers={"x-amzn-requestid": "r-1", "x-secret": "s"})
+    _, events = run(listener, emit("before_provider_request"), told, told, emit("before_provider_request"))
+    (capture,) = events
+    assert (capture["via"], capture["provider"], capture["attribution"]) == ("event", "team-a", "model")
+    assert (capture["http_status"], capture["headers"]) == (200, {"x-amzn-requestid": "r-1"})
+
+
+def test_a_quota_frame_is_told_by_its_known_parts(listener: Listener) -> None:
+    data = {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"allowed": True}, "text": "reply"}
+    models = [{"provider": "team-x", "id": "g", "api": "openai-codex-responses", "baseUrl": "https://x.test"}]
+    frame = emit("provider_stream_event", provider="team-x", model="g", api="openai-codex-responses", data=data)
+    other = emit("provider_stream_event", provider="team-x", model="g", api="x", data={"type": "text", "text": "reply"})
+    _, (capture,) = run(listener, frame, other, models=models, model="team-x/g")
+    assert capture["frame"] == {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"allowed": True}}
+    assert (capture["via"], capture["provider"]) == ("stream", "team-x")
+    assert b"reply" not in listener.raw
+
+
+def test_frames_are_listened_to_for_codex_alone(listener: Listener) -> None:
+    select = [emit("model_select", model={"api": api}) for api in ("openai-codex-responses", "anthropic-messages")]
+    frame = emit("provider_stream_event", provider="p", model="m", api="x", data={"type": "codex.rate_limits"})
+    done, _ = run(listener, frame, select[0], frame, select[1], frame)
+    assert [len(done.results[number]["results"]) for number in (2, 4, 6)] == [0, 1, 0]
+
+
+def test_handlers_return_nothing_and_quickly(listener: Listener) -> None:
+    events = ("turn_start", "turn_end", "agent_end", "before_provider_request", "session_compact", "session_tree")
+    done, _ = run(listener, *(emit(event) for event in events), answer_ended())
+    assert {kind for each in done.results[1:-1] for kind in each["results"]} == {"undefined"}
+
+
+def test_disabled_it_does_nothing_at_all(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKMON_DISABLE", "1")
+    done, events = run(listener, fetch(URL, method="POST"), {"do": "state"})
+    assert events == []
+    assert done.results[0] == {"returned": True, "handlers": [], "wrapped": False}
+    assert done.results[3] == {"wrapped": False, "kept": False}
+
+
+def test_the_factory_opens_nothing_and_wraps_nothing(listener: Listener) -> None:
+    done = drive(LOAD)
+    assert done.results[0]["wrapped"] is False
+    assert listener.hellos == []
+    assert done.seconds < 5
+
+
+HOSTILE: Final[tuple[dict[str, Any], ...]] = (
+    {"model": None, "models": []},
+    {"models": [{"provider": 7, "id": None, "api": {}, "baseUrl": "not a url"}], "model": "7/null"},
+    {"entries": [None, 3, {"type": "usage"}, {"id": 1, "usage": {"input": -1, "output": "x"}}]},
+)
+
+
+@pytest.mark.parametrize("scenario", HOSTILE)
+def test_what_pi_says_may_be_nonsense(listener: Listener, scenario: dict[str, Any]) -> None:
+    nonsense = [answer_ended(usage="?"), emit("message_end"), emit("model_select"), emit("turn_end"), emit("agent_end")]
+    run(listener, *nonsense, fetch(URL, method="POST"), fetch("::", method="POST"), **scenario)
+
+
+ERRORS: Final = (
+    f"401 invalid x-api-key {SECRET}",
+    "Authorization: Bearer abcdefghijklmnop.q",
+    "jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def",
+    "xai-abcdefghijkl and AIzaSyA1234567890abcdefg",
+    "https://x.test/?key=abcdef0123456789&x=1",
+)
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_an_error_text_is_told_without_secrets_as_python_would(listener: Listener, text: str) -> None:
+    _, (usage,) = run(listener, answer_ended(stopReason="error", errorMessage=text))
+    assert usage["error"] == scrub.scrub(text)
+    assert usage["stop"] == "error"
+    assert scrub.PLACEHOLDER in usage["error"]
+
+
+def test_a_long_error_text_is_cut_and_keeps_no_half_of_a_secret_or_of_a_letter(listener: Listener) -> None:
+    text = "x" * 1990 + " " + SECRET + "\U0001f600" * 3000
+    _, (usage,) = run(listener, answer_ended(errorMessage=text))
+    assert len(usage["error"]) <= 2000
+    assert "sk-ant" not in usage["error"]
+    json.dumps(usage).encode()
+    usage["error"].encode()
+
+
+def test_what_an_answer_cost_is_estimated_billed_or_unknown(listener: Listener) -> None:
+    free = {"provider": "free", "id": "m", "api": "x", "baseUrl": "https://f.test", "cost": {"input": 0, "output": 0}}
+    priced = {"provider": "team-a", "id": "m1", "api": "x", "baseUrl": "https://a.test", "cost": {"input": 3}}
+    used = {"input": 10, "output": 5, "totalTokens": 15}
+    usages = [
+        ("team-a", "m1", {**used, "cost": {"total": 0.5}}),
+        ("team-a", "m1", {**used, "cost": {"total": 0.7, "totalFromProvider": True}}),
+        ("free", "m", {**used, "cost": {"total": 0}}),
+        ("team-a", "m1", {"input": 0, "output": 0, "totalTokens": 0, "cost": {"total": 0}}),
+        ("gone", "m", {**used, "cost": {"total": 0}}),
+        ("free", "m", {**used, "cost": {"total": 0, "totalFromProvider": True}}),
+    ]
+    steps = [answer_ended(provider=provider, model=model, usage=usage) for provider, model, usage in usages]
+    _, events = run(listener, *steps, models=[priced, free])
+    assert [(each.get("cost_usd"), each["cost_source"]) for each in events] == [
+        (0.5, "estimated"),
+        (0.7, "billed"),
+        (None, "unknown"),
+        (0, "estimated"),
+        (None, "unknown"),
+        (0, "billed"),
+    ]
+
+
+def test_a_response_is_counted_once(listener: Listener) -> None:
+    _, events = run(listener, answer_ended(responseId="msg_1"), answer_ended(responseId="msg_1"), answer_ended())
+    assert [each.get("response_id") for each in events] == ["msg_1", None]
+
+
+def test_what_else_was_paid_for_is_found_in_the_entries(listener: Listener) -> None:
+    usage = {"input": 1, "output": 2, "cacheRead": 3, "cacheWrite": 4, "totalTokens": 10, "cost": {"total": 0.25}}
+    old = {"id": "e0", "type": "compaction", "usage": usage}
+    new: list[dict[str, Any]] = [
+        {"id": "e1", "type": "usage", "kind": "cache_warm", "provider": "team-a", "model": "m1", "usage": usage},
+        {"id": "e2", "type": "compaction", "usage": usage},
+        {"id": "e3", "type": "branch_summary", "usage": usage},
+        {"id": "e4", "type": "message", "message": {"role": "toolResult", "usage": usage}},
+        {"id": "e5", "type": "message", "message": {"role": "assistant", "usage": usage}},
+        {"id": "e6", "type": "compaction"},
+        {"id": "e7", "type": "usage", "kind": "else", "provider": "p", "model": "m", "usage": usage},
+    ]
+    steps = [{"do": "append", "entry": entry} for entry in new]
+    _, events = run(listener, *steps, emit("turn_end"), emit("agent_end"), entries=[old])
+    assert [(each["what"], each["entry"], each["provider"]) for each in events] == [
+        ("cache_warm", "e1", "team-a"),
+        ("compaction", "e2", "team-a"),
+        ("branch_summary", "e3", "team-a"),
+        ("tool_result", "e4", "team-a"),
+        ("other", "e7", "p"),
+    ]
+    assert all(each["tokens"]["total"] == 10 and each["cost_usd"] == 0.25 for each in events)
+
+
+def test_entries_are_looked_at_once_more_when_the_session_ends(listener: Listener) -> None:
+    usage = {"input": 1, "totalTokens": 1, "cost": {"total": 0.25}}
+    _, (event,) = run(listener, {"do": "append", "entry": {"id": "e1", "type": "compaction", "usage": usage}})
+    assert event["what"] == "compaction"
