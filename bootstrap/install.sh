@@ -33,6 +33,7 @@ main() {
   unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
   # A user's own pip.conf may say otherwise, and would break an install into a venv.
   export PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1
+  unset PIP_TARGET PIP_PREFIX PIP_ROOT
 
   for command in cat dirname grep head id mkdir mv readlink rm tr; do need_cmd "$command"; done
   find_checkout
@@ -204,10 +205,11 @@ install_version() {
   say "installing tokmon $name with $python"
   ensure "$python" -m venv --without-pip "$place"
   local pip
-  pip=$(steps pip "$place") ||
+  ensure mkdir "$place/pip"
+  pip=$(steps pip "$place/pip") ||
     err "no pip was found for \`$python\`" "$(how_to_install python3-venv python3-pip py3-pip python-pip python3-pip)"
-  ensure "$place/bin/python" -B "$pip" install --quiet --no-input --no-warn-script-location "$checkout" </dev/null
-  rm -f "$place"/pip-*.whl
+  ensure "$place/bin/python" "$pip" install --quiet --no-input --no-warn-script-location "$checkout" </dev/null
+  rm -rf "$place/pip"
   ensure "$place/bin/tokmon" --version >/dev/null
   printf '%s\n' "$name" "$python" >"$place/.complete"
 }

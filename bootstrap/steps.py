@@ -15,6 +15,7 @@ import signal
 import sys
 import sysconfig
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from http.client import HTTPResponse
@@ -151,7 +152,10 @@ def stop(pid: str) -> None:
 
 
 def pip(folder: str) -> None:
-    """Print the path of a pip that runs from its own wheel: one that came with Python, else one fetched now."""
+    """Unpack a pip into `folder` and print how to run it: one that came with Python, else one fetched now.
+
+    Unpacked, since each of the processes that pip starts would read it from the wheel again.
+    """
     found: list[Path] = []
     with contextlib.suppress(ImportError):
         import ensurepip  # noqa: PLC0415 - Debian leaves it out
@@ -160,7 +164,10 @@ def pip(folder: str) -> None:
     for place in (sysconfig.get_config_var("WHEEL_PKG_DIR"), "/usr/share/python-wheels"):
         if place:
             found += Path(place).glob("pip-*.whl")
-    print((found[-1] if found else _fetch_pip(Path(folder))) / "pip")
+    wheel = max(found, key=lambda each: _order(str(each))) if found else _fetch_pip(Path(folder))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    print(Path(folder) / "pip")
 
 
 def _fetch_pip(folder: Path) -> Path:
@@ -178,7 +185,7 @@ def _fetch_pip(folder: Path) -> Path:
         raise StepError(f"cannot fetch pip from `{index}`: {error}") from error
     if digest and hashlib.sha256(content).hexdigest() != digest:
         raise StepError(f"`{url}` is not the file that `{index}` lists")
-    path = folder / url.rpartition("/")[2]
+    path = folder / unquote(url.rpartition("/")[2])
     path.write_bytes(content)
     return path
 

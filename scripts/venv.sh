@@ -10,7 +10,8 @@ use_venv() {
     [ -x .venv/bin/python ] || "$python" -m venv --clear --without-pip .venv
     if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
       # Debian leaves pip out of its Python: the installer knows where one is.
-      pip=$("$python" -B bootstrap/steps.py pip .venv)
+      mkdir -p .venv/pip
+      pip=$("$python" -B bootstrap/steps.py pip .venv/pip)
       .venv/bin/python "$pip" install -qq --disable-pip-version-check pip
     fi
     # Not `--group`: the pip that came with Python may be too old for it.

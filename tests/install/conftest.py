@@ -1,6 +1,8 @@
 """Fixtures of the tests that install tokmon with real shells into real venvs, without a network."""
 
+import contextlib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,20 +15,20 @@ from typing import Final
 import pytest
 from filelock import FileLock
 
+from tests.install.capabilities import SHELLS, without_shell
 from tests.install.member import Member, environment
 from tests.pi.install import REAL_ENVIRONMENT, cache
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap")
-SHELLS: Final = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
 
 
 @pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Each shell that this machine has."""
-    words = SHELLS[request.param]
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"this machine has no {words[0]}")
+    if reason := without_shell(request.param):
+        pytest.skip(reason)
+    words: tuple[str, ...] = SHELLS[request.param]
     return words
 
 
@@ -105,7 +107,31 @@ def _pip(*words: str | Path) -> None:
 @pytest.fixture
 def member(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Iterator[Member]:
     """A member with an empty home and a pi that says its version."""
-    folder = Path(tempfile.mkdtemp(prefix="m ", dir=open_folder))
+    with _member(open_folder, checkout, wheels, python) as found:
+        yield found
+
+
+@pytest.fixture
+def seeded(member: Member, built: Path) -> Member:
+    """A member whose version is built already, which spares the slow part; nothing else is installed."""
+    shutil.copytree(built, member.data / "versions", symlinks=True, copy_function=os.link)
+    for folder in (member.data, member.data.parent, member.data.parent.parent):
+        folder.chmod(0o700)
+    return member
+
+
+@pytest.fixture(scope="session")
+def built(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Iterator[Path]:
+    """The folder of versions that an install made."""
+    with _member(open_folder, checkout, wheels, python) as found:
+        done = found.install()
+        assert done.returncode == 0, done.stderr
+        yield found.data / "versions"
+
+
+@contextlib.contextmanager
+def _member(base: Path, checkout: Path, wheels: Path, python: Path) -> Iterator[Member]:
+    folder = Path(tempfile.mkdtemp(prefix="m ", dir=base))
     home, runtime = folder / "home", folder / "run"
     for each in (home, runtime):
         each.mkdir(mode=0o700)

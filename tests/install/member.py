@@ -43,13 +43,13 @@ class Member:
     def install(
         self,
         *options: str,
-        shell: tuple[str, ...] = ("sh",),
+        by: tuple[str, ...] = ("sh",),
         user: int | None = None,
         **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the installer to its end; `more` are variables for this run."""
+        """Run the installer to its end, by the shell `by`; `more` are variables for this run."""
         return subprocess.run(
-            [*shell, self.script, *options],
+            [*by, self.script, *options],
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -62,10 +62,10 @@ class Member:
             extra_groups=None if user is None else [],
         )
 
-    def start(self, *options: str, shell: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
+    def start(self, *options: str, by: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
         """Start the installer in a process group of its own; its output and its trace come through one pipe."""
         return subprocess.Popen(
-            [*shell, self.script, *options],
+            [*by, self.script, *options],
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,108 @@
+"""An install that was killed is finished by the next one, and two at once do not meet."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.install.member import Member, names
+
+STEPS = (
+    ("venv", "--without-pip"),
+    ("pip", "install --quiet"),
+    ("bin/tokmon", "--version"),
+    ("steps link", "versions/"),
+    ("steps link", "bin/tokmon"),
+    ("extension --pi", "--check"),
+    ("extension --pi", "--output"),
+    ("bin/tokmon", "doctor"),
+)
+"""What the shell's trace shows as it comes to each step; shells quote differently, so it is fragments of a line."""
+
+
+def kill_at(started: "subprocess.Popen[str]", step: tuple[str, ...], *, group: bool) -> None:
+    """Kill as soon as the trace shows that step."""
+    assert started.stdout is not None
+    for line in started.stdout:
+        if line.startswith("+") and all(each in line for each in step):
+            break
+    else:
+        pytest.fail(f"the installer never came to {step}")
+    if group:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    else:
+        started.kill()
+        started.wait()
+
+
+@pytest.fixture
+def whole(seeded: Member) -> set[str]:
+    """What an install that nobody interrupts leaves; the member's home is empty again after it."""
+    assert seeded.install().returncode == 0
+    found = names(seeded.home)
+    for name in (".local", ".pi"):
+        shutil.rmtree(seeded.home / name)
+    return found
+
+
+def test_an_install_killed_at_every_step_is_finished_by_the_next(
+    member: Member, whole: set[str], shell: tuple[str, ...]
+) -> None:
+    for step in STEPS:
+        kill_at(member.start(by=(*shell, "-x")), step, group=True)
+    done = member.install(by=shell)
+    assert done.returncode == 0, done.stderr
+    assert names(member.home) == whole
+    assert member.run("--version").returncode == 0
+
+
+def test_what_a_killed_installer_had_started_is_waited_for(member: Member, whole: set[str]) -> None:
+    started = member.start(by=("sh", "-x"))
+    kill_at(started, STEPS[1], group=False)
+    done = member.install()
+    started.communicate()
+    assert done.returncode == 0, done.stderr
+    assert "another install is running" in done.stdout
+    assert names(member.home) == whole
+
+
+def test_two_installers_at_once_leave_one_install(member: Member, whole: set[str]) -> None:
+    both = [member.start(), member.start()]
+    said = [each.communicate(timeout=100)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert sum("installing tokmon" in text for text in said) == 1
+    assert sum("nothing changed" in text for text in said) == 1
+    assert names(member.home) == whole
+
+
+def test_a_lock_that_is_held_is_waited_for_and_one_left_behind_is_not(seeded: Member) -> None:
+    member = seeded
+    lock = member.data / "install.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        started = member.start()
+        assert started.stdout is not None
+        assert any("another install is running" in line for line in started.stdout)
+        assert not (member.data / "current").exists()
+    started.communicate(timeout=100)
+    assert started.returncode == 0
+    assert lock.exists()
+    assert "another install" not in member.install().stdout
+
+
+def test_an_unfinished_version_is_never_the_current_one(seeded: Member, tmp_path: Path) -> None:
+    assert seeded.install().returncode == 0
+    current = (seeded.data / "current").readlink()
+    subprocess.run(["cp", "-R", seeded.checkout, tmp_path / "checkout"], check=True)
+    moving = Member(seeded.home, tmp_path / "checkout", seeded.environment)
+    (moving.checkout / "README.md").write_text("another\n")
+    kill_at(moving.start(by=("sh", "-x")), STEPS[1], group=True)
+    assert (seeded.data / "current").readlink() == current
+    assert seeded.run("--version").returncode == 0
+    assert moving.install().returncode == 0
+    assert (seeded.data / "current").readlink() != current
