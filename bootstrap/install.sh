@@ -43,6 +43,8 @@ main() {
   check_places
 
   ensure mkdir -p "$versions" "$bin"
+  [ ! -e "$root/install.lock" ] || [ -w "$root/install.lock" ] ||
+    err "cannot write to \`$root/install.lock\`" "its owner can remove it"
   exec 9>>"$root/install.lock"
   steps lock || err "waited too long for another install" "see what holds \`$root/install.lock\`"
 
@@ -266,8 +268,10 @@ install_extension() {
   local target=$agent/extensions/tokmon.ts problem
   ! "$tokmon" extension --pi "$pi" --check --output "$target" >/dev/null 2>&1 9>&- || return 0
   if ! problem=$("$tokmon" extension --pi "$pi" 2>&1 >/dev/null 9>&-); then
-    say "the pi extension was left out: ${problem%%
-*}"
+    problem=$(say "$problem" | head -n 1)
+    local fate="left out"
+    [ ! -e "$target" ] || fate="left as it is"
+    say "the pi extension was $fate: ${problem#error: }"
     say "once pi is there, run this again, or: tokmon extension --output '$target'"
     return 0
   fi
