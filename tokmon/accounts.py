@@ -7,6 +7,7 @@ command or a variable has no shape here, and then the shape that the extension s
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -56,6 +57,7 @@ class Account:
     key_shape: str | None = None
 
 
+@lru_cache(256)
 def account_type(account: Account, *, api: str | None, key_shape: str | None, family: str | None) -> str | None:
     """The log's `type`: by what the configuration says, then by what the capture shows; None if neither does."""
     host = urlsplit(account.base_url or "").hostname or ""

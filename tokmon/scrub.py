@@ -5,6 +5,7 @@ extension is rendered with them and scrubs before anything leaves pi; the sideca
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 PLACEHOLDER: Final = "[secret]"
@@ -31,6 +32,7 @@ PATTERNS: Final[tuple[str, ...]] = (
 _ANY: Final = re.compile("|".join(PATTERNS))
 
 
+@lru_cache(256)
 def scrub(text: str) -> str:
     """The text with everything that looks like a credential replaced."""
     return _ANY.sub(PLACEHOLDER, text)

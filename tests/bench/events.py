@@ -16,10 +16,12 @@ def turns(client: int, count: int, run: str) -> Iterator[bytes]:
 
 def _event(client: int, number: int, run: str) -> dict[str, object]:
     turn = number // 2
-    common: dict[str, object] = {
+    first: dict[str, object] = {
         "kind": "usage" if number % 2 else "capture",
         "id": f"{run}{client:03x}-{number:09x}",
         "ts": f"2026-11-22T06:{turn // 60_000 % 60:02}:{turn // 1000 % 60:02}.{turn % 1000:03}Z",
+    }
+    recurring: dict[str, object] = {
         "provider": SEATS[client % len(SEATS)],
         "model": "claude-sonnet-4-6",
         "api": "anthropic-messages",
@@ -29,7 +31,9 @@ def _event(client: int, number: int, run: str) -> dict[str, object]:
         "pi": "1.5.2",
         "mission": "issue-42",
     }
-    return common | (_usage(turn) if number % 2 else _capture(turn))
+    if number % 2:
+        return first | _usage(turn) | recurring
+    return first | {"elapsed_ms": 800 + turn % 50} | recurring | _answer(turn)
 
 
 def _usage(turn: int) -> dict[str, object]:
@@ -44,7 +48,7 @@ def _usage(turn: int) -> dict[str, object]:
     }
 
 
-def _capture(turn: int) -> dict[str, object]:
+def _answer(turn: int) -> dict[str, object]:
     used = turn // MOVES_EVERY % 1000
     name = "anthropic-ratelimit-unified-"
     return {
@@ -53,7 +57,6 @@ def _capture(turn: int) -> dict[str, object]:
         "origin": "https://api.anthropic.com",
         "key_shape": "ant-oat",
         "http_status": 200,
-        "elapsed_ms": 812,
         "headers": {
             f"{name}status": "allowed",
             f"{name}5h-status": "allowed",

@@ -12,6 +12,7 @@ Families never import each other; what they share is below this package.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 from tokmon.families import anthropic_unified, unread
@@ -55,6 +56,7 @@ ALLOWED_PREFIXES: Final[tuple[str, ...]] = tuple(
 _DENIED: Final = ("cookie", "authorization", "api-key")
 
 
+@lru_cache(1024)
 def allowed(name: str) -> bool:
     """Whether a header (lower-case) may be kept. The sidecar asks again what the extension has asked already."""
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)

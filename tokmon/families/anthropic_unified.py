@@ -8,6 +8,7 @@ Sources: captured responses and the vendor's client; docs/families.md.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from tokmon import headers as values
@@ -55,11 +56,18 @@ def parse(headers: Mapping[str, str], at: float) -> Reading | None:  # noqa: ARG
 def _windows(fields: Mapping[str, str], warnings: list[str]) -> tuple[Window, ...]:
     found: dict[str, dict[str, str]] = {}
     for name, value in fields.items():
-        match = _WINDOW_FIELD.match(name)
-        if match:
-            found.setdefault(match.group(1), {})[match.group(2)] = value
+        window, what = _window_field(name)
+        if what:
+            found.setdefault(window, {})[what] = value
     # Sorted, so that the order in which headers arrive cannot matter.
     return tuple(_window(name, found[name], warnings) for name in sorted(found))
+
+
+@lru_cache(256)
+def _window_field(name: str) -> tuple[str, str]:
+    """`7d_oi-reset` is the field `reset` of the window `7d_oi`; two empty texts for an aggregate field."""
+    match = _WINDOW_FIELD.match(name)
+    return (match.group(1), match.group(2)) if match else ("", "")
 
 
 def _window(name: str, said: Mapping[str, str], warnings: list[str]) -> Window:

@@ -48,7 +48,8 @@ def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None,
     """One reading out of the headers' and the outcome's."""
     reading = parsed or Reading()
     wait = retry_after(evidence.headers.get("retry-after"), evidence.at)
-    reading = replace(reading, retry_after_s=wait if reading.retry_after_s is None else reading.retry_after_s)
+    if wait is not None and reading.retry_after_s is None:
+        reading = replace(reading, retry_after_s=wait)
     if verdict is None:
         return _served(reading, http_status)
     if verdict.status is Status.REJECTED:

@@ -23,7 +23,7 @@ Fsync = Literal["interval", "always", "never"]
 _SYNC_INTERVAL_S: Final = 1.0
 _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
-_FULL_BYTES: Final = 8 << 20
+_FULL_LINES: Final = 4_096
 
 
 class Sender(Protocol):
@@ -56,24 +56,18 @@ class Committer:
         self._ranges: Ranges = {}
         self._delay = 0.0
         self._full = False
-        self._bytes = 0
 
     @property
     def idle(self) -> bool:
         """Whether everything that came in is in the logs and acknowledged."""
         return not any(self.pending.values()) and not self._waiting and not self._unsynced
 
-    def add(self, kind: str, line: bytes) -> None:
-        """A line for the log of that kind of event."""
-        self.pending[kind].append(line)
-        self._bytes += len(line)
-
     def due(self, sender: Sender, count: int) -> None:
-        """`sender` is to be told, once everything added so far is stored, that `count` lines are dealt with."""
+        """`sender` is to be told, once everything pending so far is stored, that `count` lines are dealt with."""
         self._waiting[sender] = count
         if self._timer is None:
             self._timer = self._loop.call_soon(self.commit)
-        if self._bytes > _FULL_BYTES and not self._full:
+        if self.trouble is not None and not self._full and sum(map(len, self.pending.values())) > _FULL_LINES:
             self._full = True
             self.on_full(True)  # noqa: FBT003 - a callback
 
@@ -95,7 +89,6 @@ class Committer:
             self._timer = self._loop.call_later(self._delay, self.commit)
             return
         self._delay = 0.0
-        self._bytes = 0
         if self.trouble is not None:
             self._say(f"writing again: {self.trouble}")
             self.trouble = None

@@ -5,6 +5,7 @@ The same answer from the same account (headers, status, error) reads the same, s
 busy hour nearly every capture repeats the headers of an earlier one.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,10 +15,14 @@ from tokmon.errors import WireError
 from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
+from tokmon.sidecar.recent import Recent
 from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 
-_REMEMBERED: Final = 2_048
+_REMEMBERED: Final = 512
 _SOURCE: Final = "piggyback"
+_FRACTIONS: Final = {"Z": 0.0} | {f".{number:03}Z": number / 1000 for number in range(1000)}
+_NOT_PLAIN: Final = (KeyError, AttributeError, *wire.NotStrict)
+_RECURS: Final = b',"provider":'
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error")
 
 
@@ -28,6 +33,15 @@ class Told:
     reading: Reading
     type: str | None
     suffix: bytes
+    first: wire.Event
+    """The event that was read, for what all such events share: provider, model."""
+
+    log: list[bytes]
+    """Where its line goes."""
+
+    end: bytes = b"}\n"
+    """What recurs of the event, and what it says: a line is what changes every time, and this."""
+
     resets_at: float | None = None
     """When the binding window starts afresh, for `reset_in_seconds`."""
 
@@ -40,54 +54,99 @@ class Told:
     repeats: bool = True
     """Whether the same event at another time says the same (it names no waiting time)."""
 
-    latest: wire.Event | None = None
+    evidence: bool = False
+    """Whether the snapshot has a use for it: every capture, and a usage event that tells of an error."""
+
+    latest: str | None = None
     latest_at: float = 0.0
-    """The newest such event that the snapshot has not taken yet."""
+    """Id and instant of the newest such event that the snapshot has not taken yet."""
+
+    shape: object = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shape = self.first.__class__
 
 
 class Ingest:
-    """Turns events into lines. `accounts` is what models.json says, by provider name."""
+    """Turns events into lines, in `pending` by kind of event, each event once.
 
-    def __init__(self, accounts: dict[str, Account]) -> None:
+    `accounts` is what models.json says, by provider name.
+    """
+
+    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, list[bytes]]) -> None:
         self.accounts = accounts
+        self.recent = recent
+        self.pending = pending
         self.news: list[Told] = []
         """Readings with evidence that the snapshot has not taken yet."""
 
-        self._told: dict[tuple[object, ...], Told] = {}
+        self._told: dict[bytes, Told] = {}
         self._seconds: dict[str, float] = {}
 
-    def capture(self, event: wire.Capture, raw: bytes | None) -> bytes:
-        """The line of a capture; `raw` is the event as it came if it holds nothing but the schema, else None.
+    def take(self, lines: Iterable[bytes], refused: Callable[[int, bytes, WireError], None]) -> None:
+        """Take event lines; `refused` hears of each that is none, with its place among them (from 0).
 
-        WireError if a header or the instant is not one.
+        The one hot loop: an event says first what changes every time and from `provider` on what recurs
+        (`wire`), so the second part is looked up and only the first is decoded. Both were valid where they were
+        read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        at = self._epoch(event.ts)
-        key = (event.provider, event.model, event.api, event.member, event.host, event.mission, event.error,
-               event.key_shape, event.http_status, bytes(event.headers))  # fmt: skip
-        told = self._told.get(key)
-        if told is None:
-            told = self._read_capture(event, at)
-            self._remember(key, told)
-        self._note(told, event, at)
-        if raw is None or told.headers is not None or told.changes:
-            raw = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
-        if told.resets_at is None:
-            return b"%b%b}\n" % (raw[:-1], told.suffix)
-        return b'%b%b,"reset_in_seconds":%d}\n' % (raw[:-1], told.suffix, told.resets_at - at)
+        told_of, seconds, young, old = self._told, self._seconds, self.recent.young, self.recent.old
+        for place, line in enumerate(lines):
+            cut = line.find(_RECURS)
+            head = line[:cut]
+            try:
+                told = told_of[line[cut:]]
+                event = wire.strict(head + b"}")
+                at = seconds[event.ts[:19]] + _FRACTIONS[event.ts[19:]]
+                if event.__class__ is not told.shape:
+                    raise KeyError(told.shape)
+            except _NOT_PLAIN:
+                try:
+                    self._read(line, cut)
+                except WireError as error:
+                    refused(place, line, error)
+                continue
+            event_id = event.id
+            if event_id in young or event_id in old:
+                continue
+            young.add(event_id)
+            if told.evidence:
+                if told.latest is None:
+                    self.news.append(told)
+                    told.latest, told.latest_at = event_id, at
+                elif at > told.latest_at or (at == told.latest_at and event_id > told.latest):
+                    told.latest, told.latest_at = event_id, at
+            if told.resets_at is None:
+                told.log.append(head + told.end)
+            else:
+                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, told.resets_at - at, told.end))
+        self.recent.turn()
 
-    def usage(self, event: wire.Usage, raw: bytes | None) -> bytes:
-        """The line of a usage event, likewise."""
+    def _read(self, line: bytes, cut: int) -> None:
+        """Read a line in full, and remember what will recur. WireError if it is no event."""
+        if len(line) > wire.MAX_LINE:
+            raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
+        event, as_sent = wire.decode(line)
+        if not isinstance(event, (wire.Capture, wire.Usage)):
+            raise WireError("`kind` must be an event here", field="kind")
         at = self._epoch(event.ts)
-        key = (event.provider, event.model, event.api, event.member, event.host, event.mission, event.error)
-        told = self._told.get(key)
-        if told is None:
-            told = self._read_usage(event, at)
-            self._remember(key, told)
-        if event.error is not None:
-            self._note(told, event, at)
-        if raw is None or told.changes:
-            raw = wire.encode(wire.changed(event, told.changes))[:-1]
-        return b"%b%b}\n" % (raw[:-1], told.suffix)
+        told = self._read_capture(event, at) if isinstance(event, wire.Capture) else self._read_usage(event, at)
+        if not self.recent.add(event.id):
+            return
+        if told.evidence:
+            self.news.append(told)
+            told.latest, told.latest_at = event.id, at
+        if not as_sent or told.changes or told.headers is not None:
+            line = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
+            cut = line.find(_RECURS)
+        elif told.repeats and cut > 0:
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            self._told[line[cut:]] = told
+        cut = cut if cut > 0 else len(line) - 1
+        told.end = b"%b%b}\n" % (line[cut:-1], told.suffix)
+        wait = b"" if told.resets_at is None else b',"reset_in_seconds":%d' % (told.resets_at - at)
+        told.log.append(b"%b%b%b" % (line[:cut], wait, told.end))
 
     def accounts_changed(self, accounts: dict[str, Account]) -> None:
         """models.json says something else now."""
@@ -97,42 +156,22 @@ class Ingest:
     def observations(self) -> list[Observation]:
         """The news since the last call, one observation per reading: its newest event stands for the others."""
         news, self.news = self.news, []
-        found = []
+        found = [_observation(told, told.first) for told in news if told.first.provider]
         for told in news:
-            event, told.latest = told.latest, None
-            if event is not None and event.provider:
-                found.append(_observation(told, event))
+            told.latest = None
         return found
 
-    def _note(self, told: Told, event: wire.Event, at: float) -> None:
-        latest = told.latest
-        if latest is None:
-            self.news.append(told)
-        elif at < told.latest_at or (at == told.latest_at and event.id < latest.id):
-            return
-        told.latest = event
-        told.latest_at = at
-
-    def _remember(self, key: tuple[object, ...], told: Told) -> None:
-        if told.repeats:
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told[key] = told
-
     def _epoch(self, ts: str) -> float:
-        """Epoch seconds of an event's instant; the whole second is remembered. WireError if it is none."""
-        second = self._seconds.get(ts[:19])
-        fraction = ts[19:-1]
-        if second is None or ts[-1] != "Z" or not (not fraction or (fraction[0] == "." and fraction[1:].isdigit())):
-            try:
-                second = parse_rfc3339(ts)
-            except ValueError as error:
-                raise WireError(str(error), field="ts") from error
+        """Epoch seconds of an event's instant; its whole second is remembered. WireError if it is none."""
+        try:
+            found = parse_rfc3339(ts)
+        except ValueError as error:
+            raise WireError(str(error), field="ts") from error
+        if ts[19:] in _FRACTIONS:
             if len(self._seconds) >= _REMEMBERED:
                 self._seconds.clear()
-            self._seconds[ts[:19]] = float(int(second))
-            return second
-        return second + float(fraction) if fraction else second
+            self._seconds[ts[:19]] = float(int(found))
+        return found
 
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
         sent = wire.headers_of(event.headers)
@@ -148,6 +187,9 @@ class Ingest:
             changes=changes,
             headers=None if allowed == sent else allowed,
             repeats="retry-after" not in allowed,
+            evidence=True,
+            first=event,
+            log=self.pending["capture"],
         )
 
     def _read_usage(self, event: wire.Usage, at: float) -> Told:
@@ -159,7 +201,15 @@ class Ingest:
             said |= {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
         said["type"] = self._type(event, None, reading)
         suffix = _suffix({name: value for name, value in said.items() if value is not None})
-        return Told(reading, said["type"], suffix, changes=changes)
+        return Told(
+            reading=reading,
+            type=said["type"],
+            suffix=suffix,
+            changes=changes,
+            evidence=event.error is not None,
+            first=event,
+            log=self.pending["usage"],
+        )
 
     def _type(self, event: wire.Event, key_shape: str | None, reading: Reading) -> str | None:
         account = self.accounts.get(event.provider or "", Account())
@@ -221,10 +271,11 @@ def _next_reset(reading: Reading) -> float | None:
 
 
 def _observation(told: Told, event: wire.Event) -> Observation:
+    """What the newest event of that kind says; `event` is any of them."""
     reading = told.reading
     return Observation(
         provider=event.provider or "",
-        stamp=Stamp(told.latest_at, event.id, _SOURCE),
+        stamp=Stamp(told.latest_at, told.latest or event.id, _SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,

@@ -4,29 +4,32 @@ from collections.abc import Iterable
 
 
 class Recent:
-    """The last `size` ids at least, twice that at most, in two generations: memory is bounded, nothing is sorted."""
+    """The last `size` ids at least, in two generations: memory is bounded, and nothing is sorted."""
 
     def __init__(self, size: int = 16_384) -> None:
-        self._size = size
-        self._young: set[str] = set()
-        self._old: set[str] = set()
+        self.size = size
+        self.young: set[str] = set()
+        self.old: set[str] = set()
 
     def add(self, event_id: str) -> bool:
         """Remember the id; False if it was remembered already."""
-        young = self._young
-        if event_id in young or event_id in self._old:
+        if event_id in self.young or event_id in self.old:
             return False
-        young.add(event_id)
-        if len(young) >= self._size:
-            self._old = young
-            self._young = set()
+        self.young.add(event_id)
         return True
+
+    def turn(self) -> None:
+        """Forget the older generation if the younger one is full. The sets stay the same objects till then."""
+        if len(self.young) >= self.size:
+            self.old = self.young
+            self.young = set()
 
     def update(self, ids: Iterable[str]) -> None:
         """Remember many."""
         for event_id in ids:
             self.add(event_id)
+            self.turn()
 
     def forget(self) -> None:
         """Remember nothing: what comes again is stored again."""
-        self._young, self._old = set(), set()
+        self.young, self.old = set(), set()

@@ -18,7 +18,6 @@ from tokmon import __version__, store, wire
 from tokmon.errors import WireError
 from tokmon.sidecar.commit import Committer
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.recent import Recent
 
 _BUFFER: Final = 256 << 10
 _IDLE_S: Final = 1800.0
@@ -32,10 +31,9 @@ _MAX_UNSENT: Final = 1 << 20
 class Server:
     """What the connections have in common. `say` takes a line for the service's own log."""
 
-    def __init__(self, ingest: Ingest, committer: Committer, recent: Recent, say: Callable[[str], None]) -> None:
+    def __init__(self, ingest: Ingest, committer: Committer, say: Callable[[str], None]) -> None:
         self.ingest = ingest
         self.committer = committer
-        self.recent = recent
         self.say = say
         self.buffer = memoryview(bytearray(_BUFFER))
         self.connections: set[Connection] = set()
@@ -75,28 +73,9 @@ class Server:
 
     def drop_all(self) -> None:
         """End every connection, unacknowledged: what was not stored comes again."""
-        self.recent.forget()
+        self.ingest.recent.forget()
         for connection in list(self.connections):
             connection.drop()
-
-    def take(self, line: bytes) -> None:
-        """One event line: into the batch if it is new. WireError if it is not an event."""
-        if len(line) > wire.MAX_LINE:
-            raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
-        event = wire.exact(line)
-        raw: bytes | None = line
-        if event is None:
-            event, raw = wire.decode(line), None
-        if type(event) is wire.Capture:
-            text = self.ingest.capture(event, raw)
-            kind = "capture"
-        elif type(event) is wire.Usage:
-            text = self.ingest.usage(event, raw)
-            kind = "usage"
-        else:
-            raise WireError("`kind` must be an event here", field="kind")
-        if self.recent.add(event.id):
-            self.committer.add(kind, text)
 
     def status(self) -> bytes:
         """The answer to a `status` line."""
@@ -150,6 +129,7 @@ class Connection(asyncio.BufferedProtocol):
         self._rest = b""
         self._skipping = False
         self._greeted = False
+        self._uncounted = 0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -181,44 +161,34 @@ class Connection(asyncio.BufferedProtocol):
             del lines[0]
             self._skipping = False
         before = self.count
-        take = self.server.take
-        for line in lines:
-            # The plain case, without a call more than it needs; whatever else a line may be is told apart after.
-            try:
-                take(line)
-                self.count += 1
-            except WireError as error:
-                self._other(line, error)
+        self._uncounted = 0
+        self.server.ingest.take(lines, self._other)
+        self.count += len(lines) - self._uncounted
         if len(self._rest) > wire.MAX_LINE:
             self._rest = b""
             if not self._skipping:
                 self._skipping = True
                 self.count += 1
-                self._refuse(f"a line has at most {wire.MAX_LINE} bytes", "line")
+                self._refuse(f"a line has at most {wire.MAX_LINE} bytes", "line", self.count)
         if self.count != before:
             self.server.committer.due(self, self.count)
 
-    def _other(self, line: bytes, problem: WireError) -> None:
-        """A line that is no event: a hello or a question, which do not count; nothing; or one to refuse."""
-        if not line:
+    def _other(self, place: int, line: bytes, problem: WireError) -> None:
+        """A line that is no event: a hello, a question or nothing, which do not count; or one to refuse."""
+        said = _talk(line)
+        if said is None and line:
+            self._refuse(str(problem), problem.field, self.count + place + 1 - self._uncounted)
             return
-        try:
-            said = wire.decode(line)
-        except WireError:
-            said = None
-        if isinstance(said, wire.Hello):
-            if not self._greeted:
-                self._greeted = True
-                self._send(wire.encode(_hello()))
-        elif isinstance(said, wire.Ask):
+        self._uncounted += 1
+        if isinstance(said, wire.Ask):
             self._send(self.server.status())
-        else:
-            self.count += 1
-            self._refuse(str(problem), problem.field)
+        elif said is not None and not self._greeted:
+            self._greeted = True
+            self._send(wire.encode(_hello()))
 
-    def _refuse(self, reason: str, field: str) -> None:
+    def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1
-        self._send(wire.encode(wire.Refusal(error=reason, field=field, line=self.count)))
+        self._send(wire.encode(wire.Refusal(error=reason, field=field, line=line)))
 
     def acknowledge(self, count: int) -> None:
         """Tell the client that its first `count` event lines are dealt with."""
@@ -248,6 +218,15 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection when what was said to the client has gone out."""
         if self._transport is not None:
             self._transport.close()
+
+
+def _talk(line: bytes) -> wire.Hello | wire.Ask | None:
+    """What a line that is no event says, if it says anything."""
+    try:
+        said, _ = wire.decode(line)
+    except WireError:
+        return None
+    return said if isinstance(said, (wire.Hello, wire.Ask)) else None
 
 
 def _hello() -> wire.Hello:

@@ -109,15 +109,15 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
     accounts = read_accounts(paths.models)
-    ingest = Ingest(accounts)
     committer = Committer(loop, paths, fsync, say)
     recent = Recent()
+    ingest = Ingest(accounts, recent, committer.pending)
     heal(committer)
     for path in (paths.piggyback, paths.usage):
         _remember(recent, path)
     keeper = Keeper(loop, paths, ingest, say)
     committer.on_stored = keeper.stored
-    server = Server(ingest, committer, recent, say)
+    server = Server(ingest, committer, say)
     drain = Drain(loop, paths, server, say)
     server.on_end = drain.soon
     stop = asyncio.Event()

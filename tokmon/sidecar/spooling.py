@@ -27,7 +27,7 @@ class Drain:
         self._loop = loop
         self._spool = paths.spool
         self._server = server
-        self._say = say
+        self.say = say
         self._timers: list[asyncio.TimerHandle] = []
         self._files: Iterator[Spooled] | None = None
 
@@ -54,18 +54,13 @@ class Drain:
         try:
             file = next(self._files, None)
         except OSError as error:
-            self._say(f"cannot read the spool: {error}")
+            self.say(f"cannot read the spool: {error}")
             file = None
         if file is None:
             self._files = None
             return
         batch = _File(self, file)
-        for number, line in enumerate(file.lines, 1):
-            try:
-                self._server.take(line)
-            except WireError as error:
-                batch.good = False
-                self._say(f"`{file.path.name}` in the spool, line {number}: {error.field}: {error}")
+        self._server.ingest.take(file.lines, batch.refused)
         self._server.committer.due(batch, len(file.lines))
 
 
@@ -76,6 +71,11 @@ class _File:
         self._drain = drain
         self._file = file
         self.good = True
+
+    def refused(self, place: int, line: bytes, error: WireError) -> None:  # noqa: ARG002 - what Ingest calls
+        """A line of it is no event."""
+        self.good = False
+        self._drain.say(f"`{self._file.path.name}` in the spool, line {place + 1}: {error.field}: {error}")
 
     def acknowledge(self, count: int) -> None:  # noqa: ARG002 - all of its lines
         """It is stored: remove it, or put it aside if some of it was not understood; go on with the next."""
