@@ -24,6 +24,8 @@ _SYNC_INTERVAL_S: Final = 1.0
 _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
 _FULL_LINES: Final = 4_096
+_BATCH_LINES: Final = 512
+"""A batch of that size goes at once: it still fits the processor's cache, and memory stays small."""
 
 
 class Sender(Protocol):
@@ -67,6 +69,9 @@ class Committer:
         self._waiting[sender] = count
         if self._timer is None:
             self._timer = self._loop.call_soon(self.commit)
+        elif self._delay == 0.0 and sum(map(len, self.pending.values())) >= _BATCH_LINES:
+            self._timer.cancel()
+            self.commit()
         if self.trouble is not None and not self._full and sum(map(len, self.pending.values())) > _FULL_LINES:
             self._full = True
             self.on_full(True)  # noqa: FBT003 - a callback

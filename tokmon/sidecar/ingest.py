@@ -18,7 +18,7 @@ from tokmon.scrub import scrub
 from tokmon.sidecar.recent import Recent
 from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 
-_REMEMBERED: Final = 512
+_REMEMBERED: Final = 256
 _SOURCE: Final = "piggyback"
 _FRACTIONS: Final = {"Z": 0.0} | {f".{number:03}Z": number / 1000 for number in range(1000)}
 _NOT_PLAIN: Final = (KeyError, AttributeError, *wire.NotStrict)
@@ -31,13 +31,17 @@ class Told:
     """What one kind of event says: its reading, and that reading as the end of a line."""
 
     reading: Reading
-    type: str | None
     suffix: bytes
-    first: wire.Event
-    """The event that was read, for what all such events share: provider, model."""
+    provider: str | None
+    model: str | None
+    http_status: int | None
+    shape: type[wire.Event]
+    """Which kind of event it is of."""
 
     log: list[bytes]
     """Where its line goes."""
+
+    type: str | None = None
 
     end: bytes = b"}\n"
     """What recurs of the event, and what it says: a line is what changes every time, and this."""
@@ -60,11 +64,6 @@ class Told:
     latest: str | None = None
     latest_at: float = 0.0
     """Id and instant of the newest such event that the snapshot has not taken yet."""
-
-    shape: object = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shape = self.first.__class__
 
 
 class Ingest:
@@ -156,7 +155,7 @@ class Ingest:
     def observations(self) -> list[Observation]:
         """The news since the last call, one observation per reading: its newest event stands for the others."""
         news, self.news = self.news, []
-        found = [_observation(told, told.first) for told in news if told.first.provider]
+        found = [_observation(told, told.provider) for told in news if told.provider]
         for told in news:
             told.latest = None
         return found
@@ -188,7 +187,10 @@ class Ingest:
             headers=None if allowed == sent else allowed,
             repeats="retry-after" not in allowed,
             evidence=True,
-            first=event,
+            provider=changes.get("provider", event.provider),
+            model=changes.get("model", event.model),
+            http_status=event.http_status,
+            shape=wire.Capture,
             log=self.pending["capture"],
         )
 
@@ -207,7 +209,10 @@ class Ingest:
             suffix=suffix,
             changes=changes,
             evidence=event.error is not None,
-            first=event,
+            provider=changes.get("provider", event.provider),
+            model=changes.get("model", event.model),
+            http_status=None,
+            shape=wire.Usage,
             log=self.pending["usage"],
         )
 
@@ -270,18 +275,18 @@ def _next_reset(reading: Reading) -> float | None:
     return None
 
 
-def _observation(told: Told, event: wire.Event) -> Observation:
-    """What the newest event of that kind says; `event` is any of them."""
+def _observation(told: Told, provider: str) -> Observation:
+    """What the newest event of that kind says."""
     reading = told.reading
     return Observation(
-        provider=event.provider or "",
-        stamp=Stamp(told.latest_at, told.latest or event.id, _SOURCE),
+        provider=provider,
+        stamp=Stamp(told.latest_at, told.latest or "", _SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,
         scope=reading.scope,
-        model=event.model,
-        http_status=event.http_status if isinstance(event, wire.Capture) else None,
+        model=told.model,
+        http_status=told.http_status,
         claim=reading.claim,
         blocked_until=reading.blocked_until,
         windows=reading.windows,

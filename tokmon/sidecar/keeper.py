@@ -14,7 +14,7 @@ from tokmon.sidecar.commit import Ranges
 from tokmon.sidecar.ingest import Ingest
 
 _SAVE_AFTER_S: Final = 1.0
-_MANY: Final = 2_048
+_MANY: Final = 128
 
 
 class Keeper:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 class Recent:
     """The last `size` ids at least, in two generations: memory is bounded, and nothing is sorted."""
 
-    def __init__(self, size: int = 16_384) -> None:
+    def __init__(self, size: int = 8_192) -> None:
         self.size = size
         self.young: set[str] = set()
         self.old: set[str] = set()
