@@ -12,7 +12,8 @@ use_venv() {
       # Debian leaves pip out of its Python: the installer knows where one is.
       mkdir -p .venv/pip
       pip=$("$python" -B bootstrap/steps.py pip .venv/pip)
-      .venv/bin/python "$pip" install -qq --disable-pip-version-check pip
+      .venv/bin/python "$pip" install -qq --disable-pip-version-check --ignore-installed pip
+      rm -r .venv/pip
     fi
     # Not `--group`: the pip that came with Python may be too old for it.
     .venv/bin/python - >.venv/dev.txt <<'PYTHON'
