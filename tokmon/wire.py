@@ -14,6 +14,7 @@ A wire type is permissive where it can be (every field but a few may be missing)
 where it cannot. What an event carries beyond the schema is kept out of the log.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -27,9 +28,8 @@ MAX_LINE: Final = 64 * 1024
 MAX_TEXT: Final = 2000
 """Characters of an error text."""
 
-# Lengths, not patterns: a pattern costs 0.4 us a field. That an instant is one is found where it is read.
-Id = Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
-Instant = Annotated[str, msgspec.Meta(min_length=20, max_length=30)]
+Id = Annotated[str, msgspec.Meta(min_length=8, max_length=64)]  # no pattern: that costs 0.4 us a field
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -262,6 +262,7 @@ def _expression(kind: msgspec.inspect.Type) -> str:
 
 _WORDS: Final[dict[type, str]] = {
     msgspec.inspect.StrType: "string",
+    msgspec.inspect.DateTimeType: "string",
     msgspec.inspect.IntType: "number",
     msgspec.inspect.FloatType: "number",
     msgspec.inspect.BoolType: "boolean",

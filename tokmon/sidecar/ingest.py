@@ -7,12 +7,13 @@ busy hour nearly every capture repeats the headers of an earlier one.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from tokmon import families, store, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.headers import parse_rfc3339, rfc3339
+from tokmon.headers import rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
 from tokmon.sidecar.recent import Recent
@@ -20,8 +21,7 @@ from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 
 _REMEMBERED: Final = 256
 _SOURCE: Final = "piggyback"
-_FRACTIONS: Final = {"Z": 0.0} | {f".{number:03}Z": number / 1000 for number in range(1000)}
-_NOT_PLAIN: Final = (KeyError, AttributeError, *wire.NotStrict)
+_NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
 _RECURS: Final = b',"provider":'
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error")
 
@@ -61,9 +61,8 @@ class Told:
     evidence: bool = False
     """Whether the snapshot has a use for it: every capture, and a usage event that tells of an error."""
 
-    latest: str | None = None
-    latest_at: float = 0.0
-    """Id and instant of the newest such event that the snapshot has not taken yet."""
+    latest: tuple[datetime, str] | None = None
+    """Instant and id of the newest such event that the snapshot has not taken yet."""
 
 
 class Ingest:
@@ -80,7 +79,6 @@ class Ingest:
         """Readings with evidence that the snapshot has not taken yet."""
 
         self._told: dict[bytes, Told] = {}
-        self._seconds: dict[str, float] = {}
 
     def take(self, lines: Iterable[bytes], refused: Callable[[int, bytes, WireError], None]) -> None:
         """Take event lines; `refused` hears of each that is none, with its place among them (from 0).
@@ -89,14 +87,13 @@ class Ingest:
         (`wire`), so the second part is looked up and only the first is decoded. Both were valid where they were
         read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        told_of, seconds, young, old = self._told, self._seconds, self.recent.young, self.recent.old
+        told_of, strict, young, old = self._told, wire.strict, self.recent.young, self.recent.old
         for place, line in enumerate(lines):
             cut = line.find(_RECURS)
             head = line[:cut]
             try:
                 told = told_of[line[cut:]]
-                event = wire.strict(head + b"}")
-                at = seconds[event.ts[:19]] + _FRACTIONS[event.ts[19:]]
+                event = strict(head + b"}")
                 if event.__class__ is not told.shape:
                     raise KeyError(told.shape)
             except _NOT_PLAIN:
@@ -110,15 +107,16 @@ class Ingest:
                 continue
             young.add(event_id)
             if told.evidence:
+                stamp = (event.ts, event_id)
                 if told.latest is None:
                     self.news.append(told)
-                    told.latest, told.latest_at = event_id, at
-                elif at > told.latest_at or (at == told.latest_at and event_id > told.latest):
-                    told.latest, told.latest_at = event_id, at
+                    told.latest = stamp
+                elif stamp > told.latest:
+                    told.latest = stamp
             if told.resets_at is None:
                 told.log.append(head + told.end)
             else:
-                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, told.resets_at - at, told.end))
+                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, told.resets_at - event.ts.timestamp(), told.end))
         self.recent.turn()
 
     def _read(self, line: bytes, cut: int) -> None:
@@ -128,13 +126,13 @@ class Ingest:
         event, as_sent = wire.decode(line)
         if not isinstance(event, (wire.Capture, wire.Usage)):
             raise WireError("`kind` must be an event here", field="kind")
-        at = self._epoch(event.ts)
+        at = event.ts.timestamp()
         told = self._read_capture(event, at) if isinstance(event, wire.Capture) else self._read_usage(event, at)
         if not self.recent.add(event.id):
             return
         if told.evidence:
             self.news.append(told)
-            told.latest, told.latest_at = event.id, at
+            told.latest = (event.ts, event.id)
         if not as_sent or told.changes or told.headers is not None:
             line = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
             cut = line.find(_RECURS)
@@ -155,21 +153,9 @@ class Ingest:
     def observations(self) -> list[Observation]:
         """The news since the last call, one observation per reading: its newest event stands for the others."""
         news, self.news = self.news, []
-        found = [_observation(told, told.provider) for told in news if told.provider]
+        found = [_observation(told, told.provider, *told.latest) for told in news if told.provider and told.latest]
         for told in news:
             told.latest = None
-        return found
-
-    def _epoch(self, ts: str) -> float:
-        """Epoch seconds of an event's instant; its whole second is remembered. WireError if it is none."""
-        try:
-            found = parse_rfc3339(ts)
-        except ValueError as error:
-            raise WireError(str(error), field="ts") from error
-        if ts[19:] in _FRACTIONS:
-            if len(self._seconds) >= _REMEMBERED:
-                self._seconds.clear()
-            self._seconds[ts[:19]] = float(int(found))
         return found
 
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
@@ -275,12 +261,12 @@ def _next_reset(reading: Reading) -> float | None:
     return None
 
 
-def _observation(told: Told, provider: str) -> Observation:
+def _observation(told: Told, provider: str, ts: datetime, event_id: str) -> Observation:
     """What the newest event of that kind says."""
     reading = told.reading
     return Observation(
         provider=provider,
-        stamp=Stamp(told.latest_at, told.latest or "", _SOURCE),
+        stamp=Stamp(ts.timestamp(), event_id, _SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,
