@@ -1,1 +1,0 @@
-"""Configuration: `config.toml` and `TOKMON_…` variables."""
