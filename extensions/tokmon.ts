@@ -161,8 +161,6 @@ const PLACEHOLDER = "[secret]";
 // </generated secrets>
 
 const MAX_NAME = 300;
-const MAX_HEADER = 1024;
-const MAX_HEADERS = 16 * 1024;
 
 /** A provider's model, and whom a request is for. Made by the wrapper provider; `responses` counts what fetch saw. */
 interface Flight {
@@ -208,19 +206,6 @@ interface Base {
 	provider: string;
 	available: boolean;
 }
-
-/** What was known when a request left, until its response is seen. */
-interface Note {
-	flight: Flight | undefined;
-	session: Session | undefined;
-	url: string;
-	origin: string;
-	keyShape: KeyShape | undefined;
-	started: number;
-}
-
-type KeyShape = NonNullable<Capture["key_shape"]>;
-type Whose = Pick<Capture, "provider" | "model" | "api" | "attribution">;
 
 /** The last thousand things, to say whether one came before. */
 class Recent {
@@ -627,9 +612,25 @@ function send(state: State, event: Capture | Usage): void {
 	state.outbox.add(line);
 }
 
+// <generated capture>
 // ---------------------------------------------------------------- captures
 
+const MAX_HEADER = 1024;
+const MAX_HEADERS = 16 * 1024;
 const DENIED = /cookie|authorization|api-key/;
+
+/** What was known when a request left, until its response is seen. */
+interface Note {
+	flight: Flight | undefined;
+	session: Session | undefined;
+	url: string;
+	origin: string;
+	keyShape: KeyShape | undefined;
+	started: number;
+}
+
+type KeyShape = NonNullable<Capture["key_shape"]>;
+type Whose = Pick<Capture, "provider" | "model" | "api" | "attribution">;
 
 function allowed(headers: Iterable<[string, string]>): Record<string, string> {
 	const kept: Record<string, string> = {};
@@ -665,31 +666,37 @@ function under(url: string, base: string): boolean {
 }
 
 /**
- * Looks at a request before it leaves, cheaply: most are none of ours. Inside the wrapper's context everything is,
- * except a token endpoint elsewhere; outside it, a POST under the base URL of a model that pi knows (a catalog is a GET).
+ * Looks at a request before it leaves, cheaply: most are none of ours. Inside the wrapper's context it is one if it goes
+ * where the model lives: handlers of other extensions run there too, and ask whom they like. Outside, it is one if it is
+ * a POST (a catalog is a GET) under the base URL of a model that pi knows. A token endpoint never is.
  */
 function notice(state: State, request: Parameters<typeof fetch>): Note | undefined {
 	const [input, init] = request;
-	const flight = state.flights.getStore();
 	const asked = typeof input === "object" && "url" in input ? input : undefined;
-	const address = asked?.url ?? String(input);
-	const { href: url, origin, pathname } = new URL(address);
-	if (flight ? !under(url, flight.baseUrl) && /\/(oauth2?|token)\b/.test(pathname) : !known(state, url, origin)) {
-		return undefined;
-	}
-	if (!flight && (init?.method ?? asked?.method ?? "GET").toUpperCase() !== "POST") return undefined;
+	const { href: url, origin, pathname } = new URL(asked?.url ?? String(input));
+	if (/\/(oauth2?|token)(\/|$)/.test(pathname)) return undefined;
+	const flight = state.flights.getStore();
+	const posts = (init?.method ?? asked?.method ?? "GET").toUpperCase() === "POST";
+	const known = flight ? livesAt(flight, origin, posts) : posts && basesOf(state, url, origin).length > 0;
+	if (!known) return undefined;
 	const session = (flight?.session && state.sessions.get(flight.session)) || state.latest;
 	return { flight, session, url, origin, keyShape: quietly(() => keyShape(request)), started: performance.now() };
 }
 
-function known(state: State, url: string, origin: string): boolean {
-	return state.bases.get(origin)?.some((base) => under(url, base.url)) === true && !/\/oauth2?\//.test(url);
+/** Some models have no base URL, or one with a `{place}` to fill in: every POST may be theirs. */
+function livesAt(flight: Flight, origin: string, posts: boolean): boolean {
+	const home = flight.baseUrl.includes("{") ? undefined : quietly(() => new URL(flight.baseUrl).origin);
+	return home ? home === origin : posts;
+}
+
+function basesOf(state: State, url: string, origin: string): Base[] {
+	return (state.bases.get(origin) ?? []).filter((base) => under(url, base.url));
 }
 
 /** Wrapped requests know whose they are; of the others, the base URL may tell, or else the session's model. */
 function whose(state: State, { flight, session, url, origin }: Note): Whose {
 	if (flight) return { ...named(flight), attribution: "wrapper" };
-	let found = (state.bases.get(origin) ?? []).filter((base) => under(url, base.url));
+	let found = basesOf(state, url, origin);
 	for (const better of [(base: Base) => base.available, (base: Base) => !state.wrapped.has(base.provider)]) {
 		const some = found.filter(better);
 		if (some.length > 0) found = some;
@@ -794,7 +801,9 @@ function framed(state: State, session: Session, data: unknown, from: Omit<Whose,
 	const attribution = state.flights.getStore() ? "wrapper" : "model";
 	send(state, { kind: "capture", ...born(state, session.id), ...from, attribution, via: "stream", frame, headers: {} });
 }
+// </generated capture>
 
+// <generated usage>
 // ---------------------------------------------------------------- usage
 
 function tokens(usage: unknown): Usage["tokens"] {
@@ -870,6 +879,7 @@ function countEntries(state: State, session: Session, ctx: ExtensionContext): vo
 		});
 	}
 }
+// </generated usage>
 
 // ---------------------------------------------------------------- attribution
 
@@ -1048,4 +1058,27 @@ export default function tokmon(pi: ExtensionAPI): void {
 	});
 }
 
-export { count, field, framed, MAX_LINE, name, quietly, type Session, type State, socketPaths, stateFolder, told };
+// For the pieces, which are checked beside this file.
+export {
+	amount,
+	type Base,
+	born,
+	type Capture,
+	clean,
+	count,
+	type Flight,
+	field,
+	framed,
+	HEADERS,
+	MAX_LINE,
+	name,
+	quietly,
+	type Session,
+	type State,
+	scrubbed,
+	send,
+	socketPaths,
+	stateFolder,
+	told,
+	type Usage,
+};

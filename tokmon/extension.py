@@ -29,14 +29,15 @@ _NEW_SCOPE: Final = "@earendil-works"
 class Row:
     """What pi can do from a version on: its npm scope, how to attribute, and which events there are.
 
-    `attribution` names a file of `extensions/pieces/`: `registry` wraps the streams of each api, `provider` those
-    of each provider; with `url` there is nothing to wrap.
+    `attribution` names a file of `extensions/pieces/`: `registry` wraps the streams of each api, which `registry`
+    exports; `provider` wraps those of each provider; with `url` there is nothing to wrap.
     """
 
     since: Version
     scope: str
     attribution: str
     events: tuple[str, ...] = ()
+    registry: str = "pi-ai"
 
 
 _RESPONSE: Final = "after_provider_response"
@@ -46,6 +47,7 @@ ROWS: Final = (
     Row(OLDEST, _OLD_SCOPE, "registry"),
     Row(Version("0.67.6"), _OLD_SCOPE, "registry", (_RESPONSE,)),
     Row(Version("0.74.0"), _NEW_SCOPE, "registry", (_RESPONSE,)),
+    Row(Version("0.80.0"), _NEW_SCOPE, "registry", (_RESPONSE,), registry="pi-ai/compat"),
     Row(Version("0.80.8"), _NEW_SCOPE, "url", (_RESPONSE,)),
     Row(Version("0.81.1"), _NEW_SCOPE, "provider", (_RESPONSE,)),
     Row(Version("0.99.0"), _NEW_SCOPE, "provider", (_RESPONSE, _FRAME)),
@@ -82,6 +84,8 @@ def render(version: Version, source: str) -> str:
         "headers": _constant("HEADERS", families.ALLOWED_PREFIXES),
         "secrets": _secrets(),
         "outbox": _piece("outbox", "outbox"),
+        "capture": _piece("capture", "capture"),
+        "usage": _piece("usage", "usage"),
         "attribution": _piece(f"attribution.{found.attribution}", "attribution"),
         "events": _events(found),
     }
@@ -125,7 +129,7 @@ def _imports(found: Row) -> str:
         names.append("ProviderStreamEvent")
     lines = [f'import type {{ {", ".join(names)} }} from "{found.scope}/pi-coding-agent";']
     if found.attribution == "registry":
-        lines.insert(0, f'import {{ getApiProviders }} from "{found.scope}/pi-ai";')
+        lines.insert(0, f'import {{ getApiProviders }} from "{found.scope}/{found.registry}";')
     return "\n".join(lines)
 
 

@@ -112,9 +112,17 @@ def test_a_base_url_ends_at_a_border(listener: Listener) -> None:
     assert len(events) == 2
 
 
-def test_a_token_endpoint_elsewhere_is_left_alone_even_inside_a_request(listener: Listener) -> None:
-    _, (capture,) = run(listener, ask("team-a", "https://oauth.test/oauth2/token", URL))
+def test_inside_a_request_what_goes_elsewhere_is_left_alone(listener: Listener) -> None:
+    others = ("https://oauth.test/oauth2/token", "https://a.test/oauth/token", "https://hooks.test/another-extension")
+    _, (capture,) = run(listener, ask("team-a", *others, URL))
     assert capture["origin"] == "https://a.test"
+
+
+@pytest.mark.parametrize("base", ["", "https://{location}-models.test", "https://gateway.test/{account}/x"])
+def test_a_model_without_a_fixed_base_url_may_live_anywhere(listener: Listener, base: str) -> None:
+    models = [{"provider": "team-a", "id": "m1", "api": "x", "baseUrl": base}]
+    _, (capture,) = run(listener, ask("team-a", "https://token.test/token", "https://eu.test/v1"), models=models)
+    assert (capture["origin"], capture["attribution"]) == ("https://eu.test", "wrapper")
 
 
 @pytest.mark.parametrize("method", ["stream", "streamSimple"])

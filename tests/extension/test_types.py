@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ OPTIONS: Final = {
     "noImplicitReturns": True,
     "erasableSyntaxOnly": True,
     "noEmit": True,
+    "allowImportingTsExtensions": True,
     "target": "es2023",
     "lib": ["es2023"],
     "module": "nodenext",
@@ -53,18 +55,25 @@ def type_paths(pi: Pi) -> dict[str, list[str]]:
     if pi.version == "1.5.2":
         specs = (f"{pi.scope}/{name}@{pi.version}" for name in ("pi-coding-agent", "pi-ai", "pi-agent-core"))
         root = install._once("pi-types-1.5.2", _pack_all, *specs)  # noqa: SLF001 - the one cache there is
+    scope = root / "node_modules" / pi.scope
     return {
-        f"{pi.scope}/{name}": [str(root / "node_modules" / pi.scope / name / "dist" / "index.d.ts")]
-        for name in ("pi-coding-agent", "pi-ai")
+        f"{pi.scope}/pi-coding-agent": [str(scope / "pi-coding-agent" / "dist" / "index.d.ts")],
+        f"{pi.scope}/pi-ai": [str(scope / "pi-ai" / "dist" / "index.d.ts")],
+        f"{pi.scope}/pi-ai/compat": [str(scope / "pi-ai" / "dist" / "compat.d.ts")],
     }
 
 
 def check(pi: Pi, folder: Path, text: str) -> str:
     """What the compiler says to this text beside this pi."""
     (folder / "tokmon.ts").write_text(text)
+    return compiler_on(folder, [folder / "tokmon.ts"], type_paths(pi))
+
+
+def compiler_on(folder: Path, files: Iterable[Path], paths: dict[str, list[str]]) -> str:
     types = str(install.node_tools() / "node_modules" / "@types")
-    options = {**OPTIONS, "typeRoots": [types], "paths": type_paths(pi)}
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["tokmon.ts"]}))
+    options = {**OPTIONS, "typeRoots": [types], "paths": paths}
+    content = {"compilerOptions": options, "files": [str(file) for file in files]}
+    (folder / "tsconfig.json").write_text(json.dumps(content))
     done = subprocess.run(
         [*install.node_tool("tsc"), "--project", str(folder), "--pretty", "false"],
         capture_output=True,
@@ -78,6 +87,12 @@ def check(pi: Pi, folder: Path, text: str) -> str:
 
 def test_the_extension_fits_the_types_of_its_pi(pi: Pi, tmp_path: Path) -> None:
     assert check(pi, tmp_path, extension.render(extension.version(pi.version), SOURCE)) == ""
+
+
+def test_each_piece_fits_the_file_it_goes_into(tmp_path: Path) -> None:
+    paths = {**type_paths(install.pi("0.73.1")), **type_paths(install.pi("1.5.2"))}
+    files = [extension.folder() / "tokmon.ts", *(extension.folder() / "pieces").glob("*.ts")]
+    assert compiler_on(tmp_path, files, paths) == ""
 
 
 def test_the_types_are_there_to_be_offended(pi: Pi, tmp_path: Path) -> None:
