@@ -5,6 +5,7 @@ there. If it is missing, damaged, of another version or about another file (a lo
 read from their start, and the result is the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tokmon import store
 from tokmon.paths import Paths
 from tokmon.snapshot import Snapshot
 
+_STEP = 256
 _NOT_EVIDENCE = frozenset({"decisions.jsonl"})
 
 
@@ -65,8 +67,14 @@ def current(paths: Paths) -> State:
 
 def catch_up(state: State, paths: Paths) -> None:
     """Fold in what the logs hold beyond what is covered."""
+    for _ in catching_up(state, paths):
+        pass
+
+
+def catching_up(state: State, paths: Paths) -> Iterator[None]:
+    """The same in steps of some hundred lines, for whoever has other things to do in between."""
     for path in evidence_logs(paths):
-        _catch_up_log(state, path)
+        yield from _catching_up_log(state, path)
 
 
 def evidence_logs(paths: Paths) -> list[Path]:
@@ -74,7 +82,7 @@ def evidence_logs(paths: Paths) -> list[Path]:
     return sorted(path for path in paths.logs.glob("*.jsonl") if path.name not in _NOT_EVIDENCE)
 
 
-def _catch_up_log(state: State, path: Path) -> None:
+def _catching_up_log(state: State, path: Path) -> Iterator[None]:
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -84,7 +92,9 @@ def _catch_up_log(state: State, path: Path) -> None:
         covered = state.covers[path.name] = Covered(found.st_ino, 0)
     if covered.offset == found.st_size:
         return
-    for offset, line in store.lines_from(path, covered.offset):
+    for number, (offset, line) in enumerate(store.lines_from(path, covered.offset), 1):
+        if number % _STEP == 0:
+            yield
         record = store.parse(line)
         seen = None if record is None else snapshots.observation(record)
         if seen is not None:

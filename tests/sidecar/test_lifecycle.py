@@ -144,6 +144,30 @@ def test_the_snapshot_is_saved_and_a_start_without_it_rebuilds_the_same_bytes() 
     assert accounts["team-ludo"]["windows"][0]["utilization"] == 0.42
 
 
+def test_a_long_log_without_a_snapshot_keeps_nobody_waiting() -> None:
+    found = paths.find()
+    found.logs.mkdir(mode=0o700, parents=True)
+    line = json.dumps(capture(1, windows=[{"name": "5h", "utilization": 0.1}]) | {"source": "piggyback"})
+    with found.piggyback.open("w", encoding="utf-8") as log:
+        log.writelines(line.replace("capture-0", f"old-{number:06}-") + "\n" for number in range(40_000))
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(7, provider="team-new"))
+        talk.acknowledged(1)
+        assert not running.paths.snapshot.exists(), "it has answered before it has read the log"
+        covered = found.piggyback.stat().st_size
+        wait_until(lambda: _covered(running.paths.snapshot) == covered, "the whole log is covered", 60)
+        accounts = json.loads(running.paths.snapshot.read_bytes())["accounts"]
+        assert set(accounts) == {"team-vigilio", "team-new"}
+
+
+def _covered(snapshot: Path) -> int:
+    if not snapshot.exists():
+        return 0
+    covers = json.loads(snapshot.read_bytes())["covers"]
+    return int(covers.get("piggyback.jsonl", {}).get("offset", 0))
+
+
 def test_a_torn_last_line_is_closed_at_start() -> None:
     found = paths.find()
     found.logs.mkdir(mode=0o700, parents=True)

@@ -5,7 +5,7 @@ saved, so what others append counts too. Saving waits a moment, so that a burst 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokmon import state as states
@@ -29,7 +29,28 @@ class Keeper:
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
         self._failing = False
-        self.state = states.current(paths)
+        self.state = states.load(paths)
+        self._catching: Iterator[None] | None = None
+
+    def start(self) -> None:
+        """Catch up with the logs, a step at a time: the log of a year must not keep a session waiting."""
+        self._catching = states.catching_up(self.state, self._paths)
+        self._step()
+
+    def _step(self) -> None:
+        if self._catching is None:
+            return
+        try:
+            next(self._catching)
+        except StopIteration:
+            self._catching = None
+            self._soon()
+            return
+        except OSError as error:
+            self._catching = None
+            self._say(f"cannot read the logs: {error}")
+            return
+        self._loop.call_soon(self._step)
 
     def stored(self, ranges: Ranges) -> None:
         """A batch is in the logs."""
@@ -42,17 +63,24 @@ class Keeper:
             # Otherwise somebody else wrote in between, and the save reads on from where we were.
         if len(self._ingest.news) > _MANY:
             self._fold()
+        self._soon()
+
+    def _soon(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(_SAVE_AFTER_S, self.save)
 
     def save(self) -> None:
-        """Fold the news in, catch up with the logs, and replace `state.json`."""
+        """Fold the news in, catch up with the logs, and replace `state.json`.
+
+        Before the first catching up is through, what is covered so far is saved: the rest is in the logs.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._fold()
         try:
-            states.catch_up(self.state, self._paths)
+            if self._catching is None:
+                states.catch_up(self.state, self._paths)
             states.save(self.state, self._paths)
             self._failing = False
         except OSError as error:

@@ -129,6 +129,7 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     say(f"listening at {listener.getsockname()} (pid {os.getpid()})")
     ready()
     notifier.tell("READY=1\nSTATUS=listening")
+    keeper.start()
     drain.start()
     await stop.wait()
     notifier.tell("STOPPING=1")
