@@ -54,7 +54,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 @contextmanager
 def sidecar(home: Path, *, fsync: str = "interval") -> Iterator[Daemon]:
     """A sidecar with everything in `home`."""
-    home.mkdir()
+    (home / "run").mkdir(parents=True)
     env = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"), "PATH": os.environ["PATH"]}
     with _running([sys.executable, "-m", "tokmon", "sidecar", "--fsync", fsync], env) as pid:
         socket = home / "run" / "tokmon" / "sock"

@@ -105,6 +105,14 @@ def test_a_dead_ones_socket_is_replaced_and_a_living_ones_is_not() -> None:
         assert found.sockets[0].exists()
 
 
+def test_a_runtime_folder_that_nobody_made_is_not_made(tmp_path: Path) -> None:
+    runtime = tmp_path / "never" / "made"
+    with sidecar(env={"XDG_RUNTIME_DIR": str(runtime)}) as running:
+        assert f"listening at {running.paths.state / 'sock'}" in running.said()
+        assert not runtime.parent.exists()
+        assert client.ask_status(running.paths.sockets)["pid"] == running.process.pid
+
+
 def test_something_else_in_the_sockets_place_is_left_alone() -> None:
     found = paths.find()
     for path in found.sockets:

@@ -72,6 +72,8 @@ def _listen(paths: Paths) -> socket.socket:
     """Listen at the first place that can be: 0600 in a 0700 folder. A socket that refuses is a dead one's."""
     problem: OSError | StoreError | None = None
     for path in paths.sockets:
+        if path != paths.sockets[-1] and not path.parent.parent.is_dir():
+            continue  # no session of this user made a runtime folder, and it is not ours to make
         try:
             private_folder(path.parent)
             return _bind(path)
