@@ -22,6 +22,7 @@ import type { ExtensionAPI, ExtensionContext, ProviderStreamEvent } from "@earen
 // </generated imports>
 
 // <generated wire>
+const VERSION = "0.1.0";
 const PROTOCOL = 1;
 const MAX_LINE = 65536;
 const MAX_TEXT = 2000;
@@ -193,6 +194,8 @@ interface State {
 	wrapped: Set<string>;
 	requests: Recent;
 	counted: Recent;
+	/** Messages and frames that were seen: some versions of pi load an extension twice. */
+	seen: WeakSet<object>;
 	outbox: Outbox;
 	nonce: string;
 	serial: number;
@@ -256,6 +259,14 @@ function name(text: unknown): string | undefined {
 function scrubbed(text: unknown): string | undefined {
 	if (typeof text !== "string") return undefined;
 	return clean(text.slice(0, 4 * MAX_TEXT).replace(SECRETS, PLACEHOLDER), MAX_TEXT);
+}
+
+/** Whether this very object comes for the first time. */
+function first(state: State, thing: unknown): boolean {
+	if (typeof thing !== "object" || thing === null) return true;
+	if (state.seen.has(thing)) return false;
+	state.seen.add(thing);
+	return true;
 }
 
 /** A property of something whose type says less than it holds, or nothing. */
@@ -586,7 +597,7 @@ function piVersion(): string | undefined {
 }
 
 function hello(pi: string | undefined): string {
-	const line: Hello = { kind: "hello", protocol: PROTOCOL, name: "tokmon.ts", pi, pid: process.pid };
+	const line: Hello = { kind: "hello", protocol: PROTOCOL, name: "tokmon.ts", version: VERSION, pi, pid: process.pid };
 	return `${JSON.stringify(line)}\n`;
 }
 
@@ -794,7 +805,7 @@ function told(state: State, session: Session, status: number, headers: Record<st
 
 /** A frame of a Codex WebSocket, which has no response headers: the quota comes inside. Only its known parts are sent. */
 function framed(state: State, session: Session, data: unknown, from: Omit<Whose, "attribution">): void {
-	if (field(data, "type") !== "codex.rate_limits") return;
+	if (field(data, "type") !== "codex.rate_limits" || !first(state, data)) return;
 	const parts = ["type", "plan_type", "rate_limits", "credits", "metered_limit_name"];
 	const frame = Object.fromEntries(parts.map((part) => [part, field(data, part)]));
 	if (JSON.stringify(frame).length > MAX_HEADERS) return;
@@ -831,7 +842,7 @@ function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: u
 
 /** A finished answer of the model, or the error that came instead: the one place where an error's text appears. */
 function answerEnded(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
-	if (field(message, "role") !== "assistant") return;
+	if (field(message, "role") !== "assistant" || !first(state, message)) return;
 	const response = name(field(message, "responseId"));
 	if (response && !state.counted.add(response)) return;
 	const usage = field(message, "usage");
@@ -971,6 +982,7 @@ function shared(): State {
 		wrapped: new Set(),
 		requests: new Recent(),
 		counted: new Recent(),
+		seen: new WeakSet(),
 		outbox: new Outbox(nonce, () => hello(state.pi)),
 		nonce,
 		serial: 0,
@@ -1003,7 +1015,8 @@ function selected(state: State, session: Session, ctx: ExtensionContext, model: 
 function ended(state: State, session: Session, ctx: ExtensionContext, reason: unknown): Promise<void> | undefined {
 	quietly(() => countEntries(state, session, ctx));
 	if (session.id) state.sessions.delete(session.id);
-	return reason === undefined || reason === "quit" ? state.outbox.close() : undefined;
+	const over = state.sessions.size === 0 && (reason === undefined || reason === "quit");
+	return over ? state.outbox.close() : undefined;
 }
 
 // <generated events>
@@ -1068,6 +1081,7 @@ export {
 	count,
 	type Flight,
 	field,
+	first,
 	framed,
 	HEADERS,
 	MAX_LINE,

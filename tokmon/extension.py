@@ -15,7 +15,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from tokmon import families, scrub, wire
+from tokmon import __version__, families, scrub, wire
 from tokmon.errors import RenderError, UsageError
 
 OLDEST: Final = Version("0.66.1")
@@ -135,6 +135,7 @@ def _imports(found: Row) -> str:
 
 def _wire() -> str:
     lines = [
+        f"const VERSION = {json.dumps(__version__)};",
         f"const PROTOCOL = {wire.PROTOCOL};",
         f"const MAX_LINE = {wire.MAX_LINE};",
         f"const MAX_TEXT = {wire.MAX_TEXT};",

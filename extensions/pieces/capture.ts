@@ -7,6 +7,7 @@ import {
 	count,
 	type Flight,
 	field,
+	first,
 	HEADERS,
 	name,
 	quietly,
@@ -198,7 +199,7 @@ function told(state: State, session: Session, status: number, headers: Record<st
 
 /** A frame of a Codex WebSocket, which has no response headers: the quota comes inside. Only its known parts are sent. */
 function framed(state: State, session: Session, data: unknown, from: Omit<Whose, "attribution">): void {
-	if (field(data, "type") !== "codex.rate_limits") return;
+	if (field(data, "type") !== "codex.rate_limits" || !first(state, data)) return;
 	const parts = ["type", "plan_type", "rate_limits", "credits", "metered_limit_name"];
 	const frame = Object.fromEntries(parts.map((part) => [part, field(data, part)]));
 	if (JSON.stringify(frame).length > MAX_HEADERS) return;

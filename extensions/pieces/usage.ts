@@ -6,6 +6,7 @@ import {
 	born,
 	count,
 	field,
+	first,
 	name,
 	quietly,
 	type Session,
@@ -43,7 +44,7 @@ function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: u
 
 /** A finished answer of the model, or the error that came instead: the one place where an error's text appears. */
 function answerEnded(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
-	if (field(message, "role") !== "assistant") return;
+	if (field(message, "role") !== "assistant" || !first(state, message)) return;
 	const response = name(field(message, "responseId"));
 	if (response && !state.counted.add(response)) return;
 	const usage = field(message, "usage");

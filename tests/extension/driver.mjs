@@ -59,8 +59,8 @@ const pi = {
 };
 
 const steps = {
-	async load() {
-		pi.handlers = {};
+	async load({ beside = false }) {
+		if (!beside) pi.handlers = {};
 		const url = pathToFileURL(scenario.extension);
 		url.search = `?${Math.random()}`;
 		const returned = (await import(url.href)).default(pi);
@@ -70,13 +70,14 @@ const steps = {
 			wrapped: globalThis.fetch !== original,
 		};
 	},
-	async emit({ event, data, times = 1 }) {
+	async emit({ event, data, times = 1, handlers = Infinity }) {
 		const results = [];
 		const began = performance.now();
 		for (let time = 0; time < times; time++) {
 			const made = JSON.parse(JSON.stringify(data ?? {}).replaceAll("$TIME", String(time)));
-			for (const handler of pi.handlers[event] ?? []) {
-				const result = handler({ type: event, ...made }, ctx());
+			const told = { type: event, ...made };
+			for (const handler of (pi.handlers[event] ?? []).slice(0, handlers)) {
+				const result = handler(told, ctx());
 				results.push(result === undefined ? "undefined" : typeof result.then);
 				await result;
 			}

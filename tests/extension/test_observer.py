@@ -162,7 +162,8 @@ def test_reload_wraps_neither_fetch_nor_a_provider_again(listener: Listener) -> 
 def test_the_session_is_the_one_that_pi_names_or_else_its_own(listener: Listener) -> None:
     second: list[Step] = [{"do": "switch", "to": "session-2"}, LOAD, START]
     asks = [ask("team-a", URL, options={"sessionId": session}) for session in ("session-1", "session-2", "routing-7")]
-    _, events = run(listener, *second, *asks)
+    run(listener, *second, *asks, {"do": "sleep", "ms": 200})
+    events = listener.wait(lambda found: len(found) == 3)
     assert [each["session"] for each in events] == ["session-1", "session-2", "session-1"]
 
 
@@ -305,6 +306,23 @@ def test_what_an_answer_cost_is_estimated_billed_or_unknown(listener: Listener) 
 def test_a_response_is_counted_once(listener: Listener) -> None:
     _, events = run(listener, answer_ended(responseId="msg_1"), answer_ended(responseId="msg_1"), answer_ended())
     assert [each.get("response_id") for each in events] == ["msg_1", None]
+
+
+def test_loaded_twice_side_by_side_it_still_counts_once(listener: Listener) -> None:
+    usage = {"input": 1, "totalTokens": 1, "cost": {"total": 0.25}}
+    twice: list[Step] = [{**LOAD, "beside": True}, START]
+    entry: Step = {"do": "append", "entry": {"id": "e1", "type": "compaction", "usage": usage}}
+    _, events = run(listener, *twice, answer_ended(stopReason="error"), ask("team-a", URL), entry, emit("turn_end"))
+    assert [each.get("what", "capture") for each in events] == ["assistant", "capture", "compaction"]
+
+
+def test_the_end_of_one_of_two_sessions_leaves_the_line_up(listener: Listener) -> None:
+    second: list[Step] = [{"do": "switch", "to": "session-2"}, {**LOAD, "beside": True}]
+    only_first = {"do": "emit", "event": "session_shutdown", "data": {"reason": "quit"}, "handlers": 1}
+    _, events = run(
+        listener, *second, START, only_first, ask("team-a", URL), {"do": "sleep", "ms": 200}, {"do": "exit"}
+    )
+    assert len(events) == 1
 
 
 def test_what_else_was_paid_for_is_found_in_the_entries(listener: Listener) -> None:
