@@ -8,6 +8,7 @@ about windows, and so erases none.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
@@ -189,7 +190,8 @@ def _overage(entry: Mapping[str, Any]) -> Overage:
     )
 
 
-def window_json(window: Window) -> dict[str, Any]:
+@lru_cache(512)
+def window_json(window: Window) -> Mapping[str, Any]:
     """A window as it stands in a line; what was not said is left out, but for the two that readers expect."""
     entry: dict[str, Any] = {
         "name": window.name,
@@ -204,7 +206,8 @@ def window_json(window: Window) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None or key in {"utilization", "resets_at"}}
 
 
-def overage_json(overage: Overage) -> dict[str, Any]:
+@lru_cache(512)
+def overage_json(overage: Overage) -> Mapping[str, Any]:
     """An overage as it stands in a line."""
     entry = {item.name: getattr(overage, item.name) for item in fields(overage)}
     if overage.resets_at is not None:

@@ -74,12 +74,18 @@ def read(evidence: Evidence) -> Reading:
 
 
 def _parse(evidence: Evidence) -> Reading | None:
-    for family in FAMILIES:
-        if any(name.startswith(family.PREFIXES) for name in evidence.headers):
-            reading = family.parse(evidence.headers, evidence.at)
-            if reading is not None:
-                return reading
+    told = {index for name in evidence.headers if (index := _family_of(name)) is not None}
+    for index in sorted(told):
+        reading = FAMILIES[index].parse(evidence.headers, evidence.at)
+        if reading is not None:
+            return reading
     return None
+
+
+@lru_cache(1024)
+def _family_of(name: str) -> int | None:
+    """Whose header that is: the place of its family in the table."""
+    return next((index for index, family in enumerate(FAMILIES) if name.startswith(family.PREFIXES)), None)
 
 
 def _classify(http_status: int | None, text: str) -> Verdict | None:

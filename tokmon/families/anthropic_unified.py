@@ -20,6 +20,10 @@ PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
 _PREFIX: Final = PREFIXES[0]
 _KNOWN_STATUS: Final = frozenset({"allowed", "allowed_warning", "rejected"})
 _WINDOW_FIELD: Final = re.compile(r"^(\d+[a-z](?:_[a-z0-9_]+)?)-(utilization|reset|status|surpassed-threshold)$")
+_AGGREGATE: Final = "/"
+_OVERAGE: Final = "/overage"
+"""Groups of fields that are no window: no slug holds a slash."""
+
 _MODEL_SCOPED: Final = re.compile(r"^\d+[a-z]_")
 _CLAIMS: Final = {
     "five_hour": "5h",
@@ -30,47 +34,58 @@ _CLAIMS: Final = {
 }
 
 
+Said = tuple[tuple[str, str], ...]
+"""The fields of one window, or of the overage, as said: names without their prefix, and values."""
+
+
 def parse(headers: Mapping[str, str], at: float) -> Reading | None:  # noqa: ARG001 - its resets are absolute
     """Read the unified headers; None where there is none of them."""
-    fields = {name[len(_PREFIX) :]: value for name, value in headers.items() if name.startswith(_PREFIX)}
     account = values.single(headers.get("anthropic-organization-id"))
-    if not fields:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, value in headers.items():
+        group, what = _place(name)
+        if what:
+            groups.setdefault(group, []).append((what, value))
+    if not groups:
         return Reading(account=account, family=NAME) if account else None
-    warnings: list[str] = []
-    windows = _windows(fields, warnings)
-    claim = values.single(fields.get("representative-claim"))
+    aggregate = dict(groups.pop(_AGGREGATE, ()))
+    overage = groups.pop(_OVERAGE, None)
+    # Sorted, so that the order in which headers arrive cannot matter.
+    read = [_window(name, tuple(groups[name])) for name in sorted(groups)]
+    windows = tuple(window for window, _ in read)
+    status, unknown = _status(aggregate.get("status"), windows)
+    claim = values.single(aggregate.get("representative-claim"))
     binding = _CLAIMS.get(claim or "", claim)
     return Reading(
-        status=_status(fields, windows, warnings),
+        status=status,
         windows=windows,
         claim=claim,
         binding=binding or next((window.name for window in windows if window.status == Status.REJECTED), None),
-        overage=_overage(fields),
+        overage=None if overage is None else _overage(tuple(overage)),
         account=account,
-        billing="overage" if values.flag(fields.get("overage-in-use")) else None,
+        billing="overage" if overage is not None and values.flag(dict(overage).get("in-use")) else None,
         family=NAME,
-        warnings=tuple(warnings),
+        warnings=tuple(warning for _, warnings in read for warning in warnings) + unknown,
     )
 
 
-def _windows(fields: Mapping[str, str], warnings: list[str]) -> tuple[Window, ...]:
-    found: dict[str, dict[str, str]] = {}
-    for name, value in fields.items():
-        window, what = _window_field(name)
-        if what:
-            found.setdefault(window, {})[what] = value
-    # Sorted, so that the order in which headers arrive cannot matter.
-    return tuple(_window(name, found[name], warnings) for name in sorted(found))
+@lru_cache(512)
+def _place(name: str) -> tuple[str, str]:
+    """`…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`; two empty texts for other headers."""
+    if not name.startswith(_PREFIX):
+        return "", ""
+    field = name[len(_PREFIX) :]
+    match = _WINDOW_FIELD.match(field)
+    if match:
+        return match.group(1), match.group(2)
+    return (_OVERAGE, field.removeprefix("overage-")) if field.startswith("overage-") else (_AGGREGATE, field)
 
 
-@lru_cache(256)
-def _window_field(name: str) -> tuple[str, str]:
-    """`7d_oi-reset` is the field `reset` of the window `7d_oi`; two empty texts for an aggregate field."""
-    match = _WINDOW_FIELD.match(name)
-    return (match.group(1), match.group(2)) if match else ("", "")
-
-
-def _window(name: str, said: Mapping[str, str], warnings: list[str]) -> Window:
+@lru_cache(512)
+def _window(name: str, fields: Said) -> tuple[Window, tuple[str, ...]]:
+    """A window and what of it could not be understood. Windows recur from response to response."""
+    said = dict(fields)
+    warnings = []
     utilization = values.fraction(said.get("utilization"))
     resets_at = values.instant(said.get("reset"))
     if utilization is None and values.single(said.get("utilization")):
@@ -80,7 +95,7 @@ def _window(name: str, said: Mapping[str, str], warnings: list[str]) -> Window:
     if resets_at is None and values.single(said.get("reset")) and values.number(said.get("reset")) != 0:
         warnings.append(f"unparseable reset: {name}")
     status = values.single(said.get("status"))
-    return Window(
+    window = Window(
         name=name,
         utilization=utilization,
         resets_at=resets_at,
@@ -88,27 +103,26 @@ def _window(name: str, said: Mapping[str, str], warnings: list[str]) -> Window:
         surpassed=values.number(said.get("surpassed-threshold")),
         scope=Scope.MODEL if _MODEL_SCOPED.match(name) else None,
     )
+    return window, tuple(warnings)
 
 
-def _status(fields: Mapping[str, str], windows: tuple[Window, ...], warnings: list[str]) -> Status:
-    said = values.single(fields.get("status"))
+def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tuple[str, ...]]:
+    said = values.single(value)
     if said in _KNOWN_STATUS:
-        return Status(said)
+        return Status(said), ()
     if said is not None:
         # A word that no capture has shown yet: something is up, and it is not known to be a refusal.
-        warnings.append(f"unknown unified status: {said[:40]}")
-        return Status.ALLOWED_WARNING
+        return Status.ALLOWED_WARNING, (f"unknown unified status: {said[:40]}",)
     statuses = {window.status for window in windows if window.scope is None}
     for worst in (Status.REJECTED, Status.ALLOWED_WARNING, Status.ALLOWED):
         if worst in statuses:
-            return worst
-    return Status.UNKNOWN
+            return worst, ()
+    return Status.UNKNOWN, ()
 
 
-def _overage(fields: Mapping[str, str]) -> Overage | None:
-    said = {name.removeprefix("overage-"): value for name, value in fields.items() if name.startswith("overage-")}
-    if not said:
-        return None
+@lru_cache(512)
+def _overage(fields: Said) -> Overage:
+    said = dict(fields)
     status = values.single(said.get("status"))
     return Overage(
         status=None if status == "null" else status,

@@ -7,7 +7,7 @@ busy hour nearly every capture repeats the headers of an earlier one.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tokmon import families, store, wire
@@ -22,6 +22,11 @@ from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 _REMEMBERED: Final = 256
 _SOURCE: Final = "piggyback"
 _NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
+_KIND: Final = len('{"kind":"u')
+_CAPTURE: Final = b'{"kind":"c'
+_USAGE: Final = b'{"kind":"u'
+"""How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
+
 _RECURS: Final = b',"provider":'
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error")
 
@@ -35,9 +40,6 @@ class Told:
     provider: str | None
     model: str | None
     http_status: int | None
-    shape: type[wire.Event]
-    """Which kind of event it is of."""
-
     log: list[bytes]
     """Where its line goes."""
 
@@ -46,7 +48,7 @@ class Told:
     end: bytes = b"}\n"
     """What recurs of the event, and what it says: a line is what changes every time, and this."""
 
-    resets_at: float | None = None
+    resets_at: datetime | None = None
     """When the binding window starts afresh, for `reset_in_seconds`."""
 
     changes: dict[str, str] = field(default_factory=dict)
@@ -61,8 +63,14 @@ class Told:
     evidence: bool = False
     """Whether the snapshot has a use for it: every capture, and a usage event that tells of an error."""
 
-    latest: tuple[datetime, str] | None = None
-    """Instant and id of the newest such event that the snapshot has not taken yet."""
+    tail: bytes = b"\0"
+    """What recurs of the event, as it comes."""
+
+    latest: wire.Event | None = None
+    """The newest such event that the snapshot has not taken yet."""
+
+
+_NOTHING: Final = Told(Reading(), b"", None, None, None, log=[])
 
 
 class Ingest:
@@ -84,21 +92,22 @@ class Ingest:
         """Take event lines; `refused` hears of each that is none, with its place among them (from 0).
 
         The one hot loop: an event says first what changes every time and from `provider` on what recurs
-        (`wire`), so the second part is looked up and only the first is decoded. Both were valid where they were
+        (`wire`), so the second part is recognised and only the first is decoded. Both were valid where they were
         read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        told_of, strict, young, old = self._told, wire.strict, self.recent.young, self.recent.old
+        strict, young, old = wire.strict, self.recent.young, self.recent.old
+        last = {_USAGE: _NOTHING, _CAPTURE: _NOTHING}
         for place, line in enumerate(lines):
-            cut = line.find(_RECURS)
-            head = line[:cut]
+            kind = line[:_KIND]
             try:
-                told = told_of[line[cut:]]
+                told = last[kind]
+                if not line.endswith(told.tail):
+                    told = last[kind] = self._told[kind + line[line.find(_RECURS) :]]
+                head = line[: -len(told.tail)]
                 event = strict(head + b"}")
-                if event.__class__ is not told.shape:
-                    raise KeyError(told.shape)
             except _NOT_PLAIN:
                 try:
-                    self._read(line, cut)
+                    self._read(line)
                 except WireError as error:
                     refused(place, line, error)
                 continue
@@ -107,19 +116,20 @@ class Ingest:
                 continue
             young.add(event_id)
             if told.evidence:
-                stamp = (event.ts, event_id)
-                if told.latest is None:
+                latest = told.latest
+                if latest is None:
                     self.news.append(told)
-                    told.latest = stamp
-                elif stamp > told.latest:
-                    told.latest = stamp
+                    told.latest = event
+                elif event.ts > latest.ts or (event.ts == latest.ts and event_id > latest.id):
+                    told.latest = event
             if told.resets_at is None:
                 told.log.append(head + told.end)
             else:
-                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, told.resets_at - event.ts.timestamp(), told.end))
+                wait = (told.resets_at - event.ts).total_seconds()
+                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, wait, told.end))
         self.recent.turn()
 
-    def _read(self, line: bytes, cut: int) -> None:
+    def _read(self, line: bytes) -> None:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
         if len(line) > wire.MAX_LINE:
             raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
@@ -132,18 +142,22 @@ class Ingest:
             return
         if told.evidence:
             self.news.append(told)
-            told.latest = (event.ts, event.id)
+            told.latest = event
+        stored = line
         if not as_sent or told.changes or told.headers is not None:
-            line = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
-            cut = line.find(_RECURS)
-        elif told.repeats and cut > 0:
+            stored = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
+        cut = stored.find(_RECURS)
+        cut = cut if cut > 0 else len(stored) - 1
+        told.tail = stored[cut:]
+        told.end = b"%b%b}\n" % (told.tail[:-1], told.suffix)
+        wait = (
+            b"" if told.resets_at is None else b',"reset_in_seconds":%d' % (told.resets_at - event.ts).total_seconds()
+        )
+        told.log.append(b"%b%b%b" % (stored[:cut], wait, told.end))
+        if stored is line and told.repeats and line[:_KIND] in {_CAPTURE, _USAGE} and len(told.tail) > 1:
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
-            self._told[line[cut:]] = told
-        cut = cut if cut > 0 else len(line) - 1
-        told.end = b"%b%b}\n" % (line[cut:-1], told.suffix)
-        wait = b"" if told.resets_at is None else b',"reset_in_seconds":%d' % (told.resets_at - at)
-        told.log.append(b"%b%b%b" % (line[:cut], wait, told.end))
+            self._told[line[:_KIND] + told.tail] = told
 
     def accounts_changed(self, accounts: dict[str, Account]) -> None:
         """models.json says something else now."""
@@ -153,7 +167,7 @@ class Ingest:
     def observations(self) -> list[Observation]:
         """The news since the last call, one observation per reading: its newest event stands for the others."""
         news, self.news = self.news, []
-        found = [_observation(told, told.provider, *told.latest) for told in news if told.provider and told.latest]
+        found = [_observation(told, told.provider, told.latest) for told in news if told.provider and told.latest]
         for told in news:
             told.latest = None
         return found
@@ -164,11 +178,12 @@ class Ingest:
         changes = _cleaned(event)
         reading = families.read(Evidence(event.http_status, allowed, at, changes.get("error", event.error)))
         kind = self._type(event, event.key_shape, reading)
+        resets_at = _next_reset(reading)
         return Told(
             reading=reading,
             type=kind,
             suffix=_suffix(_capture_fields(reading, kind)),
-            resets_at=_next_reset(reading),
+            resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
             changes=changes,
             headers=None if allowed == sent else allowed,
             repeats="retry-after" not in allowed,
@@ -176,7 +191,6 @@ class Ingest:
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
             http_status=event.http_status,
-            shape=wire.Capture,
             log=self.pending["capture"],
         )
 
@@ -198,7 +212,6 @@ class Ingest:
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
             http_status=None,
-            shape=wire.Usage,
             log=self.pending["usage"],
         )
 
@@ -261,12 +274,12 @@ def _next_reset(reading: Reading) -> float | None:
     return None
 
 
-def _observation(told: Told, provider: str, ts: datetime, event_id: str) -> Observation:
+def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
     """What the newest event of that kind says."""
     reading = told.reading
     return Observation(
         provider=provider,
-        stamp=Stamp(ts.timestamp(), event_id, _SOURCE),
+        stamp=Stamp(latest.ts.timestamp(), latest.id, _SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,
