@@ -7,21 +7,16 @@ python3 steps.py VERB [ARGUMENT ...]; a problem is one line on stderr and exit c
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import pwd
 import re
 import signal
 import sys
 import sysconfig
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urldefrag, urljoin
 
 _PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap")
 _LEFT_OUT: Final = {"__pycache__", "_shipped", "node_modules"}
@@ -152,7 +147,7 @@ def stop(pid: str) -> None:
 
 
 def pip(folder: str) -> None:
-    """Unpack a pip into `folder` and print how to run it: one that came with Python, else one fetched now.
+    """Unpack the pip that came with Python into `folder` and print how to run it.
 
     Unpacked, since each of the processes that pip starts would read it from the wheel again.
     """
@@ -164,61 +159,17 @@ def pip(folder: str) -> None:
     for place in (sysconfig.get_config_var("WHEEL_PKG_DIR"), "/usr/share/python-wheels"):
         if place:
             found += Path(place).glob("pip-*.whl")
-    wheel = max(found, key=lambda each: _order(str(each))) if found else _fetch_pip(Path(folder))
+    if not found:
+        raise StepError("this Python came without pip")
+    wheel = max(found, key=lambda each: _order(str(each)))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     print(Path(folder) / "pip")
 
 
-def _fetch_pip(folder: Path) -> Path:
-    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
-    kinds = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
-    try:
-        with _opened(index, kinds) as answer:
-            json_like = answer.headers.get_content_type().endswith("json")
-            wheels = _from_json(answer.read()) if json_like else _from_html(answer.read().decode())
-            base = answer.url
-        url, digest = max(wheels.items(), key=lambda each: _order(each[0]))
-        with _opened(urljoin(base, url), "*/*") as answer:
-            content = answer.read()
-    except (OSError, ValueError) as error:
-        raise StepError(f"cannot fetch pip from `{index}`: {error}") from error
-    if digest and hashlib.sha256(content).hexdigest() != digest:
-        raise StepError(f"`{url}` is not the file that `{index}` lists")
-    path = folder / unquote(url.rpartition("/")[2])
-    path.write_bytes(content)
-    return path
-
-
-def _opened(url: str, kinds: str) -> HTTPResponse:
-    if not url.startswith(("https://", "http://")):
-        raise StepError(f"`{url}` is not an address to fetch from")
-    answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": kinds}), timeout=60)  # noqa: S310
-    return answer
-
-
-def _from_json(content: bytes) -> dict[str, str]:
-    files = json.loads(content)["files"]
-    return {each["url"]: each["hashes"].get("sha256", "") for each in files if not each.get("yanked")}
-
-
-def _from_html(content: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-
-    class Links(HTMLParser):
-        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-            values = dict(attributes)
-            if tag == "a" and "data-yanked" not in values:
-                url, fragment = urldefrag(values.get("href") or "")
-                found[url] = fragment.removeprefix("sha256=")
-
-    Links().feed(content)
-    return found
-
-
 def _order(url: str) -> tuple[int, ...]:
     """Final releases as wheels only; anything else comes before all of them."""
-    found = re.search(r"/pip-([0-9.]+)-py3-none-any\.whl$", unquote(url))
+    found = re.search(r"/pip-([0-9.]+)-py3-none-any\.whl$", url)
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 

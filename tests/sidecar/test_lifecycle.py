@@ -283,6 +283,14 @@ def test_a_supervised_start_takes_over_from_one_that_an_extension_started(tmp_pa
             process.wait(10)
 
 
+def test_a_socket_that_another_has_put_in_the_place_stays_when_the_sidecar_ends() -> None:
+    with sidecar() as running, socket.socket(socket.AF_UNIX) as successor:
+        running.socket.unlink()
+        successor.bind(str(running.socket))
+        assert running.stop() == 0
+        assert running.socket.exists()
+
+
 def test_an_idle_sidecar_is_not_woken_for_a_whole_second() -> None:
     with sidecar() as running:
         talk = running.client()

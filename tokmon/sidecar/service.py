@@ -48,14 +48,35 @@ def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = 
         if not lock.take() and not (given is not None and _take_over(lock)):
             raise RunningError(f"a sidecar is running already (pid {lock.holder() or 'unknown'})")
         listener = given or _listen(paths)
-        own = Path(listener.getsockname()) if given is None else None
+        own = _Bound(Path(listener.getsockname())) if given is None else None
         try:
             asyncio.run(_serve(paths, listener, fsync, ready))
         finally:
             if own is not None:
-                own.unlink(missing_ok=True)
+                own.unlink()
             listener.close()
     return 0
+
+
+class _Bound:
+    """A socket of our making in the file system, which another may have replaced since."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode = _inode(path)
+
+    def unlink(self) -> None:
+        """Remove it if it is still ours: a supervisor that takes over binds its own in the same place."""
+        if self._inode is not None and _inode(self._path) == self._inode:
+            self._path.unlink(missing_ok=True)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _take_over(lock: store.Held) -> bool:
