@@ -139,6 +139,7 @@ def _wire() -> str:
         f"const PROTOCOL = {wire.PROTOCOL};",
         f"const MAX_LINE = {wire.MAX_LINE};",
         f"const MAX_TEXT = {wire.MAX_TEXT};",
+        _constant("CHANGING", wire.CHANGING),
     ]
     types = wire.schema()
     for name in ("Hello", "Capture", "Tokens", "Usage"):

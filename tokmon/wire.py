@@ -7,19 +7,21 @@ The client speaks first: a `hello`, then events. The sidecar answers with its ow
 `{"ack": N}` says that the first N event lines of this connection are dealt with (in the file, or refused with
 an `error` line that names the field). An event keeps its id for life: storing an id twice changes nothing.
 
-An event says first what changes every time and from `provider` on what recurs with every event of its kind
-(session, model, headers, …). No reader depends on that order; the sidecar is quicker by it.
+An event says first what changes every time (`CHANGING`) and from `provider` on what recurs with every event of
+its kind (session, model, headers, …). No reader depends on that order; the sidecar is quicker by it.
 
 A wire type is permissive where it can be (every field but a few may be missing) and says which field is off
 where it cannot. What an event carries beyond the schema is kept out of the log.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 
 from tokmon.errors import WireError
+from tokmon.headers import rfc3339
 
 PROTOCOL: Final = 1
 MAX_LINE: Final = 64 * 1024
@@ -84,6 +86,7 @@ class Capture(_Event, tag="capture", gc=False):
     origin: Name | None = None
     key_shape: KeyShape | None = None
     http_status: Annotated[int, msgspec.Meta(ge=100, le=999)] | None = None
+    request_id: Name | None = None
     elapsed_ms: Amount | None = None
     error: Text | None = None
     frame: msgspec.Raw | None = None
@@ -144,8 +147,38 @@ _headers = msgspec.json.Decoder(dict[str, str])
 _encoder = msgspec.json.Encoder()
 
 
-strict = _strict.decode
-"""The event of a line that holds nothing but the schema; `NotStrict` otherwise. The hot path's own."""
+CHANGING: Final = (
+    "id",
+    "ts",
+    "request_id",
+    "elapsed_ms",
+    "response_id",
+    "entry",
+    "stop",
+    "tokens",
+    "cost_usd",
+    "cost_source",
+    "duration_ms",
+)
+"""The fields that change with every event and say nothing about an account. They come first on the wire, then
+`provider` and the others, which recur."""
+
+
+def _head(schema: type[Capture | Usage]) -> type[msgspec.Struct]:
+    """The part of an event that comes first, as a type: its changing fields and nothing else."""
+    kinds = get_type_hints(schema, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        (field.name, kinds[field.name]) if field.required else (field.name, kinds[field.name], field.default)
+        for field in msgspec.structs.fields(schema)
+        if field.name in CHANGING
+    ]
+    tag = schema.__struct_config__.tag
+    name = f"{schema.__name__}Head"
+    return msgspec.defstruct(name, fields, tag_field="kind", tag=tag, forbid_unknown_fields=True, gc=False)
+
+
+head: Callable[[bytes], Event] = msgspec.json.Decoder(_head(Capture) | _head(Usage)).decode
+"""Decode the changing part of an event, closed with a brace; `NotStrict` if it holds anything else."""
 
 NotStrict: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -218,11 +251,13 @@ def _bad_header(raw: msgspec.Raw) -> str:
     return next((f"headers.{name[:60]}" for name, value in found.items() if not isinstance(value, str)), "headers")
 
 
-def changed(event: Event, changes: dict[str, Any], *, headers: dict[str, str] | None = None) -> Event:
-    """The same event with other texts, and other headers if they are given."""
+def rewritten(event: Event, changes: dict[str, Any], headers: dict[str, str] | None = None) -> bytes:
+    """The event as a line without newline, with other texts, and other headers if they are given."""
     if headers is not None:
         changes = {**changes, "headers": msgspec.Raw(_encoder.encode(headers))}
-    return msgspec.structs.replace(event, **changes) if changes else event
+    line = _encoder.encode(msgspec.structs.replace(event, **changes) if changes else event)
+    # Instants to the millisecond, as they came: the encoder says microseconds.
+    return line.replace(_encoder.encode(event.ts), _encoder.encode(rfc3339(event.ts.timestamp())), 1)
 
 
 def encode(line: Line | Ack | Refusal) -> bytes:

@@ -51,8 +51,13 @@ function allowed(headers: Iterable<[string, string]>): Record<string, string> {
 	return kept;
 }
 
-function requestId(headers: Record<string, string>): string | undefined {
-	return headers["request-id"] ?? headers["x-request-id"] ?? headers["x-amzn-requestid"];
+/** The id that a provider gave a request, by which one response is told from another. */
+function requestId(headers: Headers): string | undefined {
+	for (const header of ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"]) {
+		const id = name(headers.get(header));
+		if (id) return id;
+	}
+	return undefined;
 }
 
 /** Which sort of credential a request carries. The credential itself is looked at here and nowhere kept. */
@@ -120,7 +125,11 @@ function named(flight: Flight): Pick<Capture, "provider" | "model" | "api"> {
 	return { provider: name(flight.provider), model: name(flight.model), api: name(flight.api) };
 }
 
-function report(state: State, note: Note, seen: Pick<Capture, "http_status" | "error" | "headers">): void {
+function report(
+	state: State,
+	note: Note,
+	seen: Pick<Capture, "http_status" | "request_id" | "error" | "headers">,
+): void {
 	send(state, {
 		kind: "capture",
 		...born(state, note.flight?.session ?? note.session?.id),
@@ -134,12 +143,11 @@ function report(state: State, note: Note, seen: Pick<Capture, "http_status" | "e
 }
 
 function answered(state: State, note: Note, response: Response): void {
-	const headers = allowed(response.headers);
-	const id = requestId(headers);
+	const id = requestId(response.headers);
 	if (id) state.requests.add(id);
 	if (note.flight) note.flight.responses++;
 	if (note.session) note.session.responses++;
-	report(state, note, { http_status: response.status, headers });
+	report(state, note, { http_status: response.status, request_id: id, headers: allowed(response.headers) });
 }
 
 function failed(state: State, note: Note, error: unknown): void {
@@ -178,8 +186,7 @@ function observe(state: State): void {
  */
 function told(state: State, session: Session, status: number, headers: Record<string, string>): void {
 	const flight = state.flights.getStore();
-	const kept = allowed(Object.entries(headers));
-	const id = requestId(kept);
+	const id = requestId(new Headers(headers));
 	if (id ? !state.requests.add(id) : (flight ?? session).responses > 0) return;
 	if (flight && flight.responses > 0) return;
 	const whom: Whose = flight
@@ -193,7 +200,8 @@ function told(state: State, session: Session, status: number, headers: Record<st
 		...whom,
 		via: "event",
 		http_status: count(status),
-		headers: kept,
+		request_id: id,
+		headers: allowed(Object.entries(headers)),
 	});
 }
 

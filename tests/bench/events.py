@@ -32,13 +32,13 @@ def _event(client: int, number: int, run: str) -> dict[str, object]:
         "mission": "issue-42",
     }
     if number % 2:
-        return first | _usage(turn) | recurring
-    return first | {"elapsed_ms": 800 + turn % 50} | recurring | _answer(turn)
+        return first | _usage(turn) | recurring | {"what": "assistant"}
+    changing = {"request_id": f"req_{turn:020d}", "elapsed_ms": 800 + turn % 50}
+    return first | changing | recurring | _answer(turn)
 
 
 def _usage(turn: int) -> dict[str, object]:
     return {
-        "what": "assistant",
         "response_id": f"msg_{turn:024d}",
         "stop": "toolUse",
         "tokens": {"input": 12, "output": 934, "cache_read": 52_340, "cache_write": 1_234, "total": 54_520},

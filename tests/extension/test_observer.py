@@ -194,11 +194,13 @@ def test_the_header_event_is_passed_over_where_fetch_has_seen_the_response(liste
 
 
 def test_the_header_event_is_all_there_is_of_an_api_without_fetch(listener: Listener) -> None:
-    told = emit("after_provider_response", status=200, headers={"x-amzn-requestid": "r-1", "x-secret": "s"})
+    told = emit(
+        "after_provider_response", status=200, headers={"x-amzn-requestid": "r-1", "retry-after": "1", "x-secret": "s"}
+    )
     _, events = run(listener, emit("before_provider_request"), told, told, emit("before_provider_request"))
     (capture,) = events
     assert (capture["via"], capture["provider"], capture["attribution"]) == ("event", "team-a", "model")
-    assert (capture["http_status"], capture["headers"]) == (200, {"x-amzn-requestid": "r-1"})
+    assert (capture["http_status"], capture["request_id"], capture["headers"]) == (200, "r-1", {})
 
 
 def test_a_quota_frame_is_told_by_its_known_parts(listener: Listener) -> None:

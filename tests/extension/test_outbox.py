@@ -55,7 +55,7 @@ def test_hello_comes_first_and_an_acknowledged_event_is_forgotten(sock: Path) ->
 
 def test_nothing_is_lost_when_nobody_listens(sock: Path) -> None:
     done = drive(LOAD, START, many(7), QUIT)
-    assert done.results[-1]["ms"] < 100
+    assert done.results[-1]["ms"] < 180
     assert ids(spooled()) == [f"msg_{number}" for number in range(7)]
     assert sock.exists() is False
 

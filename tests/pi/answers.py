@@ -52,7 +52,7 @@ class Answer:
     stream_error: str | None = None
     frames: Sequence[Mapping[str, Any]] = ()
 
-    def but(self, **changes: Any) -> "Answer":  # noqa: ANN401 - any field
+    def but(self, **changes: Any) -> "Answer":
         """Return this answer with some fields changed."""
         return replace(self, **changes)
 

@@ -142,7 +142,7 @@ class Provider:
                 setattr(served, name, value)
             self.changed.notify_all()
 
-    def begin(self, **known: Any) -> Served:  # noqa: ANN401 - the fields of Served
+    def begin(self, **known: Any) -> Served:
         """Record a request the moment it came."""
         with self.changed:
             serial = len(self.served) + 1

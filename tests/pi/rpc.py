@@ -67,7 +67,7 @@ class Rpc:
             raise RpcError("not started: use `with`")
         return self._process
 
-    def send(self, kind: str, timeout: float = 30.0, **fields: Any) -> Record:  # noqa: ANN401 - any JSON
+    def send(self, kind: str, timeout: float = 30.0, **fields: Any) -> Record:
         """Send a command and return its response; RpcError if pi refuses it."""
         wanted = self.post(kind, **fields)
         response = self.wait(lambda record: record.get("id") == wanted and record["type"] == "response", 0, timeout)
@@ -75,7 +75,7 @@ class Rpc:
             raise RpcError(f"`{kind}` was refused: {response.get('error')}")
         return response
 
-    def post(self, kind: str, **fields: Any) -> str:  # noqa: ANN401 - any JSON
+    def post(self, kind: str, **fields: Any) -> str:
         """Send a command without waiting, and return its id."""
         self._serial += 1
         wanted = f"test-{self._serial}"

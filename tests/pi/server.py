@@ -39,7 +39,7 @@ class Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
         super().server_close()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - the base's
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, GONE):
             self.provider.faults.append(error)
@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         first = now if served.first_chunk_at is None else served.first_chunk_at
         self.server.provider.note(served, first_chunk_at=first, last_chunk_at=now, chunks=served.chunks + 1)
 
-    def _wait_for_release(self, gate: Any) -> None:  # noqa: ANN401 - a threading.Event or None
+    def _wait_for_release(self, gate: Any) -> None:
         while gate is not None and not gate.wait(0.02):
             if self.server.provider.stopping.is_set():
                 raise ConnectionAbortedError("the provider stops")

@@ -80,6 +80,20 @@ def test_fields_beyond_the_schema_are_kept_out_of_the_log() -> None:
         assert "reply" not in stored
 
 
+def test_what_says_something_counts_wherever_it_stands_in_the_line() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        recurring = {name: value for name, value in capture(1).items() if name not in {"kind", "id", "ts"}}
+        told: list[dict[str, Any]] = [{}, {"http_status": 429}, {"error": "ECONNREFUSED"}, {"http_status": 401}]
+        for number, early in enumerate(told):
+            first: dict[str, Any] = {"kind": "capture", "id": f"capture-{number:08}", "ts": "2026-11-22T06:00:00.250Z"}
+            rest = {name: value for name, value in recurring.items() if name not in {"http_status", "headers"}}
+            talk.send(first | early | rest)
+        talk.acknowledged(4)
+        statuses = [line["status"] for line in lines_of(running.paths.piggyback)]
+        assert statuses == ["unknown", "rejected", "network_error", "invalid_key"]
+
+
 def test_no_secret_reaches_any_file_or_stderr(isolated_home: Path) -> None:
     with sidecar() as running:
         talk = running.client()

@@ -38,15 +38,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
     cast("Family", unread),
 )
 
-COMPANIONS: Final = (
-    "retry-after",
-    "request-id",
-    "x-request-id",
-    "x-should-retry",
-    "x-amzn-requestid",
-    "date",
-)
-"""Headers of no family that help to read any: waiting times, and ids to tell one response from another."""
+COMPANIONS: Final = ("retry-after", "x-should-retry")
+"""Headers of no family that help to read any. Ids of requests have a field of their own."""
 
 ALLOWED_PREFIXES: Final[tuple[str, ...]] = tuple(
     sorted({*COMPANIONS, *(prefix for family in FAMILIES for prefix in family.PREFIXES)})

@@ -34,7 +34,6 @@ PREFIXES: Final = (
     "x-tokenlimit-",
     # Codex, Copilot
     "x-codex-",
-    "x-oai-request-id",
     "x-quota-snapshot-",
     "x-usage-ratelimit-",
     # Gateways
@@ -49,7 +48,6 @@ PREFIXES: Final = (
     "retry-after-ms",
     "x-admission-",
     "x-concurrent-limit-",
-    "x-ds-trace-id",
     "x-gemini-service-tier",
     "x-tpm-limit-",
 )

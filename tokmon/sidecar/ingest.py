@@ -95,7 +95,7 @@ class Ingest:
         (`wire`), so the second part is recognised and only the first is decoded. Both were valid where they were
         read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        strict, young, old = wire.strict, self.recent.young, self.recent.old
+        decode_head, young, old = wire.head, self.recent.young, self.recent.old
         last = {_USAGE: _NOTHING, _CAPTURE: _NOTHING}
         for place, line in enumerate(lines):
             kind = line[:_KIND]
@@ -104,7 +104,7 @@ class Ingest:
                 if not line.endswith(told.tail):
                     told = last[kind] = self._told[kind + line[line.find(_RECURS) :]]
                 head = line[: -len(told.tail)]
-                event = strict(head + b"}")
+                event = decode_head(head + b"}")
             except _NOT_PLAIN:
                 try:
                     self._read(line)
@@ -145,7 +145,7 @@ class Ingest:
             told.latest = event
         stored = line
         if not as_sent or told.changes or told.headers is not None:
-            stored = wire.encode(wire.changed(event, told.changes, headers=told.headers))[:-1]
+            stored = wire.rewritten(event, told.changes, told.headers)
         cut = stored.find(_RECURS)
         cut = cut if cut > 0 else len(stored) - 1
         told.tail = stored[cut:]
