@@ -200,7 +200,7 @@ def test_the_header_event_is_all_there_is_of_an_api_without_fetch(listener: List
     _, events = run(listener, emit("before_provider_request"), told, told, emit("before_provider_request"))
     (capture,) = events
     assert (capture["via"], capture["provider"], capture["attribution"]) == ("event", "team-a", "model")
-    assert (capture["http_status"], capture["request_id"], capture["headers"]) == (200, "r-1", {})
+    assert (capture["http_status"], capture["request_id"], capture["headers"]) == (200, "r-1", {"retry-after": "1"})
 
 
 def test_a_quota_frame_is_told_by_its_known_parts(listener: Listener) -> None:
