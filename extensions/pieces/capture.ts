@@ -52,9 +52,9 @@ function allowed(headers: Iterable<[string, string]>): Record<string, string> {
 }
 
 /** The id that a provider gave a request, by which one response is told from another. */
-function requestId(valueOf: (header: string) => string | null | undefined): string | undefined {
-	for (const header of ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"]) {
-		const id = name(valueOf(header));
+function requestId(header: (header: string) => string | null | undefined): string | undefined {
+	for (const each of ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"]) {
+		const id = name(header(each));
 		if (id) return id;
 	}
 	return undefined;
@@ -143,7 +143,7 @@ function report(
 }
 
 function answered(state: State, note: Note, response: Response): void {
-	const id = requestId((header) => response.headers.get(header));
+	const id = requestId((each) => response.headers.get(each));
 	if (id) state.requests.add(id);
 	if (note.flight) note.flight.responses++;
 	if (note.session) note.session.responses++;
@@ -186,7 +186,7 @@ function observe(state: State): void {
  */
 function told(state: State, session: Session, status: number, headers: Record<string, string>): void {
 	const flight = state.flights.getStore();
-	const id = requestId((header) => headers[header]);
+	const id = requestId((each) => headers[each]);
 	if (id ? !state.requests.add(id) : (flight ?? session).responses > 0) return;
 	if (flight && flight.responses > 0) return;
 	const whom: Whose = flight
