@@ -207,6 +207,8 @@ interface State {
 	outbox: Outbox;
 	nonce: string;
 	serial: number;
+	member: string | undefined;
+	host: string | undefined;
 	pi: string | undefined;
 	latest: Session | undefined;
 	sessions: Map<string, Session>;
@@ -616,8 +618,8 @@ function born(state: State, session: string | undefined): Born {
 		id: `${state.nonce}-${(state.serial++).toString(36)}`,
 		ts: new Date().toISOString(),
 		session: name(session),
-		member: member(process.env),
-		host: name(hostname()),
+		member: state.member,
+		host: state.host,
 		pi: state.pi,
 		mission: clean(process.env.TOKMON_MISSION, 200),
 	};
@@ -1005,6 +1007,8 @@ function shared(): State {
 		outbox: new Outbox(nonce, () => hello(state.pi)),
 		nonce,
 		serial: 0,
+		member: quietly(() => member(process.env)),
+		host: quietly(() => name(hostname())),
 		pi: undefined,
 		latest: undefined,
 		sessions: new Map(),

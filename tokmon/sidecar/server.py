@@ -19,7 +19,7 @@ from tokmon.errors import WireError
 from tokmon.sidecar.commit import Committer
 from tokmon.sidecar.ingest import Ingest
 
-_BUFFER: Final = 256 << 10
+_BUFFER: Final = 128 << 10
 _IDLE_S: Final = 1800.0
 _MAX_CONNECTIONS: Final = 1024
 _MAX_ACCEPTED: Final = 64
