@@ -15,7 +15,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from tokmon import __version__, families, scrub, wire
+from tokmon import __version__, families, schema, scrub, wire
 from tokmon.errors import RenderError, UsageError
 
 OLDEST: Final = Version("0.66.1")
@@ -141,7 +141,7 @@ def _wire() -> str:
         f"const MAX_TEXT = {wire.MAX_TEXT};",
         _constant("CHANGING", wire.CHANGING),
     ]
-    types = wire.schema()
+    types = schema.schema()
     for name in ("Hello", "Capture", "Tokens", "Usage"):
         lines += ["", f"interface {name} {{"]
         lines += [f"\t{field}{'' if must else '?'}: {kind};" for field, (kind, must) in types[name].items()]
