@@ -4,13 +4,14 @@ Only base URL, api and the public prefix of a literal key are looked at. A key i
 command or a variable has no shape here, and then the shape that the extension saw decides.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from tokmon.store import read_json
 
 _HOSTS: Final = (
     ("exe.dev", "gateway"),
@@ -75,11 +76,8 @@ def account_type(account: Account, *, api: str | None, key_shape: str | None, fa
 
 def read_accounts(models: Path) -> dict[str, Account]:
     """The providers of models.json by name; an empty dict if there is no such file or it is not JSON."""
-    try:
-        found = json.loads(models.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    providers = found.get("providers") if isinstance(found, dict) else None
+    found = read_json(models)
+    providers = found.get("providers") if found is not None else None
     if not isinstance(providers, dict):
         return {}
     return {name: _account(entry) for name, entry in providers.items() if isinstance(entry, dict)}

@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def single(value: str | None) -> str | None:
     """The value of a header that may arrive merged from duplicates (`a, a`): the first one, stripped."""
     if value is None:
@@ -38,7 +38,7 @@ def number(value: str | None) -> float | None:
     return found if math.isfinite(found) else None
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def fraction(value: str | None) -> float | None:
     """A fraction used, `0.42` or `42%`; never negative, and unclamped above 1."""
     text = single(value)
@@ -55,7 +55,7 @@ def flag(value: str | None) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get((single(value) or "").lower())
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def instant(value: str | None) -> float | None:
     """An absolute instant: epoch seconds, epoch milliseconds, RFC 3339 or an HTTP date. Zero is "not said"."""
     text = single(value)
@@ -92,7 +92,7 @@ def retry_after(value: str | None, at: float) -> float | None:
     return None if when is None else max(0.0, when - at)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def rfc3339(when: float) -> str:
     """`2026-04-06T14:23:01Z`, with a fraction only where there is one (to the millisecond)."""
     moment = datetime.fromtimestamp(round(when, 3), UTC)

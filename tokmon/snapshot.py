@@ -190,7 +190,7 @@ def _overage(entry: Mapping[str, Any]) -> Overage:
     )
 
 
-@lru_cache(512)
+@lru_cache(256)
 def window_json(window: Window) -> Mapping[str, Any]:
     """A window as it stands in a line; what was not said is left out, but for the two that readers expect."""
     entry: dict[str, Any] = {
@@ -206,7 +206,7 @@ def window_json(window: Window) -> Mapping[str, Any]:
     return {key: value for key, value in entry.items() if value is not None or key in {"utilization", "resets_at"}}
 
 
-@lru_cache(512)
+@lru_cache(256)
 def overage_json(overage: Overage) -> Mapping[str, Any]:
     """An overage as it stands in a line."""
     entry = {item.name: getattr(overage, item.name) for item in fields(overage)}

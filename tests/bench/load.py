@@ -47,12 +47,21 @@ def run(path: Path, batches: Sequence[Sequence[bytes]], window: int, *, acks: bo
     return elapsed, [wait for stream in streams for wait in stream.waits]
 
 
-def _open(path: Path, lines: Sequence[bytes], *, acks: bool) -> Stream:
+def connect(path: Path) -> socket.socket:
+    """A connection to the sidecar, greeted."""
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(path))
+    client.sendall(HELLO)
+    client.recv(4096)
+    return client
+
+
+def _open(path: Path, lines: Sequence[bytes], *, acks: bool) -> Stream:
     if acks:
-        client.sendall(HELLO)
-        client.recv(4096)
+        client = connect(path)
+    else:
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(path))
     ends, size = [], 0
     for line in lines:
         size += len(line)

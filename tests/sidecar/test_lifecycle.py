@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
 from tokmon import client, paths
 
@@ -66,6 +68,13 @@ def test_a_second_start_says_so_and_exits_0() -> None:
         assert second.returncode == 0
         assert f"running already (pid {running.process.pid})" in second.stderr
         assert running.process.poll() is None
+
+
+@pytest.mark.parametrize("words", [["--fsync", "sometimes"], ["--fsync"], ["--detatch"], ["--fsync=x"]])
+def test_an_option_that_is_none_is_a_usage_error(words: list[str]) -> None:
+    done = subprocess.run([*_TOKMON, "sidecar", *words], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
 
 
 def test_a_detached_start_returns_once_it_serves_and_thirty_at_once_leave_one() -> None:

@@ -1,33 +1,59 @@
-"""`tokmon sidecar`: serve the socket and write the logs."""
+"""`tokmon sidecar`: serve the socket and write the logs.
 
-import argparse
+Its options are read by hand: what a sidecar imports it keeps in memory for as long as it lives.
+"""
+
 import os
 import sys
+from typing import Final, Literal
 
 from tokmon import paths
-from tokmon.errors import RunningError
+from tokmon.errors import RunningError, UsageError
 
 SUMMARY = "take captures over a Unix socket and append them to the logs"
+
+Fsync = Literal["interval", "always", "never"]
+_FSYNC: Final[tuple[Fsync, ...]] = ("interval", "always", "never")
+_HELP = f"""usage: tokmon sidecar [--detach] [--fsync {{{",".join(_FSYNC)}}}]
+
+{SUMMARY}
+
+options:
+  -h, --help     show this help message and exit
+  --detach       go to the background, and return once it serves
+  --fsync WHEN   when to force lines to the disk: once a second (interval, the default),
+                 before each acknowledgement (always), or never; TOKMON_FSYNC sets it too"""
 
 
 def run(arguments: list[str]) -> int:
     """Serve until SIGTERM; a second sidecar of the same member says so and is content."""
-    parser = argparse.ArgumentParser(prog="tokmon sidecar", description=SUMMARY)
-    parser.add_argument("--detach", action="store_true", help="go to the background, and return once it serves")
-    parser.add_argument(
-        "--fsync",
-        choices=("interval", "always", "never"),
-        default=os.environ.get("TOKMON_FSYNC", "interval"),
-        help="when to force lines to the disk: once a second (default), before each acknowledgement, or never",
-    )
-    options = parser.parse_args(arguments)
+    if "-h" in arguments or "--help" in arguments:
+        print(_HELP)
+        return 0
+    detach_it, fsync = _options(arguments)
     from tokmon.sidecar import detach, service  # noqa: PLC0415 - `--help` needs none of it
 
-    found = paths.find()
+    serve = detach.run if detach_it else service.run
     try:
-        if options.detach:
-            return detach.run(found, fsync=options.fsync)
-        return service.run(found, fsync=options.fsync)
+        return serve(paths.find(), fsync=fsync)
     except RunningError as error:
         print(f"tokmon sidecar: {error}", file=sys.stderr)
         return 0
+
+
+def _options(arguments: list[str]) -> tuple[bool, Fsync]:
+    """Whether to detach, and when to sync; UsageError naming what is off."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    detach, fsync, where = False, os.environ.get("TOKMON_FSYNC") or _FSYNC[0], "TOKMON_FSYNC"
+    while words:
+        word = words.pop(0)
+        if word == "--detach":
+            detach = True
+        elif word == "--fsync" and words:
+            fsync, where = words.pop(0), word
+        else:
+            raise UsageError(f"no such option, or one without its value: `{word}`", hint="`tokmon sidecar --help`")
+    for known in _FSYNC:
+        if fsync == known:
+            return detach, known
+    raise UsageError(f"`{where}` must be one of {', '.join(_FSYNC)}, not `{fsync}`")

@@ -49,7 +49,7 @@ ALLOWED_PREFIXES: Final[tuple[str, ...]] = tuple(
 _DENIED: Final = ("cookie", "authorization", "api-key")
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def allowed(name: str) -> bool:
     """Whether a header (lower-case) may be kept. The sidecar asks again what the extension has asked already."""
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)
@@ -75,7 +75,7 @@ def _parse(evidence: Evidence) -> Reading | None:
     return None
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _family_of(name: str) -> int | None:
     """Whose header that is: the place of its family in the table."""
     return next((index for index, family in enumerate(FAMILIES) if name.startswith(family.PREFIXES)), None)

@@ -69,7 +69,7 @@ def parse(headers: Mapping[str, str], at: float) -> Reading | None:  # noqa: ARG
     )
 
 
-@lru_cache(512)
+@lru_cache(256)
 def _place(name: str) -> tuple[str, str]:
     """`…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`; two empty texts for other headers."""
     if not name.startswith(_PREFIX):
@@ -81,7 +81,7 @@ def _place(name: str) -> tuple[str, str]:
     return (_OVERAGE, field.removeprefix("overage-")) if field.startswith("overage-") else (_AGGREGATE, field)
 
 
-@lru_cache(512)
+@lru_cache(256)
 def _window(name: str, fields: Said) -> tuple[Window, tuple[str, ...]]:
     """A window and what of it could not be understood. Windows recur from response to response."""
     said = dict(fields)
@@ -120,7 +120,7 @@ def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tup
     return Status.UNKNOWN, ()
 
 
-@lru_cache(512)
+@lru_cache(256)
 def _overage(fields: Said) -> Overage:
     said = dict(fields)
     status = values.single(said.get("status"))

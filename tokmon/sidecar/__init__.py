@@ -13,6 +13,10 @@ watchdog's own beat, where a supervisor asks for one.
 """
 
 import sys
+from importlib.util import find_spec
 
-# asyncio loads TLS if it is there: four mebibytes that a Unix socket has no use for.
+# Eight mebibytes that a Unix socket has no use for: asyncio loads TLS if it is there, and hashing loads OpenSSL
+# although Python's own hashes do. Where a Python lacks those, OpenSSL stays.
 sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
+if all(map(find_spec, ("_md5", "_sha1", "_sha3", "_blake2"))) and (find_spec("_sha2") or find_spec("_sha256")):
+    sys.modules.setdefault("_hashlib", None)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ _SYNC_INTERVAL_S: Final = 1.0
 _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
 _FULL_LINES: Final = 4_096
-_BATCH_LINES: Final = 1024
+_BATCH_LINES: Final = 512
 """A batch of that size goes at once: it still fits the processor's cache, and memory stays small."""
 
 
