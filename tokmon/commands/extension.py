@@ -40,7 +40,8 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tokmon extension", description=SUMMARY, allow_abbrev=False)
     parser.add_argument("--pi-version", metavar="X", help="render for this version instead of asking pi")
-    parser.add_argument("--pi", metavar="COMMAND", default="pi", help="how to run pi (default: `pi`)")
+    pi = os.environ.get("TOKMON_PI") or "pi"
+    parser.add_argument("--pi", metavar="COMMAND", default=pi, help="how to run pi (default: $TOKMON_PI, then `pi`)")
     parser.add_argument("--output", metavar="FILE", type=Path, help="write there, if it differs, instead of printing")
     parser.add_argument(
         "--check",
