@@ -50,7 +50,7 @@ def test_a_lock_that_somebody_keeps_fails() -> None:
     assert paths.find().piggyback.read_bytes() == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user without the rights of root")
 def test_a_log_that_may_not_be_written_fails() -> None:
     write("piggyback.jsonl", line("a")).chmod(0o400)
     assert level("writable") == "fail"

@@ -21,7 +21,7 @@ def test_a_home_that_is_missing_or_unset_is_told(tmp_path: Path) -> None:
     assert level("home", HOME="") == "warn"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="every folder is root's own")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user without the rights of root")
 def test_a_home_of_another_user_fails() -> None:
     assert level("home", HOME="/") == "fail"
 

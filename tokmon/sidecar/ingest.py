@@ -19,7 +19,7 @@ from tokmon.scrub import scrub
 from tokmon.sidecar.recent import Recent
 from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 
-_REMEMBERED: Final = 256
+_REMEMBERED: Final = 512
 _SOURCE: Final = "piggyback"
 _NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
 _KIND: Final = len('{"kind":"u')
