@@ -26,6 +26,7 @@ _END_S: Final = 10.0
 _KEPT: Final = (
     "PI_CODING_AGENT_DIR",
     "TOKMON_CONFIG_DIR",
+    "TOKMON_FSYNC",
     "TOKMON_LOG_DIR",
     "TOKMON_STATE_DIR",
     "XDG_CONFIG_HOME",

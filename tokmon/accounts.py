@@ -61,7 +61,7 @@ class Account:
 @lru_cache(256)
 def account_type(account: Account, *, api: str | None, key_shape: str | None, family: str | None) -> str | None:
     """The log's `type`: by what the configuration says, then by what the capture shows; None if neither does."""
-    host = urlsplit(account.base_url or "").hostname or ""
+    host = _host(account.base_url or "")
     for suffix, kind in _HOSTS:
         if host == suffix or host.endswith(f".{suffix}"):
             return kind
@@ -72,6 +72,37 @@ def account_type(account: Account, *, api: str | None, key_shape: str | None, fa
             return _KEY_SHAPES[shape]
         return "teams-direct" if family == "anthropic-unified" else "anthropic"
     return _APIS.get(spoken or "", spoken)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # a person's typing error is no reason to know less about the others
+
+
+class Configured:
+    """models.json, and whether it says something else than when it was last read."""
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+        self._seen: tuple[int, int] | None = None
+
+    def changed(self) -> bool:
+        """Whether the file is another one now."""
+        return self._stamp() != self._seen
+
+    def read(self) -> dict[str, Account]:
+        """What it says."""
+        self._seen = self._stamp()
+        return read_accounts(self._models)
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = self._models.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
 
 
 def read_accounts(models: Path) -> dict[str, Account]:

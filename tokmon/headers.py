@@ -100,7 +100,13 @@ def rfc3339(when: float) -> str:
 
 
 def parse_rfc3339(text: str) -> float:
-    """Epoch seconds of an RFC 3339 instant with its zone; ValueError otherwise."""
+    """Epoch seconds of an RFC 3339 instant with its zone, of this century; ValueError otherwise."""
     if not _INSTANT.match(text):
-        raise ValueError(f"`{text}` is not an RFC 3339 instant")
-    return datetime.fromisoformat(text.upper()).timestamp()
+        raise ValueError(f"`{text[:40]}` is not an RFC 3339 instant")
+    try:
+        found = datetime.fromisoformat(text.upper()).timestamp()
+    except OverflowError as error:
+        raise ValueError(f"`{text[:40]}` is no instant") from error
+    if not _EARLIEST <= found <= _LATEST:
+        raise ValueError(f"`{text[:40]}` is not of this century")
+    return found

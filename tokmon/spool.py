@@ -8,7 +8,7 @@ changes nothing. What cannot be understood goes to `bad/` with its good lines ta
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,16 +37,24 @@ class Spooled:
         self.path.replace(private_folder(self.path.parent.parent / "bad") / self.path.name)
 
 
-def pending(spool: Path) -> Iterator[Spooled]:
-    """Every file in `new/`, oldest name first. Links, folders and other people's files are passed over."""
+def pending(spool: Path, say: Callable[[str], None] = lambda _message: None) -> Iterator[Spooled]:
+    """Every file in `new/`, oldest name first. Links, folders and other people's files are passed over.
+
+    `say` hears of a file that cannot be taken; the others are.
+    """
     for path in _regular(spool / "new"):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue
+        except OSError as error:
+            say(f"cannot read `{path}`: {error.strerror}")
+            continue
         with os.fdopen(fd, "rb") as file:
-            if os.fstat(fd).st_size <= MAX_FILE:
-                yield Spooled(path, tuple(line for line in file.read().split(b"\n") if line))
+            if os.fstat(fd).st_size > MAX_FILE:
+                say(f"`{path}` is larger than {MAX_FILE >> 20} MiB: no extension writes such")
+                continue
+            yield Spooled(path, tuple(line for line in file.read().split(b"\n") if line))
 
 
 def depth(spool: Path) -> int:
@@ -63,6 +71,8 @@ def sweep(spool: Path, now: float | None = None) -> None:
 
 
 def _regular(folder: Path) -> Iterator[Path]:
+    if not _ours(folder.parent) or not _ours(folder):
+        return
     try:
         names = sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -75,3 +85,12 @@ def _regular(folder: Path) -> Iterator[Path]:
             continue
         if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
             yield path
+
+
+def _ours(folder: Path) -> bool:
+    """A real folder of this user's: a link in its place is somebody's trap or mistake."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()

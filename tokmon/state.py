@@ -5,6 +5,7 @@ there. If it is missing, damaged, of another version or about another file (a lo
 read from their start, and the result is the same.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,9 @@ def catch_up(state: State, paths: Paths) -> None:
 def catching_up(state: State, paths: Paths) -> Iterator[None]:
     """The same in steps of some hundred lines, for whoever has other things to do in between."""
     for path in evidence_logs(paths):
-        yield from _catching_up_log(state, path)
+        # One log that cannot be read (a folder of that name, another user's file) hides no other.
+        with contextlib.suppress(OSError):
+            yield from _catching_up_log(state, path)
 
 
 def evidence_logs(paths: Paths) -> list[Path]:

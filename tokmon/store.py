@@ -85,8 +85,8 @@ class Log:
             ) from error
 
     def heal(self) -> None:
-        """Close a torn last line now, rather than at the next append."""
-        self.append(())
+        """Close a torn last line now, rather than at the next append; not if somebody holds the lock."""
+        self.append((), blocking=False)
 
     def sync(self) -> None:
         """Force what was appended to the disk (`fdatasync`); OSError if the disk says no."""
@@ -162,7 +162,10 @@ class Held:
 
     def __enter__(self) -> Self:
         private_folder(self._path.parent)
-        self._fd = os.open(self._path, _LOCK, FILE_MODE)
+        try:
+            self._fd = os.open(self._path, _LOCK, FILE_MODE)
+        except OSError as error:
+            raise StoreError(f"cannot open `{self._path}`: {error.strerror}", hint="move away what is there") from error
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -175,8 +178,9 @@ class Held:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.02)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        with contextlib.suppress(OSError):  # the pid is a courtesy: on a full disk there is none
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         return True
 
     def holder(self) -> int | None:

@@ -89,7 +89,7 @@ class Capture(_Event, tag="capture", gc=False):
     request_id: Name | None = None
     elapsed_ms: Amount | None = None
     error: Text | None = None
-    frame: msgspec.Raw | None = None
+    frame: msgspec.Raw = msgspec.Raw(b"null")
     headers: msgspec.Raw = msgspec.Raw(b"{}")
 
 

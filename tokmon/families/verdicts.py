@@ -11,6 +11,11 @@ from dataclasses import replace
 from tokmon.headers import retry_after
 from tokmon.model import Evidence, Reading, Scope, Status, Verdict, Window
 
+_NETWORK = re.compile(
+    r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"
+    r"|network|timed? ?out|certificate|\bTLS\b|\bDNS\b",
+    re.IGNORECASE,
+)
 _REQUEST_ERRORS = range(400, 500)
 _ERRORS = range(400, 600)
 _LEADING = re.compile(r"^\s*(?:[A-Za-z ]*error[^0-9]{0,12})?\(?(\d{3})\b")
@@ -26,7 +31,10 @@ def leading_status(text: str) -> int | None:
 def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
     """What a status code says where no family knew the text. A 400 or 403 alone says nothing of the account."""
     if http_status is None:
-        return Verdict(Status.NETWORK_ERROR) if text else None
+        if not text:
+            return None
+        # What no family knows and no network says is the request's own affair: it was aborted, or refused.
+        return Verdict(Status.NETWORK_ERROR) if _NETWORK.search(text) else Verdict(Status.UNKNOWN, Scope.REQUEST)
     if http_status in _BY_CODE:
         return _BY_CODE[http_status]
     if http_status in _REQUEST_ERRORS:

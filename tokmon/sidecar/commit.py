@@ -123,10 +123,10 @@ class Committer:
         return True
 
     def _stall(self, reason: str) -> None:
-        if self.trouble is None:
+        first, self.trouble = self.trouble is None, reason
+        if first:
             self._say(f"{reason}; nothing is acknowledged until it can be written")
             self._delay = 0.0
-        self.trouble = reason
         self._delay = min(_RETRY_S[1], max(_RETRY_S[0], self._delay * 2))
         self._timer = self._loop.call_later(self._delay, self.commit)
 

@@ -1,5 +1,6 @@
 """Going to the background: two forks and a pipe on which the child says that it serves."""
 
+import contextlib
 import os
 import sys
 
@@ -14,6 +15,11 @@ _LOG_BYTES = 1 << 20
 def run(paths: Paths, *, fsync: Fsync) -> int:
     """Start a sidecar in the background; 0 once it listens or another one does, 1 if it could not start."""
     private_folder(paths.state)
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it was closed, and the pipe would take its place
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
@@ -48,5 +54,6 @@ def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
 
 
 def _tell(writer: int, message: str) -> None:
-    os.write(writer, message.encode())
+    with contextlib.suppress(OSError):  # whoever started it may have gone
+        os.write(writer, message.encode())
     os.close(writer)

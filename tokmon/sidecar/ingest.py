@@ -13,7 +13,7 @@ from typing import Any, Final
 from tokmon import families, store, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.headers import rfc3339
+from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
 from tokmon.sidecar.recent import Recent
@@ -21,6 +21,8 @@ from tokmon.snapshot import Observation, Stamp, overage_json, window_json
 
 _REMEMBERED: Final = 512
 _SOURCE: Final = "piggyback"
+_FIRST: Final = datetime(2000, 1, 2, tzinfo=UTC)
+_LAST: Final = datetime(2099, 12, 30, tzinfo=UTC)
 _NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
 _KIND: Final = len('{"kind":"u')
 _CAPTURE: Final = b'{"kind":"c'
@@ -28,7 +30,7 @@ _USAGE: Final = b'{"kind":"u'
 """How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
 
 _RECURS: Final = b',"provider":'
-_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error")
+_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
 
 
 @dataclass(slots=True)
@@ -88,7 +90,9 @@ class Ingest:
 
         self._told: dict[bytes, Told] = {}
 
-    def take(self, lines: Iterable[bytes], refused: Callable[[int, bytes, WireError], None]) -> None:
+    def take(  # noqa: C901 - one loop for speed: each call would cost what it does
+        self, lines: Iterable[bytes], refused: Callable[[int, bytes, WireError], None]
+    ) -> None:
         """Take event lines; `refused` hears of each that is none, with its place among them (from 0).
 
         The one hot loop: an event says first what changes every time and from `provider` on what recurs
@@ -105,6 +109,8 @@ class Ingest:
                     told = last[kind] = self._told[kind + line[line.find(_RECURS) :]]
                 head = line[: -len(told.tail)]
                 event = decode_head(head + b"}")
+                if not _FIRST < event.ts < _LAST:
+                    raise KeyError(place)
             except _NOT_PLAIN:
                 try:
                     self._read(line)
@@ -133,10 +139,14 @@ class Ingest:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
         if len(line) > wire.MAX_LINE:
             raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
+        line = line.strip()
         event, as_sent = wire.decode(line)
         if not isinstance(event, (wire.Capture, wire.Usage)):
             raise WireError("`kind` must be an event here", field="kind")
-        at = event.ts.timestamp()
+        try:
+            at = parse_rfc3339(event.ts.isoformat())
+        except (ValueError, OverflowError) as error:
+            raise WireError("not an instant of this century", field="ts") from error
         told = self._read_capture(event, at) if isinstance(event, wire.Capture) else self._read_usage(event, at)
         if not self.recent.add(event.id):
             return
@@ -174,7 +184,7 @@ class Ingest:
 
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
         sent = wire.headers_of(event.headers)
-        allowed = {name: value for name, value in sent.items() if families.allowed(name)}
+        allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         changes = _cleaned(event)
         reading = families.read(Evidence(event.http_status, allowed, at, changes.get("error", event.error)))
         kind = self._type(event, event.key_shape, reading)
@@ -222,7 +232,7 @@ class Ingest:
 
 def _cleaned(event: wire.Event) -> dict[str, str]:
     """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them."""
-    texts = {name: getattr(event, name) for name in _TEXTS}
+    texts = {name: getattr(event, name, None) for name in _TEXTS}
     return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
 
 

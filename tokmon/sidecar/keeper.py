@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokmon import state as states
+from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.sidecar.commit import Ranges
 from tokmon.sidecar.ingest import Ingest
@@ -83,9 +84,9 @@ class Keeper:
                 states.catch_up(self.state, self._paths)
             states.save(self.state, self._paths)
             self._failing = False
-        except OSError as error:
+        except (OSError, StoreError, ValueError) as error:
             if not self._failing:
-                self._say(f"cannot write `{self._paths.snapshot}`: {error.strerror}; it will be rebuilt from the logs")
+                self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
 
     def _fold(self) -> None:

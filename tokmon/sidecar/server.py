@@ -39,15 +39,17 @@ class Server:
         self.connections: set[Connection] = set()
         self.started = time.time()
         self.refused = 0
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a client has greeted, and when one has gone."""
+
         fds = _fd_limit()
         self.accept_at_once = max(1, min(_MAX_ACCEPTED, fds // 16))
         """asyncio accepts so many a turn, and some turns pass before one that may not stay is closed."""
 
         self._limit = max(1, min(_MAX_CONNECTIONS, fds - _TURNS_TO_CLOSE * self.accept_at_once - _SPARE_FDS))
         self._sweeper: asyncio.TimerHandle | None = None
+        self._full = False
         committer.on_full = self._pause
-        committer.on_lost_sync = self.drop_all
 
     def protocol(self) -> "Connection":
         """A protocol for the next connection (asyncio calls this)."""
@@ -61,6 +63,8 @@ class Server:
         if len(self.connections) >= self._limit:
             return "too many connections"
         self.connections.add(connection)
+        if self._full:
+            transport.pause_reading()
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None
@@ -69,11 +73,10 @@ class Server:
         """A connection has ended. Its client may have spooled what was not acknowledged."""
         self.connections.discard(connection)
         self.committer.forget(connection)
-        self.on_end()
+        self.on_change()
 
     def drop_all(self) -> None:
         """End every connection, unacknowledged: what was not stored comes again."""
-        self.ingest.recent.forget()
         for connection in list(self.connections):
             connection.drop()
 
@@ -98,6 +101,7 @@ class Server:
         )
 
     def _pause(self, full: bool) -> None:  # noqa: FBT001 - a callback
+        self._full = full
         for connection in self.connections:
             connection.pause(full)
 
@@ -185,6 +189,7 @@ class Connection(asyncio.BufferedProtocol):
         elif said is not None and not self._greeted:
             self._greeted = True
             self._send(wire.encode(_hello()))
+            self.server.on_change()
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1

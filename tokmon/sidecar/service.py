@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import store
-from tokmon.accounts import read_accounts
+from tokmon.accounts import Configured
 from tokmon.errors import RunningError, StoreError
 from tokmon.paths import FILE_MODE, Paths, private_folder
 from tokmon.sidecar.commit import Committer, Fsync
@@ -29,11 +29,13 @@ _BACKLOG: Final = 512
 _TAIL_BYTES: Final = 8 << 20
 _QUIET_S: Final = 0.05
 _DRAIN_S: Final = 2.0
+_ANSWER_S: Final = 3.0
 
 
 def say(message: str) -> None:
-    """One line on stderr, which is the journal under a service manager."""
-    print(f"tokmon sidecar: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    """One line on stderr, which is the journal under a service manager; a full disk or a closed pipe hushes it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"tokmon sidecar: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = lambda: None) -> int:
@@ -45,7 +47,7 @@ def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = 
     private_folder(paths.state)
     given = inherited_socket(os.environ)
     with store.Held(paths.lock) as lock:
-        if not lock.take() and not (given is not None and _take_over(lock)):
+        if not lock.take() and not ((given is not None or not _answered(paths)) and _take_over(lock)):
             raise RunningError(f"a sidecar is running already (pid {lock.holder() or 'unknown'})")
         listener = given or _listen(paths)
         own = _Bound(Path(listener.getsockname())) if given is None else None
@@ -79,8 +81,33 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def _answered(paths: Paths) -> bool:
+    """Whether somebody listens for this member, or begins to within a moment.
+
+    A sidecar whose runtime folder has gone (its user logged out) lives on where nobody finds it.
+    """
+    deadline = time.monotonic() + _ANSWER_S
+    while time.monotonic() < deadline:
+        if any(_connects(path) for path in paths.sockets):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            probe.connect(str(path))
+        except (TimeoutError, BlockingIOError):
+            return True  # slow or full, and there
+        except OSError:
+            return False
+    return True
+
+
 def _take_over(lock: store.Held) -> bool:
-    """A supervised start replaces a sidecar that an extension started: two supervisors would be one too many."""
+    """Replace the sidecar that holds the lock: it is out of reach, or a supervisor takes its place."""
     holder = lock.holder()
     if holder is None:
         return False
@@ -93,7 +120,7 @@ def _listen(paths: Paths) -> socket.socket:
     """Listen at the first place that can be: 0600 in a 0700 folder. A socket that refuses is a dead one's."""
     problem: OSError | StoreError | None = None
     for path in paths.sockets:
-        if path != paths.sockets[-1] and not path.parent.parent.is_dir():
+        if path != paths.sockets[-1] and not os.path.isdir(path.parent.parent):  # noqa: PTH112 - never raises
             continue  # no session of this user made a runtime folder, and it is not ours to make
         try:
             private_folder(path.parent)
@@ -131,10 +158,10 @@ def _bind(path: Path) -> socket.socket:
 async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
-    accounts = read_accounts(paths.models)
+    accounts = Configured(paths.models)
     committer = Committer(loop, paths, fsync, say)
     recent = Recent()
-    ingest = Ingest(accounts, recent, committer.pending)
+    ingest = Ingest(accounts.read(), recent, committer.pending)
     heal(committer)
     for path in (paths.piggyback, paths.usage):
         _remember(recent, path)
@@ -142,7 +169,22 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     committer.on_stored = keeper.stored
     server = Server(ingest, committer, say)
     drain = Drain(loop, paths, server, say)
-    server.on_end = drain.soon
+
+    def lost_sync() -> None:
+        recent.forget()
+        for path in (paths.piggyback, paths.usage):
+            _remember(recent, path)
+        server.drop_all()
+        drain.again()
+
+    committer.on_lost_sync = lost_sync
+
+    def changed() -> None:
+        drain.soon()
+        if accounts.changed():
+            ingest.accounts_changed(accounts.read())
+
+    server.on_change = changed
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

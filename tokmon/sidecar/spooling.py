@@ -1,7 +1,7 @@
-"""Taking in what extensions spooled: at the start, and a while after a connection has ended.
+"""Taking in what extensions spooled: at the start, and a while after a connection has begun or ended.
 
-An extension spools when it cannot hand over, and the last thing it does is to close its connection; so the end
-of a connection is the moment to look. Nothing polls.
+An extension spools when it cannot hand over: before it finds a sidecar, and when it ends. So both ends of a
+connection are moments to look. Nothing polls.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokmon import spool
-from tokmon.errors import WireError
+from tokmon.errors import StoreError, WireError
 from tokmon.paths import Paths
 from tokmon.sidecar.server import Server
 from tokmon.spool import Spooled
@@ -28,23 +28,35 @@ class Drain:
         self._spool = paths.spool
         self._server = server
         self.say = say
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: dict[float, asyncio.TimerHandle] = {}
         self._files: Iterator[Spooled] | None = None
 
     def start(self) -> None:
         """Take in what waits, and clear what was abandoned."""
-        spool.sweep(self._spool)
+        try:
+            spool.sweep(self._spool)
+        except OSError as error:
+            self.say(f"cannot clear the spool: {error}")
         self._look()
 
     def soon(self) -> None:
-        """A client has gone: look at the spool in a moment."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers = [self._loop.call_later(delay, self._look) for delay in _LOOK_AFTER_S]
+        """A client has come or gone: look at the spool in a moment. A look that is due already stays due."""
+        for delay in _LOOK_AFTER_S:
+            if delay not in self._timers:
+                self._timers[delay] = self._loop.call_later(delay, self._due, delay)
+
+    def again(self) -> None:
+        """What was handed in may not have been stored: begin anew."""
+        self._files = None
+        self.soon()
+
+    def _due(self, delay: float) -> None:
+        del self._timers[delay]
+        self._look()
 
     def _look(self) -> None:
         if self._files is None:
-            self._files = spool.pending(self._spool)
+            self._files = spool.pending(self._spool, self.say)
             self.next()
 
     def next(self) -> None:
@@ -70,17 +82,21 @@ class _File:
     def __init__(self, drain: Drain, file: Spooled) -> None:
         self._drain = drain
         self._file = file
-        self.good = True
+        self._good = True
 
     def refused(self, place: int, line: bytes, error: WireError) -> None:  # noqa: ARG002 - what Ingest calls
         """A line of it is no event."""
-        self.good = False
+        self._good = False
         self._drain.say(f"`{self._file.path.name}` in the spool, line {place + 1}: {error.field}: {error}")
 
     def acknowledge(self, count: int) -> None:  # noqa: ARG002 - all of its lines
         """It is stored: remove it, or put it aside if some of it was not understood; go on with the next."""
-        if self.good:
-            self._file.done()
-        else:
-            self._file.bad()
+        try:
+            if self._good:
+                self._file.done()
+            else:
+                self._file.bad()
+        except (OSError, StoreError) as error:
+            # It will come again, and be recognised.
+            self._drain.say(f"cannot put away `{self._file.path}`: {error}")
         self._drain.next()
