@@ -69,7 +69,7 @@ interface Capture {
 	request_id?: string | null;
 	elapsed_ms?: number | null;
 	error?: string | null;
-	frame?: unknown | null;
+	frame?: unknown;
 	headers?: unknown;
 }
 
@@ -265,10 +265,10 @@ function name(text: unknown): string | undefined {
 	return clean(text, MAX_NAME);
 }
 
-/** An error text without anything that looks like a secret. Scrubbed before it is cut: half a secret is one too. */
-function scrubbed(text: unknown): string | undefined {
+/** A text without anything that looks like a secret. Scrubbed before it is cut: half a secret is one too. */
+function scrubbed(text: unknown, limit = MAX_TEXT): string | undefined {
 	if (typeof text !== "string") return undefined;
-	return clean(text.slice(0, 4 * MAX_TEXT).replace(SECRETS, PLACEHOLDER), MAX_TEXT);
+	return clean(text.slice(0, 4 * MAX_TEXT).replace(SECRETS, PLACEHOLDER), limit);
 }
 
 /** Whether this very object comes for the first time. */
@@ -346,18 +346,25 @@ function privateFolder(path: string): string {
 }
 
 /** Maildir rules, since Node has no file locks: written in `tmp/`, renamed into `new/`. */
-function spool(lines: string[], fileName: string): void {
+function spool(lines: string[], fileName: string): true {
 	const folder = privateFolder(`${privateFolder(stateFolder(process.env))}/spool`);
 	const [temporary, ready] = [privateFolder(`${folder}/tmp`), privateFolder(`${folder}/new`)];
 	const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
 	const file = fs.openSync(`${temporary}/${fileName}`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
 	try {
-		const bytes = Buffer.from(lines.join(""));
-		for (let done = 0; done < bytes.length; ) done += fs.writeSync(file, bytes, done);
-	} finally {
-		fs.closeSync(file);
+		try {
+			const bytes = Buffer.from(lines.join(""));
+			for (let done = 0; done < bytes.length; ) done += fs.writeSync(file, bytes, done);
+		} finally {
+			fs.closeSync(file);
+		}
+		fs.renameSync(`${temporary}/${fileName}`, `${ready}/${fileName}`);
+		return true;
+	} catch (error) {
+		// It is tried again under another name: on a full disk the halves would pile up.
+		quietly(() => fs.unlinkSync(`${temporary}/${fileName}`));
+		throw error;
 	}
-	fs.renameSync(`${temporary}/${fileName}`, `${ready}/${fileName}`);
 }
 
 // ---------------------------------------------------------------- outbox
@@ -370,6 +377,9 @@ const LAST_RETRY_MS = 30_000;
 const SPOOL_AFTER_MS = 2000;
 const STALLED_MS = 1000;
 const FAREWELL_MS = 200;
+
+/** What says that no sidecar of ours is there. A full one (EAGAIN) is there. */
+const ABSENT = "ENOENT ECONNREFUSED EACCES EPERM ENOTDIR EINVAL ENAMETOOLONG ELOOP".split(" ");
 
 /** Events until the sidecar says that they are in its file. What it does not take in time is spooled. */
 class Outbox {
@@ -387,6 +397,9 @@ class Outbox {
 	private retryAt = 0;
 	private timer: NodeJS.Timeout | undefined;
 	private spoolTimer: NodeJS.Timeout | undefined;
+	/** How long to wait before spooling, longer after each failure; and when it may be tried again. */
+	private spoolMs = SPOOL_AFTER_MS;
+	private spoolAt = 0;
 	private stallTimer: NodeJS.Timeout | undefined;
 	private mayStart = true;
 	private open = false;
@@ -406,7 +419,8 @@ class Outbox {
 	add(line: string): void {
 		this.queue.push(line);
 		this.bytes += Buffer.byteLength(line);
-		if (this.queue.length > MAX_EVENTS || this.bytes > MAX_BYTES) this.spoolOldest(this.queue.length >> 1);
+		if (this.full() && Date.now() >= this.spoolAt) this.spoolOldest(this.queue.length >> 1);
+		while (this.full()) this.forget(1); // neither taken nor spooled
 		if (this.connected) this.flush();
 		else if (!this.socket && this.open) this.retry();
 	}
@@ -449,22 +463,34 @@ class Outbox {
 		else socket?.destroy();
 	}
 
+	private full(): boolean {
+		return this.queue.length > MAX_EVENTS || this.bytes > MAX_BYTES;
+	}
+
+	/** What cannot be written stays in the queue, and is tried again later. */
 	private spoolOldest(howMany: number): void {
 		clearTimeout(this.spoolTimer);
 		this.spoolTimer = undefined;
 		if (howMany === 0) return;
-		const oldest = this.forget(howMany);
-		quietly(() => spool(oldest, `${Date.now()}.${this.nonce}.${String(this.files++).padStart(6, "0")}.ndjson`));
+		const fileName = `${Date.now()}.${this.nonce}.${String(this.files++).padStart(6, "0")}.ndjson`;
+		if (quietly(() => spool(this.queue.slice(0, howMany), fileName))) {
+			this.forget(howMany);
+			this.spoolMs = SPOOL_AFTER_MS;
+			this.spoolAt = 0;
+			return;
+		}
+		this.spoolAt = Date.now() + this.spoolMs;
+		if (this.open && !this.connected) this.spoolTimer = later(this.spoolMs, () => this.spoolAll());
+		this.spoolMs = Math.min(2 * this.spoolMs, LAST_RETRY_MS);
 	}
 
 	/** Take the oldest out of the queue. Those that were sent count as acknowledged: their turn has passed. */
-	private forget(howMany: number): string[] {
+	private forget(howMany: number): void {
 		const oldest = this.queue.splice(0, howMany);
 		for (const line of oldest) this.bytes -= Buffer.byteLength(line);
 		const sent = Math.min(howMany, this.sent);
 		this.sent -= sent;
 		this.acknowledged += sent;
-		return oldest;
 	}
 
 	private connect(candidate = 0, absent = true): void {
@@ -475,14 +501,14 @@ class Outbox {
 		}
 		const socket = quietly(() => createConnection({ path }));
 		if (!socket) {
-			this.connect(candidate + 1, false);
+			this.connect(candidate + 1, absent);
 			return;
 		}
 		this.socket = socket;
 		socket.unref();
 		let missing = false;
 		socket.on("error", (error: NodeJS.ErrnoException) => {
-			missing = error.code === "ENOENT" || error.code === "ECONNREFUSED";
+			missing = ABSENT.includes(error.code ?? "");
 		});
 		socket.on("connect", () => quietly(() => this.ready()));
 		socket.on("drain", () => quietly(() => this.flush()));
@@ -573,7 +599,7 @@ class Outbox {
 
 	/** Connect when it is time to, and spool what waits if that takes long. */
 	private retry(): void {
-		this.spoolTimer ??= later(SPOOL_AFTER_MS, () => this.spoolAll());
+		this.spoolTimer ??= later(this.spoolMs, () => this.spoolAll());
 		if (this.timer || !this.open) return;
 		this.timer = later(Math.max(0, this.retryAt - Date.now()), () => {
 			this.timer = undefined;
@@ -621,7 +647,7 @@ function born(state: State, session: string | undefined): Born {
 		member: state.member,
 		host: state.host,
 		pi: state.pi,
-		mission: clean(process.env.TOKMON_MISSION, 200),
+		mission: scrubbed(process.env.TOKMON_MISSION, 200),
 	};
 }
 
@@ -865,9 +891,11 @@ function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: u
 function answerEnded(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
 	if (field(message, "role") !== "assistant" || !first(state, message)) return;
 	const response = name(field(message, "responseId"));
-	if (response && !state.counted.add(response)) return;
-	const usage = field(message, "usage");
 	const [provider, model] = [field(message, "provider"), field(message, "model")];
+	// Some servers give every response the same id: only together with its time does it tell one from another.
+	const at = count(field(message, "timestamp"));
+	if (response && at !== undefined && !state.counted.add(JSON.stringify([name(provider), response, at]))) return;
+	const usage = field(message, "usage");
 	send(state, {
 		kind: "usage",
 		...born(state, session.id),

@@ -46,9 +46,11 @@ function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: u
 function answerEnded(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
 	if (field(message, "role") !== "assistant" || !first(state, message)) return;
 	const response = name(field(message, "responseId"));
-	if (response && !state.counted.add(response)) return;
-	const usage = field(message, "usage");
 	const [provider, model] = [field(message, "provider"), field(message, "model")];
+	// Some servers give every response the same id: only together with its time does it tell one from another.
+	const at = count(field(message, "timestamp"));
+	if (response && at !== undefined && !state.counted.add(JSON.stringify([name(provider), response, at]))) return;
+	const usage = field(message, "usage");
 	send(state, {
 		kind: "usage",
 		...born(state, session.id),

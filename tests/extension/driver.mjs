@@ -1,5 +1,8 @@
 // Runs extensions/tokmon.ts with a small fake of pi: reads a scenario (JSON) on stdin, does its steps one after another,
 // and prints what was seen as JSON. The real fetch is replaced first, by one that answers from the scenario.
+import { rmSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import net from "node:net";
 import { pathToFileURL } from "node:url";
 
 const scenario = JSON.parse(await new Response(process.stdin).text());
@@ -16,6 +19,16 @@ globalThis.fetch = function fetch(...request) {
 	return promise;
 };
 const original = globalThis.fetch;
+
+// `connect` is how every connection fails: with that code, or by throwing at once.
+if (scenario.connect) {
+	net.createConnection = () => {
+		const error = Object.assign(new Error(`connect ${scenario.connect}`), { code: scenario.connect });
+		if (scenario.connect === "throws") throw error;
+		return new net.Socket().destroy(error);
+	};
+	syncBuiltinESMExports();
+}
 
 const models = scenario.models ?? [
 	{
@@ -112,6 +125,9 @@ const steps = {
 	},
 	async switch({ to }) {
 		session = to;
+	},
+	async remove({ path }) {
+		rmSync(path, { recursive: true });
 	},
 	async sleep({ ms }) {
 		await new Promise((resolve) => setTimeout(resolve, ms));

@@ -179,6 +179,14 @@ def test_every_event_says_who_and_where(listener: Listener, monkeypatch: pytest.
         assert 16 <= len(event["id"]) <= 64
 
 
+@pytest.mark.parametrize("before", ["mend ", "x" * 190 + " "])
+def test_a_secret_in_the_mission_is_not_told(listener: Listener, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    monkeypatch.setenv("TOKMON_MISSION", f"{before}{SECRET} the roof")
+    _, (capture, usage) = run(listener, ask("team-a", URL), answer_ended())
+    assert {capture["mission"], usage["mission"]} == {f"{before}{scrub.PLACEHOLDER} the roof"[:200]}
+    assert b"sk-ant" not in listener.raw
+
+
 def test_the_header_event_is_passed_over_where_fetch_has_seen_the_response(listener: Listener) -> None:
     headers = {"request-id": "req_1", "retry-after": "1"}
     steps = [
@@ -306,8 +314,23 @@ def test_what_an_answer_cost_is_estimated_billed_or_unknown(listener: Listener) 
 
 
 def test_a_response_is_counted_once(listener: Listener) -> None:
-    _, events = run(listener, answer_ended(responseId="msg_1"), answer_ended(responseId="msg_1"), answer_ended())
+    again = answer_ended(responseId="msg_1", timestamp=1700000000000)
+    _, events = run(listener, again, again, answer_ended())
     assert [each.get("response_id") for each in events] == ["msg_1", None]
+
+
+@pytest.mark.parametrize("provider", ["team-a", "team-b"])
+def test_a_server_that_gives_every_response_one_id_loses_nothing(listener: Listener, provider: str) -> None:
+    same: dict[str, Any] = {"responseId": "chatcmpl-0"}
+    steps = [
+        answer_ended(**same, timestamp=1700000000000),
+        answer_ended(**same, timestamp=1700000000000 + (provider == "team-a"), provider=provider),
+        answer_ended(**same),
+        answer_ended(**same),
+    ]
+    _, events = run(listener, {**LOAD, "beside": True}, START, *steps)
+    assert [each["provider"] for each in events] == ["team-a", provider, "team-a", "team-a"]
+    assert {each["response_id"] for each in events} == {"chatcmpl-0"}
 
 
 def test_loaded_twice_side_by_side_it_still_counts_once(listener: Listener) -> None:

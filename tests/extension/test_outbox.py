@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,48 @@ def test_where_nothing_can_be_written_events_are_dropped_in_silence(sock: Path, 
     assert not sock.exists()
 
 
+def blocked() -> Step:
+    """Make the spool a file, so that nothing can be spooled; return the step that removes it."""
+    state = paths.find().state
+    state.mkdir(parents=True)
+    (state / "spool").write_text("")
+    return {"do": "remove", "path": str(state / "spool")}
+
+
+@pytest.mark.usefixtures("sock")
+@pytest.mark.parametrize("end", [QUIT, {"do": "exit"}, {"do": "sleep", "ms": 4200}])
+def test_what_could_not_be_spooled_is_spooled_later(end: Step) -> None:
+    clear = blocked()
+    drive(LOAD, START, many(3), {"do": "sleep", "ms": 2300}, clear, end)
+    assert ids(spooled()) == ["msg_0", "msg_1", "msg_2"]
+    assert len(list((paths.find().spool / "new").iterdir())) == 1
+
+
+def test_what_could_not_be_spooled_is_sent_when_a_sidecar_comes(sock: Path) -> None:
+    blocked()
+    listener = Listener(sock)
+    timer = threading.Timer(
+        2.8, listener.__enter__
+    )  # after the first look at the spool, before the last try to connect
+    timer.start()
+    drive(LOAD, START, many(3), {"do": "sleep", "ms": 4000}, QUIT)
+    timer.join()
+    listener.stop()
+    assert ids(listener.events) == ["msg_0", "msg_1", "msg_2"]
+
+
+@pytest.mark.usefixtures("sock")
+@pytest.mark.parametrize(("count", "size", "kept"), [(5500, 10, 2000), (6000, 1900, None)])
+def test_what_can_be_spooled_nowhere_stays_within_the_bounds(count: int, size: int, kept: int | None) -> None:
+    clear = blocked()
+    done = drive(LOAD, START, many(count, size), clear, QUIT)
+    assert done.results[2]["ms"] < 3000
+    found = ids(spooled())
+    assert found == [f"msg_{number}" for number in range(count - len(found), count)]
+    assert len(found) == kept if kept else 1000 < len(found) <= 2000
+    assert sum(path.stat().st_size for path in (paths.find().spool / "new").iterdir()) <= 8 * 1024 * 1024
+
+
 def test_a_socket_path_that_is_too_long_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKMON_SOCKET", "/tmp/" + "x" * 300)  # noqa: S108 - is never made
     done = drive(LOAD, START, many(1), QUIT)
@@ -253,3 +296,31 @@ def test_no_sidecar_is_started_where_that_is_not_our_business(tmp_path: Path, re
         return
     drive(LOAD, START, SLEEP, many(1), QUIT, env=env)
     assert not log.exists()
+
+
+ABSENT: Final = ("ENOENT", "ECONNREFUSED", "EACCES", "EPERM", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "throws")
+
+
+@pytest.mark.parametrize("code", [*ABSENT, "EAGAIN"])
+def test_a_sidecar_is_started_where_none_of_ours_can_be_there(tmp_path: Path, code: str) -> None:
+    command, log = sidecar(tmp_path)
+    env = {"TOKMON_NO_SPAWN": "", "TOKMON_BIN": str(command)}
+    done = drive(LOAD, START, SLEEP, many(1), {"do": "sleep", "ms": 900}, QUIT, env=env, connect=code)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (log.read_text() if log.exists() else "") == ("sidecar --detach\n" if code in ABSENT else "")
+    assert ids(spooled()) == ["msg_0"]
+
+
+@pytest.mark.parametrize("obstacle", ["file", "loop", "too long"])
+def test_a_runtime_folder_that_is_of_no_use_does_not_keep_a_sidecar_from_starting(
+    tmp_path: Path, obstacle: str
+) -> None:
+    command, log = sidecar(tmp_path)
+    runtime = tmp_path / ("x" * 200 if obstacle == "too long" else "runtime")
+    if obstacle == "file":
+        runtime.write_text("")
+    elif obstacle == "loop":
+        runtime.symlink_to(runtime)
+    env = {"TOKMON_NO_SPAWN": "", "TOKMON_BIN": str(command), "XDG_RUNTIME_DIR": str(runtime)}
+    drive(LOAD, START, SLEEP, many(1), {"do": "sleep", "ms": 300}, QUIT, env=env)
+    assert log.read_text() == "sidecar --detach\n"
