@@ -3,9 +3,12 @@
     service     one life: lock, socket, signals, supervision
     server      connections: lines in, acknowledgements out
     ingest      from an event to the line that the log keeps
+    lines       what a reading says, in the names of the log
     commit      group commit: one lock, one write a batch, then the acknowledgements
     keeper      the snapshot, kept current in `state.json`
     recent      which ids have been stored lately
+    spooling    taking in what extensions spooled
+    detach      going to the background
     systemd     socket activation, readiness, watchdog
 
 One thread, asyncio; the disk's slow part (`fdatasync`) runs beside it. Nothing wakes an idle sidecar but the

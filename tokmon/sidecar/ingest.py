@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tokmon import families, store, wire
+from tokmon import families, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.headers import parse_rfc3339, rfc3339
+from tokmon.headers import parse_rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
+from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix
 from tokmon.sidecar.recent import Recent
-from tokmon.snapshot import Observation, Stamp, overage_json, window_json
+from tokmon.snapshot import Observation, Stamp
 
 _REMEMBERED: Final = 512
-_SOURCE: Final = "piggyback"
 _FIRST: Final = datetime(2000, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(2099, 12, 30, tzinfo=UTC)
 _NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
@@ -188,11 +188,11 @@ class Ingest:
         changes = _cleaned(event)
         reading = families.read(Evidence(event.http_status, allowed, at, changes.get("error", event.error)))
         kind = self._type(event, event.key_shape, reading)
-        resets_at = _next_reset(reading)
+        resets_at = next_reset(reading)
         return Told(
             reading=reading,
             type=kind,
-            suffix=_suffix(_capture_fields(reading, kind)),
+            suffix=suffix(capture_fields(reading, kind)),
             resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
             changes=changes,
             headers=None if allowed == sent else allowed,
@@ -206,17 +206,17 @@ class Ingest:
 
     def _read_usage(self, event: wire.Usage, at: float) -> Told:
         changes = _cleaned(event)
-        said: dict[str, Any] = {"source": _SOURCE}
+        said: dict[str, Any] = {"source": SOURCE}
         reading = Reading()
         if event.error is not None:
             reading = families.read(Evidence(None, {}, at, changes.get("error", event.error)))
             said |= {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
         said["type"] = self._type(event, None, reading)
-        suffix = _suffix({name: value for name, value in said.items() if value is not None})
+        end = suffix({name: value for name, value in said.items() if value is not None})
         return Told(
             reading=reading,
             type=said["type"],
-            suffix=suffix,
+            suffix=end,
             changes=changes,
             evidence=event.error is not None,
             provider=changes.get("provider", event.provider),
@@ -236,60 +236,12 @@ def _cleaned(event: wire.Event) -> dict[str, str]:
     return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
 
 
-def _suffix(fields: dict[str, Any]) -> bytes:
-    """`,"a":1,"b":2`, to go between an event and its closing brace."""
-    return b"," + store.encode(fields)[1:-1]
-
-
-def _capture_fields(reading: Reading, kind: str | None) -> dict[str, Any]:
-    """What a capture says, in the names of the log; the older format's fields are always there."""
-    said: dict[str, Any] = {
-        "source": _SOURCE,
-        "type": kind,
-        "status": reading.status,
-        "utilization_5h": _utilization(reading, "5h"),
-        "utilization_7d": _utilization(reading, "7d"),
-    }
-    more: dict[str, Any] = {
-        "substatus": reading.substatus,
-        "scope": reading.scope,
-        "claim": reading.claim,
-        "binding_window": reading.binding,
-        "windows": [window_json(window) for window in reading.windows] or None,
-        "overage": None if reading.overage is None else overage_json(reading.overage),
-        "billing": reading.billing,
-        "retry_after_s": reading.retry_after_s,
-        "blocked_until": None if reading.blocked_until is None else rfc3339(reading.blocked_until),
-        "account": reading.account,
-        "family": reading.family,
-        "warnings": list(reading.warnings) or None,
-    }
-    said.update((name, value) for name, value in more.items() if value is not None)
-    if _next_reset(reading) is None:
-        said["reset_in_seconds"] = None
-    return said
-
-
-def _utilization(reading: Reading, name: str) -> float | None:
-    window = reading.window(name)
-    return None if window is None else window.utilization
-
-
-def _next_reset(reading: Reading) -> float | None:
-    """When the binding window starts afresh; without a claim, the 5h window, as older readers expect."""
-    for name in (reading.binding, "5h", "7d"):
-        window = reading.window(name) if name else None
-        if window is not None and window.resets_at is not None:
-            return window.resets_at
-    return None
-
-
 def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
     """What the newest event of that kind says."""
     reading = told.reading
     return Observation(
         provider=provider,
-        stamp=Stamp(latest.ts.timestamp(), latest.id, _SOURCE),
+        stamp=Stamp(latest.ts.timestamp(), latest.id, SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,

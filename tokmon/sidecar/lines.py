@@ -1,0 +1,58 @@
+"""What a reading says, as the end of a line of the log (docs/log.md)."""
+
+from typing import Any, Final
+
+from tokmon import store
+from tokmon.headers import rfc3339
+from tokmon.model import Reading
+from tokmon.snapshot import overage_json, window_json
+
+SOURCE: Final = "piggyback"
+
+
+def suffix(fields: dict[str, Any]) -> bytes:
+    """`,"a":1,"b":2`, to go between an event and its closing brace."""
+    return b"," + store.encode(fields)[1:-1]
+
+
+def capture_fields(reading: Reading, kind: str | None) -> dict[str, Any]:
+    """What a capture says, in the names of the log; the older format's fields are always there."""
+    said: dict[str, Any] = {
+        "source": SOURCE,
+        "type": kind,
+        "status": reading.status,
+        "utilization_5h": _utilization(reading, "5h"),
+        "utilization_7d": _utilization(reading, "7d"),
+    }
+    more: dict[str, Any] = {
+        "substatus": reading.substatus,
+        "scope": reading.scope,
+        "claim": reading.claim,
+        "binding_window": reading.binding,
+        "windows": [window_json(window) for window in reading.windows] or None,
+        "overage": None if reading.overage is None else overage_json(reading.overage),
+        "billing": reading.billing,
+        "retry_after_s": reading.retry_after_s,
+        "blocked_until": None if reading.blocked_until is None else rfc3339(reading.blocked_until),
+        "account": reading.account,
+        "family": reading.family,
+        "warnings": list(reading.warnings) or None,
+    }
+    said.update((name, value) for name, value in more.items() if value is not None)
+    if next_reset(reading) is None:
+        said["reset_in_seconds"] = None
+    return said
+
+
+def _utilization(reading: Reading, name: str) -> float | None:
+    window = reading.window(name)
+    return None if window is None else window.utilization
+
+
+def next_reset(reading: Reading) -> float | None:
+    """When the binding window starts afresh; without a claim, the 5h window, as older readers expect."""
+    for name in (reading.binding, "5h", "7d"):
+        window = reading.window(name) if name else None
+        if window is not None and window.resets_at is not None:
+            return window.resets_at
+    return None
