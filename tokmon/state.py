@@ -6,6 +6,7 @@ read from their start, and the result is the same.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any
 from tokmon import snapshot as snapshots
 from tokmon import store
 from tokmon.paths import Paths
-from tokmon.snapshot import Snapshot
+from tokmon.snapshot import Observation, Snapshot
 
 _STEP = 256
+_AHEAD_S = 300.0
 _NOT_EVIDENCE = frozenset({"decisions.jsonl"})
 
 
@@ -34,6 +36,11 @@ class State:
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     covers: dict[str, Covered] = field(default_factory=dict)
+
+    def take(self, seen: Observation) -> None:
+        """Fold one observation in, unless its clock runs ahead: it would outrank the truth until its time comes."""
+        if seen.stamp.ts <= time.time() + _AHEAD_S:
+            self.snapshot.take(seen)
 
     def to_json(self) -> dict[str, Any]:
         """The form of `state.json`."""
@@ -101,7 +108,7 @@ def _catching_up_log(state: State, path: Path) -> Iterator[None]:
         record = store.parse(line)
         seen = None if record is None else snapshots.observation(record)
         if seen is not None:
-            state.snapshot.take(seen)
+            state.take(seen)
         covered.offset = offset
 
 

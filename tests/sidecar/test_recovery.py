@@ -137,6 +137,22 @@ def test_a_request_that_a_person_aborted_is_no_network_error() -> None:
         assert account["last"]["status"] == "allowed"
 
 
+def test_a_clock_that_runs_ahead_does_not_outrank_the_truth() -> None:
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1, ts="2091-01-01T00:00:00Z", http_status=401), capture(2))
+        talk.acknowledged(2)
+        assert len(ids(running.paths.piggyback)) == 2, "it is stored all the same"
+        running.stop()
+        for rebuilt in (False, True):
+            if rebuilt:
+                running.paths.snapshot.unlink()
+                with sidecar() as again:
+                    again.stop()
+            account = json.loads(running.paths.snapshot.read_bytes())["accounts"]["team-vigilio"]
+            assert account["last"]["status"] == "allowed"
+
+
 def test_a_secret_in_a_header_or_an_address_is_taken_out() -> None:
     headers = {"x-litellm-model-api-base": "https://u:PLANTEDsecret@h/", "x-litellm-key-alias": "sk-PLANTED0123456789"}
     with sidecar() as running:

@@ -91,4 +91,4 @@ class Keeper:
 
     def _fold(self) -> None:
         for seen in self._ingest.observations():
-            self.state.snapshot.take(seen)
+            self.state.take(seen)
