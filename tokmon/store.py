@@ -208,14 +208,6 @@ def lines_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[
                 yield position, line
 
 
-def records_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each JSON object from byte `offset` on, as (offset after it, object); what is not one is passed over."""
-    for position, line in lines_from(path, offset, end):
-        record = parse(line)
-        if record is not None:
-            yield position, record
-
-
 def parse(line: bytes) -> dict[str, Any] | None:
     """The object of a line, or None where it is not one (an isolated torn line, say)."""
     try:

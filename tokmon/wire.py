@@ -183,15 +183,6 @@ head: Callable[[bytes], Event] = msgspec.json.Decoder(_head(Capture) | _head(Usa
 NotStrict: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def exact(line: bytes) -> Line | None:
-    """The event of a line that holds nothing but the schema, else None."""
-    try:
-        found: Line = _strict.decode(line)
-    except NotStrict:
-        return None
-    return found
-
-
 def decode(line: bytes) -> tuple[Line, bool]:
     """The event that a line says, and whether the line holds nothing else, so that it may be stored as sent.
 

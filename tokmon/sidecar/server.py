@@ -11,13 +11,15 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from tokmon import __version__, store, wire
 from tokmon.errors import WireError
 from tokmon.sidecar.commit import Committer
 from tokmon.sidecar.ingest import Ingest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BUFFER: Final = 128 << 10
 _IDLE_S: Final = 1800.0
@@ -29,12 +31,11 @@ _MAX_UNSENT: Final = 1 << 20
 
 
 class Server:
-    """What the connections have in common. `say` takes a line for the service's own log."""
+    """What the connections have in common."""
 
-    def __init__(self, ingest: Ingest, committer: Committer, say: Callable[[str], None]) -> None:
+    def __init__(self, ingest: Ingest, committer: Committer) -> None:
         self.ingest = ingest
         self.committer = committer
-        self.say = say
         self.buffer = memoryview(bytearray(_BUFFER))
         self.connections: set[Connection] = set()
         self.started = time.time()

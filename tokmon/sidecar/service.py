@@ -167,7 +167,7 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
         _remember(recent, path)
     keeper = Keeper(loop, paths, ingest, say)
     committer.on_stored = keeper.stored
-    server = Server(ingest, committer, say)
+    server = Server(ingest, committer)
     drain = Drain(loop, paths, server, say)
 
     def lost_sync() -> None:
