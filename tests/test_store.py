@@ -15,7 +15,7 @@ def test_an_append_reports_where_its_lines_lie(tmp_path: Path) -> None:
         first, second = log.append([b"1\n", b"22\n"]), log.append([b"333\n"])
     assert first is not None
     assert second is not None
-    assert (first.stored, first.start, first.end) == (2, 0, 5)
+    assert (first.start, first.end, first.rest) == (0, 5, b"")
     assert (second.start, second.end) == (5, 9)
 
 

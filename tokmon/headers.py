@@ -20,13 +20,13 @@ _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 
 
-@lru_cache(256)
 def single(value: str | None) -> str | None:
     """The value of a header that may arrive merged from duplicates (`a, a`): the first one, stripped."""
     if value is None:
         return None
-    first = value if _DAY_NAME.match(value.strip()) else value.split(",", 1)[0]
-    return first.strip() or None
+    if "," in value and not _DAY_NAME.match(value.strip()):
+        value = value.split(",", 1)[0]
+    return value.strip() or None
 
 
 def number(value: str | None) -> float | None:
@@ -38,16 +38,16 @@ def number(value: str | None) -> float | None:
     return found if math.isfinite(found) else None
 
 
-@lru_cache(256)
 def fraction(value: str | None) -> float | None:
     """A fraction used, `0.42` or `42%`; never negative, and unclamped above 1."""
     text = single(value)
     if text is None:
         return None
-    found = number(text.removesuffix("%").strip())
-    if found is None or found < 0:
-        return None
-    return found / 100 if text.endswith("%") else found
+    if text.endswith("%"):
+        found = number(text[:-1])
+        return found / 100 if found is not None and found >= 0 else None
+    found = number(text)
+    return found if found is not None and found >= 0 else None
 
 
 def flag(value: str | None) -> bool | None:

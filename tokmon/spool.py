@@ -23,10 +23,10 @@ _ABANDONED_S: Final = 36 * 3600.0  # maildir's own rule for what was left in tmp
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """One file of the spool and its lines."""
+    """One file of the spool and its lines, each ended by a newline."""
 
     path: Path
-    lines: tuple[bytes, ...]
+    data: bytes
 
     def done(self) -> None:
         """Its events are in the log."""
@@ -54,7 +54,7 @@ def pending(spool: Path, say: Callable[[str], None] = lambda _message: None) -> 
             if os.fstat(fd).st_size > MAX_FILE:
                 say(f"`{path}` is larger than {MAX_FILE >> 20} MiB: no extension writes such")
                 continue
-            yield Spooled(path, tuple(line for line in file.read().split(b"\n") if line))
+            yield Spooled(path, b"".join(line + b"\n" for line in file.read().split(b"\n") if line))
 
 
 def depth(spool: Path) -> int:

@@ -24,6 +24,7 @@ from tokmon.paths import FILE_MODE, private_folder
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _CHUNK = 256 << 10
+_BLOCKS = 1024  # IOV_MAX of Linux and macOS
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
@@ -31,12 +32,15 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What an append did: `stored` whole lines, in bytes `start` to `end` of `inode`; `error` if that is not all."""
+    """What an append did: whole lines in bytes `start` to `end` of `inode`.
 
-    stored: int
+    `rest` is what is not in the file, from the first line that is not whole there, and `error` says why.
+    """
+
     inode: int
     start: int
     end: int
+    rest: bytes = b""
     error: OSError | None = None
 
 
@@ -62,8 +66,8 @@ class Log:
                 os.close(fd)
         self._fd = self._lock_fd = -1
 
-    def append(self, lines: Sequence[bytes], *, blocking: bool = True) -> Appended | None:
-        """Append whole lines (newline included) in one write under the lock.
+    def append(self, blocks: Sequence[bytes], *, blocking: bool = True) -> Appended | None:
+        """Append whole lines (newline included; a block holds one or more) in one write under the lock.
 
         Returns None if the lock is held elsewhere and `blocking` is off. A full disk and the like are told in
         the result, since some of the lines may be in the file; raises StoreError if the log cannot be opened.
@@ -74,7 +78,7 @@ class Log:
                 return None
             try:
                 self._open()
-                return self._write(lines)
+                return self._write(blocks)
             finally:
                 unlock_descriptor(self._lock_fd)
         except OSError as error:
@@ -114,25 +118,26 @@ class Log:
         self._inode = (found.st_dev, found.st_ino)
         self._clean_end = -1
 
-    def _write(self, lines: Sequence[bytes]) -> Appended:
+    def _write(self, blocks: Sequence[bytes]) -> Appended:
         start = os.fstat(self._fd).st_size
         torn = start > 0 and start != self._clean_end and os.pread(self._fd, 1, start - 1) != b"\n"
-        data = b"\n".join((b"", b"".join(lines))) if torn else b"".join(lines)
-        written, error = _write_all(self._fd, data)
+        if torn or len(blocks) > _BLOCKS:
+            blocks = [b"\n" * torn + b"".join(blocks)]
+        written, error = _write_all(self._fd, blocks)
         self._clean_end = start + written if error is None else -1
         if error is None:
-            return Appended(len(lines), self._inode[1], start, start + written)
-        whole, size = _whole_lines(lines, written - torn)
-        return Appended(whole, self._inode[1], start, start + torn + size, error)
+            return Appended(self._inode[1], start, start + written)
+        data = b"".join(blocks)
+        whole = data.rfind(b"\n", 0, written) + 1
+        return Appended(self._inode[1], start, start + whole, data[max(whole, torn) :], error)
 
 
-def _write_all(fd: int, data: bytes) -> tuple[int, OSError | None]:
+def _write_all(fd: int, blocks: Sequence[bytes]) -> tuple[int, OSError | None]:
     """Write everything, or as much as goes: (bytes written, what stopped it)."""
-    view = memoryview(data)
-    written = 0
-    while written < len(data):
+    written, size = 0, sum(map(len, blocks))
+    while written < size:
         try:
-            count = os.write(fd, view[written:])
+            count = os.writev(fd, blocks)
         except InterruptedError:
             continue
         except OSError as error:
@@ -140,17 +145,9 @@ def _write_all(fd: int, data: bytes) -> tuple[int, OSError | None]:
         if count == 0:
             return written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written += count
+        if written < size:
+            blocks = [b"".join(blocks)[count:]]
     return written, None
-
-
-def _whole_lines(lines: Sequence[bytes], written: int) -> tuple[int, int]:
-    """How many lines, and how many bytes of them, lie wholly within the first `written` bytes."""
-    size = 0
-    for index, line in enumerate(lines):
-        if size + len(line) > written:
-            return index, size
-        size += len(line)
-    return len(lines), size
 
 
 class Held:
@@ -259,7 +256,7 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
-        _, error = _write_all(fd, data)
+        _, error = _write_all(fd, [data])
         if error is not None:
             raise error
         os.close(fd)

@@ -16,7 +16,7 @@ where it cannot. What an event carries beyond the schema is kept out of the log.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
 import msgspec
 
@@ -164,8 +164,8 @@ CHANGING: Final = (
 `provider` and the others, which recur."""
 
 
-def _head(schema: type[Capture | Usage]) -> type[msgspec.Struct]:
-    """The part of an event that comes first, as a type: its changing fields and nothing else."""
+def _heads(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
+    """Decode the changing parts of events, each closed with a brace, a line each; `NotStrict` at anything else."""
     kinds = get_type_hints(schema, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         (field.name, kinds[field.name]) if field.required else (field.name, kinds[field.name], field.default)
@@ -174,11 +174,12 @@ def _head(schema: type[Capture | Usage]) -> type[msgspec.Struct]:
     ]
     tag = schema.__struct_config__.tag
     name = f"{schema.__name__}Head"
-    return msgspec.defstruct(name, fields, tag_field="kind", tag=tag, forbid_unknown_fields=True, gc=False)
+    head = msgspec.defstruct(name, fields, tag_field="kind", tag=tag, forbid_unknown_fields=True, gc=False)
+    decode: Any = msgspec.json.Decoder(head).decode_lines
+    return cast("Callable[[bytes], list[Event]]", decode)
 
 
-head: Callable[[bytes], Event] = msgspec.json.Decoder(_head(Capture) | _head(Usage)).decode
-"""Decode the changing part of an event, closed with a brace; `NotStrict` if it holds anything else."""
+capture_heads, usage_heads = _heads(Capture), _heads(Usage)
 
 NotStrict: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -41,7 +41,7 @@ def memory(daemon: daemons.Daemon, total: int) -> Iterator[Figure]:
     for done in range(0, total + 1, _STEP):
         if done:
             lines = [list(events.turns(client, _STEP // 8, f"e{done}-")) for client in range(8)]
-            load.run(daemon.socket, lines, 256, acks=True)
+            load.run([load.open_stream(daemon.socket, batch, acks=True) for batch in lines], 256)
         mib = daemon.rss_mib()
         yield Figure(done, mib, mib * 1.048576)
 

@@ -35,12 +35,20 @@ class Figure:
 
 
 def measure(what: str, daemon: Daemon, connections: int, in_flight: int, count: int, run: str) -> Figure:
-    """Send `count` events over the connections; done when acknowledged, or when the file has them all."""
+    """Send `count` events over the connections; done when acknowledged, or when the file has them all.
+
+    A peer that does not acknowledge is sent everything at once, on all connections or (`in turn`) one by one.
+    """
     acks = what.startswith("tokmon")
     batches = [list(events.turns(client, count // connections, run)) for client in range(connections)]
     total, size = sum(map(len, batches)), sum(len(line) for lines in batches for line in lines)
+    streams = [load.open_stream(daemon.socket, lines, acks=acks) for lines in batches]
     cpu, written, start = daemon.cpu_s(), daemon.written(), time.perf_counter()
-    _, waits = load.run(daemon.socket, batches, in_flight, acks=acks)
+    waits: list[float] = []
+    if what.endswith("in turn"):
+        load.run_in_turn(streams)
+    else:
+        waits = load.run(streams, in_flight)
     if not acks:
         daemons.wait_for(lambda: daemon.written() >= written + size, 120, "every line is written")
     elapsed = time.perf_counter() - start
@@ -102,11 +110,12 @@ def run(count: int, rounds: int, folder: Path) -> list[Figure]:
                     mark = f"{name}{connections}x{in_flight}r{number}-"
                     what = f"tokmon {name}"
                     cases.setdefault(what, []).append(measure(what, ours, connections, in_flight, events_now, mark))
-                    if peers and in_flight > 1:
-                        with daemons.rsyslog(folder / f"rsyslog-{mark}", synced=synced) as peer:
-                            what = f"rsyslog {name}"
+                    for feed in ("", " in turn") if peers and in_flight > 1 else ():
+                        with daemons.rsyslog(folder / f"rsyslog-{mark}{len(feed)}", synced=synced) as peer:
+                            what = f"rsyslog {name}{feed}"
+                            few = events_now // (10 if synced else 1)
                             cases.setdefault(what, []).append(
-                                measure(what, peer, connections, in_flight, events_now // (10 if synced else 1), mark)
+                                measure(what, peer, connections, in_flight, few, mark + feed.strip()[:2])
                             )
                 figures += [median(case) for case in cases.values()]
     return figures
@@ -124,10 +133,10 @@ def main() -> int:
     if options.json:
         print(json.dumps([asdict(figure) for figure in figures], indent=1))
         return 0
-    print(f"{'':18} {'conns':>5} {'flight':>6} {'events/s':>10} {'cpu us':>7} {'p50 ms':>7} {'p99 ms':>7}")
+    print(f"{'':22} {'conns':>5} {'flight':>6} {'events/s':>10} {'cpu us':>7} {'p50 ms':>7} {'p99 ms':>7}")
     for figure in figures:
         waits = "".join("" if wait is None else f" {wait:7.3f}" for wait in (figure.p50_ms, figure.p99_ms))
-        case = f"{figure.what:18} {figure.connections:5} {figure.in_flight:6}"
+        case = f"{figure.what:22} {figure.connections:5} {figure.in_flight:6}"
         print(f"{case} {figure.rate:10.0f} {figure.cpu_us:7.2f}{waits}")
     if daemons.rsyslogd() is None:
         print("rsyslog is not installed here (Debian: `rsyslog`): no peer in this run", file=sys.stderr)

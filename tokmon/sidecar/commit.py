@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from tokmon.errors import StoreError
@@ -23,9 +24,30 @@ Fsync = Literal["interval", "always", "never"]
 _SYNC_INTERVAL_S: Final = 1.0
 _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
-_FULL_LINES: Final = 4_096
-_BATCH_LINES: Final = 512
+_FULL_BYTES: Final = 3 << 20
+_BATCH_BYTES: Final = 384 << 10
 """A batch of that size goes at once: it still fits the processor's cache, and memory stays small."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """What goes to one log next: whole lines, in blocks of one or more."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    lines: int = 0
+
+    def add(self, block: bytes, lines: int) -> None:
+        """Append a block of so many lines."""
+        self.blocks.append(block)
+        self.size += len(block)
+        self.lines += lines
+
+    def keep(self, rest: bytes) -> int:
+        """Forget all but the rest; returns how many lines that were."""
+        before, self.lines = self.lines, rest.count(b"\n")
+        self.blocks, self.size = [rest] if rest else [], len(rest)
+        return before - self.lines
 
 
 class Sender(Protocol):
@@ -43,7 +65,7 @@ class Committer:
         self._fsync = fsync
         self._say = say
         self.logs: Final = {"capture": Log(paths.piggyback), "usage": Log(paths.usage)}
-        self.pending: dict[str, list[bytes]] = {"capture": [], "usage": []}
+        self.pending: Final = {"capture": Pending(), "usage": Pending()}
         self.stored = 0
         self.trouble: str | None = None
         self.on_stored: Callable[[Ranges], None] = lambda _ranges: None
@@ -62,19 +84,22 @@ class Committer:
     @property
     def idle(self) -> bool:
         """Whether everything that came in is in the logs and acknowledged."""
-        return not any(self.pending.values()) and not self._waiting and not self._unsynced
+        return self._size() == 0 and not self._waiting and not self._unsynced
 
     def due(self, sender: Sender, count: int) -> None:
         """`sender` is to be told, once everything pending so far is stored, that `count` lines are dealt with."""
         self._waiting[sender] = count
         if self._timer is None:
             self._timer = self._loop.call_soon(self.commit)
-        elif self._delay == 0.0 and sum(map(len, self.pending.values())) >= _BATCH_LINES:
+        elif self._delay == 0.0 and self._size() >= _BATCH_BYTES:
             self._timer.cancel()
             self.commit()
-        if self.trouble is not None and not self._full and sum(map(len, self.pending.values())) > _FULL_LINES:
+        if self.trouble is not None and not self._full and self._size() > _FULL_BYTES:
             self._full = True
             self.on_full(True)  # noqa: FBT003 - a callback
+
+    def _size(self) -> int:
+        return sum(pending.size for pending in self.pending.values())
 
     def forget(self, sender: Sender) -> None:
         """`sender` is gone: nobody is to be told."""
@@ -106,14 +131,13 @@ class Committer:
 
     def _store(self, kind: str) -> bool:
         """Append what is pending for one log; False if another process holds its lock."""
-        lines = self.pending[kind]
-        if not lines:
+        pending = self.pending[kind]
+        if not pending.blocks:
             return True
-        done = self.logs[kind].append(lines, blocking=False)
+        done = self.logs[kind].append(pending.blocks, blocking=False)
         if done is None:
             return False
-        self.stored += done.stored
-        del lines[: done.stored]
+        self.stored += pending.keep(done.rest)
         name = self.logs[kind].path.name
         begun = self._ranges.get(name)
         joins = begun is not None and (begun[0], begun[2]) == (done.inode, done.start)

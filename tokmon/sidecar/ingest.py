@@ -5,74 +5,37 @@ The same answer from the same account (headers, status, error) reads the same, s
 busy hour nearly every capture repeats the headers of an earlier one.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from tokmon import families, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.headers import parse_rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
+from tokmon.sidecar.commit import Pending
 from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix
 from tokmon.sidecar.recent import Recent
+from tokmon.sidecar.told import NOTHING, Run, Told
 from tokmon.snapshot import Observation, Stamp
 
 _REMEMBERED: Final = 512
 _FIRST: Final = datetime(2000, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(2099, 12, 30, tzinfo=UTC)
-_NOT_PLAIN: Final = (KeyError, *wire.NotStrict)
+_NEVER: Final = _FIRST
 _KIND: Final = len('{"kind":"u')
 _CAPTURE: Final = b'{"kind":"c'
 _USAGE: Final = b'{"kind":"u'
 """How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
 
 _RECURS: Final = b',"provider":'
+_id: Final = attrgetter("id")
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
 
 
-@dataclass(slots=True)
-class Told:
-    """What one kind of event says: its reading, and that reading as the end of a line."""
-
-    reading: Reading
-    suffix: bytes
-    provider: str | None
-    model: str | None
-    http_status: int | None
-    log: list[bytes]
-    """Where its line goes."""
-
-    type: str | None = None
-
-    end: bytes = b"}\n"
-    """What recurs of the event, and what it says: a line is what changes every time, and this."""
-
-    resets_at: datetime | None = None
-    """When the binding window starts afresh, for `reset_in_seconds`."""
-
-    changes: dict[str, str] = field(default_factory=dict)
-    """Texts of the event that held something like a secret, cleaned."""
-
-    headers: dict[str, str] | None = None
-    """The allowed headers, where the event carried others too."""
-
-    repeats: bool = True
-    """Whether the same event at another time says the same (it names no waiting time)."""
-
-    evidence: bool = False
-    """Whether the snapshot has a use for it: every capture, and a usage event that tells of an error."""
-
-    tail: bytes = b"\0"
-    """What recurs of the event, as it comes."""
-
-    latest: wire.Event | None = None
-    """The newest such event that the snapshot has not taken yet."""
-
-
-_NOTHING: Final = Told(Reading(), b"", None, None, None, log=[])
+Refused = Callable[[int, bytes, WireError], None]
 
 
 class Ingest:
@@ -81,7 +44,7 @@ class Ingest:
     `accounts` is what models.json says, by provider name.
     """
 
-    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, list[bytes]]) -> None:
+    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, Pending]) -> None:
         self.accounts = accounts
         self.recent = recent
         self.pending = pending
@@ -90,50 +53,81 @@ class Ingest:
 
         self._told: dict[bytes, Told] = {}
 
-    def take(  # noqa: C901 - one loop for speed: each call would cost what it does
-        self, lines: Iterable[bytes], refused: Callable[[int, bytes, WireError], None]
-    ) -> None:
-        """Take event lines; `refused` hears of each that is none, with its place among them (from 0).
+    def take(self, data: bytes, refused: Refused) -> tuple[int, int]:
+        """Take event lines, each ended by a newline; returns how many, and how many bytes.
 
-        The one hot loop: an event says first what changes every time and from `provider` on what recurs
-        (`wire`), so the second part is recognised and only the first is decoded. Both were valid where they were
-        read, and an object is its members. Whatever is not plain in this way is read in full.
+        `refused` hears of each line that is no event, with its place among them (from 0).
+
+        An event says first what changes every time and from `provider` on what recurs (`wire`), so the second
+        part is recognised and only the first is decoded, that of a whole run of lines at once. Both were valid
+        where they were read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        decode_head, young, old = wire.head, self.recent.young, self.recent.old
-        last = {_USAGE: _NOTHING, _CAPTURE: _NOTHING}
-        for place, line in enumerate(lines):
-            kind = line[:_KIND]
-            try:
-                told = last[kind]
-                if not line.endswith(told.tail):
-                    told = last[kind] = self._told[kind + line[line.find(_RECURS) :]]
-                head = line[: -len(told.tail)]
-                event = decode_head(head + b"}")
-                if not _FIRST < event.ts < _LAST:
-                    raise KeyError(place)
-            except _NOT_PLAIN:
-                try:
-                    self._read(line)
-                except WireError as error:
-                    refused(place, line, error)
-                continue
-            event_id = event.id
-            if event_id in young or event_id in old:
-                continue
-            young.add(event_id)
-            if told.evidence:
-                latest = told.latest
-                if latest is None:
-                    self.news.append(told)
-                    told.latest = event
-                elif event.ts > latest.ts or (event.ts == latest.ts and event_id > latest.id):
-                    told.latest = event
-            if told.resets_at is None:
-                told.log.append(head + told.end)
+        place = begin = 0
+        find, is_tail = data.find, data.endswith
+        captures, usages = Run(wire.capture_heads), Run(wire.usage_heads)
+        while (end := find(b"\n", begin)) >= 0:
+            if is_tail(captures.tail, begin, end):
+                captures.heads.append(data[begin : end - captures.cut])
+                captures.places.append(place)
+            elif is_tail(usages.tail, begin, end):
+                usages.heads.append(data[begin : end - usages.cut])
+                usages.places.append(place)
             else:
-                wait = (told.resets_at - event.ts).total_seconds()
-                told.log.append(b'%b,"reset_in_seconds":%d%b' % (head, wait, told.end))
+                line = data[begin:end]
+                kind = line[:_KIND]
+                run = captures if kind == _CAPTURE else usages
+                self._take_run(run, refused)
+                run.goes_on(self._told.get(kind + line[line.find(_RECURS) :], NOTHING))
+                if run.told is not NOTHING:
+                    continue
+                if kind not in {_CAPTURE, _USAGE}:
+                    # What `refused` hears of it is to come after what was before it.
+                    self._take_run(captures, refused)
+                self._take_one(place, line, refused)
+            place += 1
+            begin = end + 1
+        for run in (captures, usages):
+            self._take_run(run, refused)
         self.recent.turn()
+        return place, begin
+
+    def _take_run(self, run: Run, refused: Refused) -> None:
+        """Take the lines of a run at once; one by one if a single one of them is not plain."""
+        told, heads, places = run.told, run.heads, run.places
+        if not heads:
+            return
+        events = run.decoded() or []
+        run.heads, run.places = [], []
+        times = [event.ts for event in events] or [_NEVER]
+        oldest, newest = min(times), max(times)
+        if not _FIRST < oldest <= newest < _LAST or not self.recent.add_all([event.id for event in events]):
+            for place, head in zip(places, heads, strict=True):
+                self._take_one(place, head + told.tail, refused)
+            return
+        if told.evidence:
+            self._latest(told, max((event for event in events if event.ts == newest), key=_id))
+        end = told.end
+        if told.resets_at is not None:
+            wait = told.wait(newest)
+            if told.wait(oldest) == wait:
+                end = wait + end
+            else:
+                heads = [head + told.wait(ts) for head, ts in zip(heads, times, strict=True)]
+        told.log.add(end.join(heads) + end, len(heads))
+
+    def _take_one(self, place: int, line: bytes, refused: Refused) -> None:
+        try:
+            self._read(line)
+        except WireError as error:
+            refused(place, line, error)
+
+    def _latest(self, told: Told, event: wire.Event) -> None:
+        """The snapshot is to hear of that event, unless a newer one says the same."""
+        latest = told.latest
+        if latest is None:
+            self.news.append(told)
+        if latest is None or (event.ts, event.id) > (latest.ts, latest.id):
+            told.latest = event
 
     def _read(self, line: bytes) -> None:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
@@ -143,16 +137,14 @@ class Ingest:
         event, as_sent = wire.decode(line)
         if not isinstance(event, (wire.Capture, wire.Usage)):
             raise WireError("`kind` must be an event here", field="kind")
-        try:
-            at = parse_rfc3339(event.ts.isoformat())
-        except (ValueError, OverflowError) as error:
-            raise WireError("not an instant of this century", field="ts") from error
+        if not _FIRST < event.ts < _LAST:
+            raise WireError("not an instant of this century", field="ts")
+        at = event.ts.timestamp()
         told = self._read_capture(event, at) if isinstance(event, wire.Capture) else self._read_usage(event, at)
         if not self.recent.add(event.id):
             return
         if told.evidence:
-            self.news.append(told)
-            told.latest = event
+            self._latest(told, event)
         stored = line
         if not as_sent or told.changes or told.headers is not None:
             stored = wire.rewritten(event, told.changes, told.headers)
@@ -160,10 +152,7 @@ class Ingest:
         cut = cut if cut > 0 else len(stored) - 1
         told.tail = stored[cut:]
         told.end = b"%b%b}\n" % (told.tail[:-1], told.suffix)
-        wait = (
-            b"" if told.resets_at is None else b',"reset_in_seconds":%d' % (told.resets_at - event.ts).total_seconds()
-        )
-        told.log.append(b"%b%b%b" % (stored[:cut], wait, told.end))
+        told.log.add(b"%b%b%b" % (stored[:cut], told.wait(event.ts), told.end), 1)
         if stored is line and told.repeats and line[:_KIND] in {_CAPTURE, _USAGE} and len(told.tail) > 1:
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()

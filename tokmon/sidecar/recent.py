@@ -1,6 +1,6 @@
 """Which ids have been stored lately, so that an event sent twice is stored once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Recent:
@@ -18,8 +18,16 @@ class Recent:
         self.young.add(event_id)
         return True
 
+    def add_all(self, ids: Sequence[str]) -> bool:
+        """Remember these ids; or none of them, and False, if one is remembered already or is there twice."""
+        new = set(ids)
+        if len(new) < len(ids) or not self.young.isdisjoint(new) or not self.old.isdisjoint(new):
+            return False
+        self.young |= new
+        return True
+
     def turn(self) -> None:
-        """Forget the older generation if the younger one is full. The sets stay the same objects till then."""
+        """Forget the older generation if the younger one is full."""
         if len(self.young) >= self.size:
             self.old = self.young
             self.young = set()

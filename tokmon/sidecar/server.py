@@ -160,15 +160,16 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         self.last = time.monotonic()
-        *lines, self._rest = (self._rest + self.server.buffer[:nbytes]).split(b"\n")
-        if self._skipping and lines:
+        data = self._rest + self.server.buffer[:nbytes]
+        if self._skipping and b"\n" in data:
             # The end of a line that was refused for its length.
-            del lines[0]
+            data = data.partition(b"\n")[2]
             self._skipping = False
         before = self.count
         self._uncounted = 0
-        self.server.ingest.take(lines, self._other)
-        self.count += len(lines) - self._uncounted
+        lines, size = self.server.ingest.take(data, self._other)
+        self._rest = data[size:]
+        self.count += lines - self._uncounted
         if len(self._rest) > wire.MAX_LINE:
             self._rest = b""
             if not self._skipping:

@@ -72,8 +72,8 @@ class Drain:
             self._files = None
             return
         batch = _File(self, file)
-        self._server.ingest.take(file.lines, batch.refused)
-        self._server.committer.due(batch, len(file.lines))
+        lines, _ = self._server.ingest.take(file.data, batch.refused)
+        self._server.committer.due(batch, lines)
 
 
 class _File:
