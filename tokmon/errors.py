@@ -43,6 +43,10 @@ class WireError(FieldError):
     """A line of the wire that is not an event."""
 
 
+class InputError(FieldError):
+    """A line of a command's input that cannot be read."""
+
+
 class SettingsError(FieldError):
     """A configuration key with a value that cannot be."""
 

@@ -5,7 +5,8 @@ Sources for the forms: the vendors' documentation and captured responses; see do
 
 import math
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 # Values recur from response to response: what is read from them is remembered, within bounds.
@@ -17,6 +18,10 @@ _MILLISECONDS = 100_000_000_000.0
 # A merged duplicate is "a, a"; an HTTP date holds a comma of its own, after a day name.
 _DAY_NAME = re.compile(r"^(mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE)
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
+_THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(, +\d{1,3}(,\d{3})+)*$", re.ASCII)
+_DURATION = re.compile(r"^(\d+(\.\d+)?(h|ms|m|s|us|µs|ns))+$", re.ASCII)
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 
 
@@ -50,6 +55,43 @@ def fraction(value: str | None) -> float | None:
     return found if found is not None and found >= 0 else None
 
 
+def count(value: str | None) -> float | None:
+    """A count of requests or tokens, never negative; with thousands separators or without (`30,000`)."""
+    if value is not None and _THOUSANDS.match(value.strip()):
+        value = value.strip().split(", ", 1)[0].replace(",", "")
+    found = number(value)
+    return found if found is not None and found >= 0 else None
+
+
+def percent(value: str | None) -> float | None:
+    """A percentage as a fraction, never negative: `12.5` is 0.125."""
+    found = number((single(value) or "").removesuffix("%"))
+    return round(found / 100, 9) if found is not None and found >= 0 else None
+
+
+def unread(what: str, said: Mapping[str, str], read: Mapping[str, float | None]) -> list[str]:
+    """A warning with the raw value for each field of `what` that was said and could not be read. Empty is not said."""
+    return [
+        f"unparseable {field}: {what} = {said[field][:40]}"
+        for field, value in read.items()
+        if value is None and (said.get(field) or "").strip()
+    ]
+
+
+def sane(when: float) -> float | None:
+    """The instant, or None if it cannot be one of a reset."""
+    return when if _EARLIEST <= when <= _LATEST else None
+
+
+def used(limit: float | None, remaining: float | None) -> float | None:
+    """The fraction used, from counts: None where it cannot be told, 1 where nothing remains of whatever there is."""
+    if remaining == 0:
+        return 1.0
+    if remaining is None or not limit:
+        return None
+    return round(max(0.0, (limit - remaining) / limit), 9)
+
+
 def flag(value: str | None) -> bool | None:
     """`true`/`false` in any case, or `1`/`0`."""
     return {"true": True, "1": True, "false": False, "0": False}.get((single(value) or "").lower())
@@ -81,6 +123,36 @@ def _dated(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def duration(value: str | None) -> float | None:
+    """Seconds of a Go duration (`1h2m3s`, `2m59.56s`, `285ms`, `0s`)."""
+    text = single(value)
+    if text is None or not _DURATION.match(text):
+        return None
+    found = sum(float(amount) * _UNITS[unit] for amount, unit in _PARTS.findall(text))
+    return found if found <= _LATEST else None
+
+
+@lru_cache(256)
+def reset(value: str | None, at: float) -> float | None:
+    """An absolute instant of any form: an `instant`, or a duration or a count of seconds from `at` on."""
+    wait = duration(value)
+    if wait is None:
+        seconds = number(value)
+        if seconds is None or seconds >= _EARLIEST:
+            return instant(value)
+        wait = seconds if seconds >= 0 else None
+    return None if wait is None else sane(at + wait)
+
+
+def local_instant(text: str, utc_offset_h: float) -> float | None:
+    """The instant of a local time without zone (`2026-08-22 11:16:11`), where the zone is known otherwise."""
+    try:
+        moment = datetime.fromisoformat(text).replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
+    except ValueError:
+        return None
+    return sane(moment.timestamp())
 
 
 def retry_after(value: str | None, at: float) -> float | None:

@@ -38,7 +38,8 @@ class Window:
 
     `utilization` is the fraction used, unclamped (it may exceed 1); `resets_at` is the instant when the window
     starts afresh; `surpassed` the threshold that the provider says has been passed. `scope` is MODEL for a
-    window that binds some models only, else None.
+    window that binds some models only, else None. `limit` and `remaining` count requests or tokens, as the name
+    says; a limit in money stands in `limit_usd` and `used_usd`. `slot` is the provider's own place for it.
     """
 
     name: str
@@ -49,6 +50,9 @@ class Window:
     remaining: float | None = None
     surpassed: float | None = None
     scope: Scope | None = None
+    slot: str | None = None
+    limit_usd: float | None = None
+    used_usd: float | None = None
 
     def expired(self, now: float) -> bool:
         """Whether the window has started afresh since it was read, so that its figures are of the past."""
@@ -57,26 +61,58 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Overage:
-    """Paid use beyond the plan ("extra usage"). `in_use` is whether this response was paid from it."""
+    """Paid use beyond the plan ("extra usage"). `in_use` is whether this response was paid from it.
+
+    `used` counts what was used of it in the provider's own unit; `permitted` is whether it may be.
+    """
 
     status: str | None = None
     in_use: bool = False
     utilization: float | None = None
     resets_at: float | None = None
     disabled_reason: str | None = None
+    used: float | None = None
+    permitted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Prepaid credits beside a plan. `balance` is in credits, as the provider writes it: not in money."""
+
+    has_credits: bool | None = None
+    unlimited: bool | None = None
+    balance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to read: status code (None if no response came), headers by lower-case name, text.
+    """What there is to read: status code (None if no response came), headers by lower-case name, text, frame.
 
-    `text` is the error text or body excerpt, already scrubbed; `at` is when it was captured.
+    `text` is the error text or body excerpt, already scrubbed; `frame` a frame of a stream that tells of limits;
+    `at` is when it was captured. `kind` is what kind of account it came from, where that is known: families that
+    share their headers' names may differ in what they mean.
     """
 
     http_status: int | None
     headers: Mapping[str, str]
     at: float
     text: str | None = None
+    kind: str | None = None
+    frame: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """An error text as families look at it: `text` without escapes, `said` the same in lower case.
+
+    Apostrophes are straight in both. `at` is when it came, `kind` the kind of account, where known.
+    """
+
+    http_status: int | None
+    text: str
+    said: str
+    at: float
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +123,9 @@ class Verdict:
     scope: Scope | None = None
     substatus: str | None = None
     resets_at: float | None = None
+    retry_after_s: float | None = None
+    windows: tuple[Window, ...] = ()
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +147,9 @@ class Reading:
     substatus: str | None = None
     account: str | None = None
     billing: str | None = None
+    plan: str | None = None
+    credits: Credits | None = None
+    cost_usd: float | None = None
     family: str | None = None
     warnings: tuple[str, ...] = field(default=())
 

@@ -7,19 +7,18 @@ about windows, and so erases none.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Overage, Scope, Status, Window
+from tokmon.reading import instant, number, overage_from, overage_json, text, window_from, window_json
 
 VERSION: Final = 1
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
 _STATUSES: Final = frozenset(str(status) for status in Status)
-_SCOPES: Final = frozenset(str(scope) for scope in Scope)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -127,92 +126,41 @@ def observation(line: Mapping[str, Any]) -> Observation | None:
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
     try:
-        stamp = Stamp(parse_rfc3339(ts), str(line.get("id", "")), _text(line, "source") or "probe")
+        stamp = Stamp(parse_rfc3339(ts), str(line.get("id", "")), text(line, "source") or "probe")
     except ValueError:
         return None
-    status = _text(line, "status")
+    status = text(line, "status")
     overage = line.get("overage")
     return Observation(
         provider=provider,
         stamp=stamp,
-        type=_text(line, "type"),
+        type=text(line, "type"),
         status=Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN,
-        substatus=_text(line, "substatus"),
-        scope=_text(line, "scope"),
-        model=_text(line, "model"),
+        substatus=text(line, "substatus"),
+        scope=text(line, "scope"),
+        model=text(line, "model"),
         http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
-        claim=_text(line, "claim"),
-        blocked_until=_instant(line.get("blocked_until")),
+        claim=text(line, "claim"),
+        blocked_until=instant(line.get("blocked_until")),
         windows=_windows(line, stamp.ts),
-        overage=_overage(overage) if isinstance(overage, Mapping) else None,
+        overage=overage_from(overage) if isinstance(overage, Mapping) else None,
     )
 
 
 def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
     said = line.get("windows")
     if isinstance(said, list):
-        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := _window(entry)))
+        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from(entry)))
     return tuple(_older_windows(line, ts))
 
 
 def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
     """The older format knows two utilizations and one reset, which is the 5h window's."""
     for name in ("5h", "7d"):
-        utilization = _number(line.get(f"utilization_{name}"))
-        wait = _number(line.get("reset_in_seconds")) if name == "5h" else None
+        utilization = number(line.get(f"utilization_{name}"))
+        wait = number(line.get("reset_in_seconds")) if name == "5h" else None
         if utilization is not None:
             yield Window(name, utilization, None if wait is None else ts + wait)
-
-
-def _window(entry: Mapping[str, Any]) -> Window | None:
-    name = entry.get("name")
-    if not isinstance(name, str) or not name:
-        return None
-    return Window(
-        name=name,
-        utilization=_number(entry.get("utilization")),
-        resets_at=_instant(entry.get("resets_at")),
-        status=_text(entry, "status"),
-        limit=_number(entry.get("limit")),
-        remaining=_number(entry.get("remaining")),
-        surpassed=_number(entry.get("surpassed_threshold")),
-        scope=Scope(entry["scope"]) if entry.get("scope") in _SCOPES else None,
-    )
-
-
-def _overage(entry: Mapping[str, Any]) -> Overage:
-    return Overage(
-        status=_text(entry, "status"),
-        in_use=entry.get("in_use") is True,
-        utilization=_number(entry.get("utilization")),
-        resets_at=_instant(entry.get("resets_at")),
-        disabled_reason=_text(entry, "disabled_reason"),
-    )
-
-
-@lru_cache(256)
-def window_json(window: Window) -> Mapping[str, Any]:
-    """A window as it stands in a line; what was not said is left out, but for the two that readers expect."""
-    entry: dict[str, Any] = {
-        "name": window.name,
-        "utilization": window.utilization,
-        "resets_at": None if window.resets_at is None else rfc3339(window.resets_at),
-        "status": window.status,
-        "limit": window.limit,
-        "remaining": window.remaining,
-        "surpassed_threshold": window.surpassed,
-        "scope": window.scope,
-    }
-    return {key: value for key, value in entry.items() if value is not None or key in {"utilization", "resets_at"}}
-
-
-@lru_cache(256)
-def overage_json(overage: Overage) -> Mapping[str, Any]:
-    """An overage as it stands in a line."""
-    entry = {item.name: getattr(overage, item.name) for item in fields(overage)}
-    if overage.resets_at is not None:
-        entry["resets_at"] = rfc3339(overage.resets_at)
-    return {key: value for key, value in entry.items() if value is not None}
 
 
 def _observation_json(seen: Observation) -> dict[str, Any]:
@@ -253,7 +201,7 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
     if entry["type"] is not None:
         account.type = (_stamp(entry["type"]), entry["type"]["type"])
     for item in entry["windows"]:
-        window = _window(item)
+        window = window_from(item)
         if window is not None:
             account.windows[window.name] = Seen(window, _stamp(item))
     return account
@@ -261,24 +209,3 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
 
 def _stamp(entry: Mapping[str, Any]) -> Stamp:
     return Stamp(parse_rfc3339(entry["ts"]), entry["id"], entry["source"])
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str | None:
-    value = entry.get(key)
-    return value if isinstance(value, str) else None
-
-
-def _number(value: object) -> float | None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _instant(value: object) -> float | None:
-    try:
-        return parse_rfc3339(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

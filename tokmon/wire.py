@@ -235,6 +235,16 @@ def headers_of(raw: msgspec.Raw) -> dict[str, str]:
     return {name.lower(): value for name, value in found.items()}
 
 
+def frame_of(raw: msgspec.Raw) -> dict[str, Any] | None:
+    """The frame of a stream that a capture holds, if it holds one; None too where it is no object."""
+    if raw == b"null":
+        return None
+    try:
+        return _mapping.decode(raw)
+    except NotStrict:
+        return None
+
+
 def _bad_header(raw: msgspec.Raw) -> str:
     try:
         found = _mapping.decode(raw)

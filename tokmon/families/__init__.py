@@ -3,21 +3,41 @@
 A family is one module with these names, and one line in `FAMILIES`:
 
     NAME        its word, as written in a reading
-    PREFIXES    the header prefixes that are its own; they dispatch to it, and they are the allow-list that the
-                extension is rendered with
-    parse       (headers, at) -> Reading | None: what the headers say, None where they say nothing
-    classify    (http_status, text) -> Verdict | None: what an error text says
+    PREFIXES    the header prefixes that are its own; they dispatch to it (the longest one that fits), and they are
+                the allow-list that the extension is rendered with
+    parse       (evidence) -> Reading | None: what the headers say, None where they say nothing
+    classify    (error) -> Verdict | None: what an error text says
+    UPSTREAM    of a proxy only: the prefix under which it hands on the headers of whoever is behind it
 
 Families never import each other; what they share is below this package.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from tokmon.families import anthropic_unified, unread
-from tokmon.families.verdicts import by_status_code, combine, leading_status
-from tokmon.model import Evidence, Reading, Verdict
+from tokmon.families import (
+    anthropic_classic,
+    anthropic_unified,
+    bedrock,
+    cloudflare,
+    codex,
+    copilot,
+    exedev,
+    gemini,
+    ietf,
+    litellm,
+    minimax,
+    moonshot,
+    openai_like,
+    opencode,
+    openrouter,
+    unread,
+    zai,
+)
+from tokmon.families.verdicts import by_status_code, combine, error_text, said_wait
+from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window
 
 
 class Family(Protocol):
@@ -26,17 +46,36 @@ class Family(Protocol):
     NAME: str
     PREFIXES: tuple[str, ...]
 
-    def parse(self, headers: Mapping[str, str], at: float) -> Reading | None:
-        """Read the headers (lower-case names) of a response seen at `at`."""
+    def parse(self, evidence: Evidence) -> Reading | None:
+        """Read the headers (lower-case names) of a response, or a frame."""
 
-    def classify(self, http_status: int | None, text: str) -> Verdict | None:
+    def classify(self, error: ErrorText) -> Verdict | None:
         """Read an error text."""
 
 
-FAMILIES: Final[tuple[Family, ...]] = (
-    cast("Family", anthropic_unified),
-    cast("Family", unread),
+FAMILIES: Final[tuple[Family, ...]] = tuple(
+    cast("Family", family)
+    for family in (
+        anthropic_unified,
+        anthropic_classic,
+        codex,
+        copilot,
+        litellm,
+        exedev,
+        cloudflare,
+        zai,
+        moonshot,
+        minimax,
+        openrouter,
+        gemini,
+        bedrock,
+        opencode,
+        openai_like,
+        ietf,
+        unread,
+    )
 )
+"""In the order in which they are asked about an error text: the narrower before the wider."""
 
 COMPANIONS: Final = ("retry-after", "x-should-retry")
 """Headers of no family that help to read any. Ids of requests have a field of their own."""
@@ -56,34 +95,75 @@ def allowed(name: str) -> bool:
 
 
 def read(evidence: Evidence) -> Reading:
-    """What a capture or a probe says, by the first family that has something to say about it."""
+    """What a capture or a probe says, by every family that has something to say about it."""
     parsed = _parse(evidence)
-    verdict = None
-    status = evidence.http_status
-    if evidence.text:
-        status = status if status is not None else leading_status(evidence.text)
-        verdict = _classify(status, evidence.text)
-    return combine(evidence, status, parsed, verdict or by_status_code(status, evidence.text))
+    if not evidence.text:
+        return combine(evidence, evidence.http_status, parsed, by_status_code(evidence.http_status, None))
+    error = error_text(evidence.text, evidence.http_status, evidence.at, evidence.kind)
+    verdict = _classify(error) or by_status_code(error.http_status, error.text)
+    if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
+        verdict = replace(verdict, retry_after_s=wait)
+    return combine(evidence, error.http_status, parsed, verdict)
 
 
 def _parse(evidence: Evidence) -> Reading | None:
-    told = {index for name in evidence.headers if (index := _family_of(name)) is not None}
-    for index in sorted(told):
-        reading = FAMILIES[index].parse(evidence.headers, evidence.at)
-        if reading is not None:
-            return reading
-    return None
+    """What the headers say: of one family nearly always, of a proxy and of who is behind it sometimes."""
+    told: set[int] = set()
+    for name in evidence.headers:
+        told.update(_families_of(name))
+    if evidence.frame is not None:
+        told.update(range(len(FAMILIES)))
+    readings = [reading for index in sorted(told) if (reading := FAMILIES[index].parse(evidence)) is not None]
+    readings += [
+        replace(reading, windows=_of_upstream(reading), account=None, family=None)
+        for prefix in _UPSTREAM
+        if (behind := _unwrapped(evidence.headers, prefix))
+        and (reading := _parse(replace(evidence, headers=behind))) is not None
+    ]
+    if len(readings) < 2:  # noqa: PLR2004 - nothing to put together
+        return readings[0] if readings else None
+    return _together(readings)
+
+
+_UPSTREAM: Final = tuple(prefix for family in FAMILIES if (prefix := getattr(family, "UPSTREAM", None)))
+
+
+def _unwrapped(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)}
+
+
+def _of_upstream(reading: Reading) -> tuple[Window, ...]:
+    return tuple(replace(window, name=f"upstream:{window.name}") for window in reading.windows)
+
+
+def _together(readings: list[Reading]) -> Reading:
+    """One reading of several: all windows, and of the rest what the first one says that says anything."""
+    windows: dict[str, Window] = {}
+    for reading in readings:
+        for window in reading.windows:
+            windows.setdefault(window.name, window)
+    first: dict[str, Any] = {}
+    for field in fields(Reading):
+        found = [value for reading in readings if (value := getattr(reading, field.name)) != field.default]
+        first[field.name] = found[0] if found else field.default
+    warnings = tuple(warning for reading in readings for warning in reading.warnings)
+    return Reading(**{**first, "windows": tuple(windows.values()), "warnings": warnings})
 
 
 @lru_cache(256)
-def _family_of(name: str) -> int | None:
-    """Whose header that is: the place of its family in the table."""
-    return next((index for index, family in enumerate(FAMILIES) if name.startswith(family.PREFIXES)), None)
+def _families_of(name: str) -> tuple[int, ...]:
+    """Whose header that is, by the longest prefix that fits: their places in the table."""
+    fits = {
+        index: max((len(prefix) for prefix in family.PREFIXES if name.startswith(prefix)), default=0)
+        for index, family in enumerate(FAMILIES)
+    }
+    longest = max(fits.values())
+    return tuple(index for index, length in fits.items() if length == longest) if longest else ()
 
 
-def _classify(http_status: int | None, text: str) -> Verdict | None:
+def _classify(error: ErrorText) -> Verdict | None:
     for family in FAMILIES:
-        verdict = family.classify(http_status, text)
+        verdict = family.classify(error)
         if verdict is not None:
             return verdict
     return None

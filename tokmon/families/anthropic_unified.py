@@ -7,12 +7,11 @@ Sources: captured responses and the vendor's client; docs/families.md.
 """
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from tokmon import headers as values
-from tokmon.model import Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
@@ -38,16 +37,16 @@ Said = tuple[tuple[str, str], ...]
 """The fields of one window, or of the overage, as said: names without their prefix, and values."""
 
 
-def parse(headers: Mapping[str, str], at: float) -> Reading | None:  # noqa: ARG001 - its resets are absolute
+def parse(evidence: Evidence) -> Reading | None:
     """Read the unified headers; None where there is none of them."""
-    account = values.single(headers.get("anthropic-organization-id"))
+    account = values.single(evidence.headers.get("anthropic-organization-id"))
     groups: dict[str, list[tuple[str, str]]] = {}
-    for name, value in headers.items():
+    for name, value in evidence.headers.items():
         group, what = _place(name)
         if what:
             groups.setdefault(group, []).append((what, value))
     if not groups:
-        return Reading(account=account, family=NAME) if account else None
+        return Reading(account=account) if account else None
     aggregate = dict(groups.pop(_AGGREGATE, ()))
     overage = groups.pop(_OVERAGE, None)
     # Sorted, so that the order in which headers arrive cannot matter.
@@ -89,11 +88,11 @@ def _window(name: str, fields: Said) -> tuple[Window, tuple[str, ...]]:
     utilization = values.fraction(said.get("utilization"))
     resets_at = values.instant(said.get("reset"))
     if utilization is None and values.single(said.get("utilization")):
-        warnings.append(f"unparseable utilization: {name}")
+        warnings += values.unread(name, said, {"utilization": None})
     elif "%" in said.get("utilization", ""):
         warnings.append(f"percent form: {name}")
     if resets_at is None and values.single(said.get("reset")) and values.number(said.get("reset")) != 0:
-        warnings.append(f"unparseable reset: {name}")
+        warnings += values.unread(name, said, {"reset": None})
     status = values.single(said.get("status"))
     window = Window(
         name=name,
@@ -163,9 +162,9 @@ _REGAIN: Final = re.compile(
 )
 
 
-def classify(http_status: int | None, text: str) -> Verdict | None:  # noqa: ARG001 - the sentence decides
-    """Read an error text of Anthropic's API; apostrophes come straight and curly."""
-    said = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+def classify(error: ErrorText) -> Verdict | None:
+    """Read an error text of Anthropic's API."""
+    said = error.said
     if "reached your specified" in said:
         regain = _REGAIN.search(said)
         until = values.instant(f"{regain.group(1)}t{regain.group(2)}:00z") if regain else None

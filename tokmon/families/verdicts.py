@@ -8,8 +8,8 @@ outranks a header that says `rejected`, since the answer was served.
 import re
 from dataclasses import replace
 
-from tokmon.headers import retry_after
-from tokmon.model import Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.headers import duration, retry_after
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 _NETWORK = re.compile(
     r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"
@@ -18,14 +18,51 @@ _NETWORK = re.compile(
 )
 _REQUEST_ERRORS = range(400, 500)
 _ERRORS = range(400, 600)
+_ESCAPED = re.compile(r"\\([\"\\/nrt'])")
+_WAITED = re.compile(r"^\s*Server requested (\d{1,9})s retry delay \(max: \d+s\)\.?\s*")
+_AGAIN = re.compile(
+    r"(?:try again|retry) in ~?(\d{1,9}(?:\.\d{1,12})?(?:(?:h|ms|m|s)[\d.hms]*)?)(?: ?(second|minute|min|hour))?"
+)
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_THROTTLED = re.compile(r"\brate[ _-]?limit|too many requests", re.IGNORECASE)
 _LEADING = re.compile(r"^\s*(?:[A-Za-z ]*error[^0-9]{0,12})?\(?(\d{3})\b")
 
 
-def leading_status(text: str) -> int | None:
-    """The status code that pi puts in front of an error text (`429 {...}`, `OpenAI API error (429): ...`)."""
-    found = _LEADING.match(text)
+def error_text(text: str, http_status: int | None, at: float, kind: str | None) -> ErrorText:
+    """An error text as families look at it.
+
+    Bodies come inside of other JSON, once or twice escaped (Google's client does so), hence no parser: they are
+    cut to a length as well. pi puts the status code in front where it knows it.
+    """
+    plain = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    while "\\" in plain and (loose := _ESCAPED.sub(_unescaped, plain)) != plain:
+        plain = loose
+    status = http_status if http_status is not None else _leading_status(plain)
+    return ErrorText(status, plain, plain.lower(), at, kind or "")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return {"n": " ", "r": " ", "t": " "}.get(match[1], match[1])
+
+
+def _leading_status(text: str) -> int | None:
+    """The status code in front of an error text (`429 {...}`, `OpenAI API error (429): ...`)."""
+    found = _LEADING.match(_WAITED.sub("", text, count=1))
     code = int(found.group(1)) if found else 0
     return code if code in _ERRORS else None
+
+
+def said_wait(error: ErrorText) -> float | None:
+    """Seconds until another try may succeed, where the text says so: `try again in 6.35s`, pi's `7835s retry delay`."""
+    found = _WAITED.match(error.text)
+    if found:
+        return float(found[1])
+    found = _AGAIN.search(error.said)
+    if found is None:
+        return None
+    if found[2]:
+        return float(found[1]) * _UNITS[found[2][:1]]
+    return duration(found[1])
 
 
 def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
@@ -33,6 +70,8 @@ def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
     if http_status is None:
         if not text:
             return None
+        if _THROTTLED.search(text):
+            return _BY_CODE[429]
         # What no family knows and no network says is the request's own affair: it was aborted, or refused.
         return Verdict(Status.NETWORK_ERROR) if _NETWORK.search(text) else Verdict(Status.UNKNOWN, Scope.REQUEST)
     if http_status in _BY_CODE:
@@ -52,14 +91,25 @@ _BY_CODE = {
 }
 
 
+_NOTHING = Reading()
+_OTHER_REFUSALS = frozenset({Status.NO_CREDIT, Status.POLICY_REJECTED})
+_REFUSALS = _OTHER_REFUSALS | {Status.REJECTED}
+
+
 def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None, verdict: Verdict | None) -> Reading:
     """One reading out of the headers' and the outcome's."""
-    reading = parsed or Reading()
+    reading = parsed or _NOTHING
     wait = retry_after(evidence.headers.get("retry-after"), evidence.at)
+    if wait is None and verdict is not None:
+        wait = verdict.retry_after_s
     if wait is not None and reading.retry_after_s is None:
         reading = replace(reading, retry_after_s=wait)
     if verdict is None:
         return _served(reading, http_status)
+    if verdict.windows:
+        names = {window.name for window in reading.windows}
+        told = (window for window in verdict.windows if window.name not in names)
+        reading = replace(reading, windows=(*reading.windows, *told))
     if verdict.status is Status.REJECTED:
         return _rejected(reading, verdict, evidence.at)
     return replace(
@@ -68,6 +118,7 @@ def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None,
         scope=verdict.scope,
         substatus=verdict.substatus,
         blocked_until=verdict.resets_at,
+        plan=reading.plan or verdict.plan,
     )
 
 
@@ -76,7 +127,7 @@ def _served(reading: Reading, http_status: int | None) -> Reading:
         return reading
     if reading.status is Status.UNKNOWN:
         return replace(reading, status=Status.ALLOWED)
-    if reading.status is Status.REJECTED:
+    if reading.status in _REFUSALS:
         # The answer came although the plan is spent: credits pay for it, or the provider was lenient.
         overage = reading.overage
         paid = overage is not None and (overage.in_use or overage.status in {"allowed", "allowed_warning"})
@@ -85,8 +136,10 @@ def _served(reading: Reading, http_status: int | None) -> Reading:
 
 
 def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
+    if reading.status in _OTHER_REFUSALS:
+        return reading  # the headers know better than the bare code why
     spent = [window for window in reading.windows if window.status == Status.REJECTED]
-    spent = spent or [window for window in reading.windows if window.remaining == 0]
+    spent = spent or [window for window in reading.windows if window.remaining == 0 or (window.utilization or 0) >= 1]
     binding = reading.binding or (spent[0].name if spent else None)
     until = verdict.resets_at or _reset_of(spent, binding)
     if until is None and reading.retry_after_s is not None:
@@ -98,7 +151,8 @@ def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
         binding=binding,
         blocked_until=until,
         scope=verdict.scope or (Scope.REQUEST if nothing_said else _scope_of(spent)),
-        substatus=verdict.substatus or ("throttled_no_window" if nothing_said else None),
+        substatus=verdict.substatus or ("throttled_no_window" if nothing_said and verdict.scope is None else None),
+        plan=reading.plan or verdict.plan,
     )
 
 

@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from tokmon.headers import rfc3339
 from tokmon.model import Status
+from tokmon.reading import overage_json
 from tokmon.report.gauge import Gauge
 from tokmon.report.judge import Severity
 from tokmon.report.view import Provider, View
 from tokmon.report.words import source_word
-from tokmon.snapshot import Observation, Stamp, overage_json
+from tokmon.snapshot import Observation, Stamp
 
 VERSION: Final = 1
 """Of this form: it changes when a field goes or means something else, not when one comes."""

@@ -175,8 +175,18 @@ class Ingest:
         sent = wire.headers_of(event.headers)
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         changes = _cleaned(event)
-        reading = families.read(Evidence(event.http_status, allowed, at, changes.get("error", event.error)))
-        kind = self._type(event, event.key_shape, reading)
+        configured = self._type(event, event.key_shape, None)
+        reading = families.read(
+            Evidence(
+                event.http_status,
+                allowed,
+                at,
+                changes.get("error", event.error),
+                configured,
+                wire.frame_of(event.frame),
+            )
+        )
+        kind = self._type(event, event.key_shape, reading.family)
         resets_at = next_reset(reading)
         return Told(
             reading=reading,
@@ -198,9 +208,10 @@ class Ingest:
         said: dict[str, Any] = {"source": SOURCE}
         reading = Reading()
         if event.error is not None:
-            reading = families.read(Evidence(None, {}, at, changes.get("error", event.error)))
+            kind = self._type(event, None, None)
+            reading = families.read(Evidence(None, {}, at, changes.get("error", event.error), kind))
             said |= {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
-        said["type"] = self._type(event, None, reading)
+        said["type"] = self._type(event, None, reading.family)
         end = suffix({name: value for name, value in said.items() if value is not None})
         return Told(
             reading=reading,
@@ -214,9 +225,9 @@ class Ingest:
             log=self.pending["usage"],
         )
 
-    def _type(self, event: wire.Event, key_shape: str | None, reading: Reading) -> str | None:
+    def _type(self, event: wire.Event, key_shape: str | None, family: str | None) -> str | None:
         account = self.accounts.get(event.provider or "", Account())
-        return account_type(account, api=event.api, key_shape=key_shape, family=reading.family)
+        return account_type(account, api=event.api, key_shape=key_shape, family=family)
 
 
 def _cleaned(event: wire.Event) -> dict[str, str]:

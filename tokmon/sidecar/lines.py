@@ -3,9 +3,8 @@
 from typing import Any, Final
 
 from tokmon import store
-from tokmon.headers import rfc3339
 from tokmon.model import Reading
-from tokmon.snapshot import overage_json, window_json
+from tokmon.reading import reading_json
 
 SOURCE: Final = "piggyback"
 
@@ -24,21 +23,7 @@ def capture_fields(reading: Reading, kind: str | None) -> dict[str, Any]:
         "utilization_5h": _utilization(reading, "5h"),
         "utilization_7d": _utilization(reading, "7d"),
     }
-    more: dict[str, Any] = {
-        "substatus": reading.substatus,
-        "scope": reading.scope,
-        "claim": reading.claim,
-        "binding_window": reading.binding,
-        "windows": [window_json(window) for window in reading.windows] or None,
-        "overage": None if reading.overage is None else overage_json(reading.overage),
-        "billing": reading.billing,
-        "retry_after_s": reading.retry_after_s,
-        "blocked_until": None if reading.blocked_until is None else rfc3339(reading.blocked_until),
-        "account": reading.account,
-        "family": reading.family,
-        "warnings": list(reading.warnings) or None,
-    }
-    said.update((name, value) for name, value in more.items() if value is not None)
+    said |= {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
     if next_reset(reading) is None:
         said["reset_in_seconds"] = None
     return said

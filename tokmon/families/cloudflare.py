@@ -1,0 +1,23 @@
+"""Cloudflare's AI gateway: that a response went through it. What it cost stands in its own log only.
+
+Source: captured responses; docs/families.md.
+"""
+
+from typing import Final
+
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+
+NAME: Final = "cloudflare"
+PREFIXES: Final = ("cf-aig-",)
+
+
+def parse(evidence: Evidence) -> Reading | None:
+    """Know the gateway by its marks."""
+    return Reading(family=NAME) if any(name.startswith(PREFIXES) for name in evidence.headers) else None
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read the gateway's refusal of its own token (code 2009)."""
+    if "aigatewayerror" in error.said and "2009" in error.said:
+        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "gateway_token")
+    return None

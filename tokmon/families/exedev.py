@@ -1,0 +1,31 @@
+"""exe.dev's gateway: what a response cost, and that credits are exhausted.
+
+The cost comes on plain JSON responses only, never on a stream, and the headers of whoever is behind are taken
+away: for pi, which streams, a response without either is the normal case. Source: boldsoftware/exe.dev.
+"""
+
+from typing import Final
+
+from tokmon import headers as values
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+
+NAME: Final = "exedev"
+PREFIXES: Final = ("exedev-gateway-cost",)
+
+
+def parse(evidence: Evidence) -> Reading | None:
+    """Read the cost; None where it is not said."""
+    said = evidence.headers.get("exedev-gateway-cost")
+    if said is None:
+        return None
+    cost = values.count(said)
+    return Reading(cost_usd=cost, family=NAME, warnings=tuple(values.unread("gateway", {"cost": said}, {"cost": cost})))
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read the gateway's own refusals."""
+    if "llm credits exhausted" in error.said:
+        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT)
+    if "gateway proxy: upstream request failed" in error.said:
+        return Verdict(Status.NETWORK_ERROR, Scope.PROVIDER)
+    return None

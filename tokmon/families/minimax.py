@@ -1,0 +1,36 @@
+"""MiniMax: a number in the error body, in parentheses or as `base_resp.status_code`.
+
+Sources: error bodies as pi showed them; docs/families.md.
+"""
+
+import re
+from typing import Final
+
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+
+NAME: Final = "minimax"
+PREFIXES: Final = ()
+
+_CODE: Final = re.compile(r'"status_code": ?"?(\d{4})\b')
+_BRACKETED: Final = re.compile(r"\((1002|1004|1008|1039|2049|2056)\)")
+_CODES: Final = {
+    "1002": Verdict(Status.REJECTED),
+    "1004": Verdict(Status.INVALID_KEY, Scope.ACCOUNT),
+    "1008": Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
+    "1039": Verdict(Status.REJECTED),
+    "2049": Verdict(Status.INVALID_KEY, Scope.ACCOUNT),
+    "2056": Verdict(Status.REJECTED, Scope.ACCOUNT, "plan_limit"),
+}
+
+
+def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+    """Nothing: it sends no headers about limits."""
+    return None
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read an error by its code."""
+    if "insufficient_balance_error" in error.said:
+        return _CODES["1008"]
+    found = _CODE.search(error.said) or _BRACKETED.search(error.said)
+    return _CODES.get(found[1]) if found else None

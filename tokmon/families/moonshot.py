@@ -1,0 +1,35 @@
+"""Moonshot (Kimi): error types that say whose fault it is, and the gate of its coding plan.
+
+Sources: captured error bodies; docs/families.md.
+"""
+
+import re
+from typing import Final
+
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+
+NAME: Final = "moonshot"
+PREFIXES: Final = ()
+
+_GATE: Final = re.compile(r"\b(\d{1,3})[ -](hour|day) usage limit|\b(weekly) usage limit")
+_TYPES: Final = (
+    ("exceeded_current_quota_error", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("engine_overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
+    ("rate_limit_reached_error", Verdict(Status.REJECTED)),
+    ("invalid_authentication_error", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
+)
+
+
+def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+    """Nothing: it sends no headers about limits."""
+    return None
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read an error by its type; a spent window of the coding plan comes as a 403 `permission_error`."""
+    gate = _GATE.search(error.said) if "permission_error" in error.said or "kimi" in error.kind else None
+    if gate is not None:
+        name = "7d" if gate[3] else f"{gate[1]}{gate[2][0]}"
+        window = Window(name, 1.0, status=Status.REJECTED)
+        return Verdict(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
+    return next((verdict for words, verdict in _TYPES if words in error.said), None)

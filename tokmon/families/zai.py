@@ -1,0 +1,55 @@
+"""z.ai (GLM coding plans): a numeric code in the error body, and a reset without zone, which is China's.
+
+Sources: error bodies as pi showed them; docs/families.md.
+"""
+
+import re
+from typing import Final
+
+from tokmon import headers as values
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+
+NAME: Final = "zai"
+PREFIXES: Final = ()
+
+_CODE: Final = re.compile(r'(?:"(?:code|type)": ?"?|\[)(1\d{3})(?:"|\]|\b)')
+_RESET: Final = re.compile(r"reset at (\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d)?)")
+_PERIOD: Final = re.compile(r"limit reached for (?:the )?(\d+)?[ -]?(hour|day|week|month)")
+_CHINA_H: Final = 8.0
+_PLAIN: Final = {
+    "1113": Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
+    "1302": Verdict(Status.REJECTED, Scope.REQUEST, "throttled"),
+    "1303": Verdict(Status.REJECTED, Scope.REQUEST, "throttled"),
+    "1305": Verdict(Status.OVERLOADED, Scope.PROVIDER),
+    "1313": Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
+}
+_LIMITS: Final = {"1308": "5h", "1310": "7d"}
+
+
+def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+    """Nothing: it sends no headers about limits."""
+    return None
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read an error by its code."""
+    found = _CODE.search(error.said)
+    if found is None:
+        return None
+    code = found[1]
+    if code not in _LIMITS:
+        return _PLAIN.get(code)
+    reset = _RESET.search(error.said)
+    resets_at = values.local_instant(reset[1], _CHINA_H) if reset else None
+    window = Window(_window(error.said) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
+    return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
+
+
+def _window(said: str) -> str | None:
+    """The window that the sentence names, `5 hour`; None where it names none."""
+    found = _PERIOD.search(said)
+    if found is None:
+        return None
+    number = int(found[1] or 1)
+    days = {"hour": 0, "day": 1, "week": 7, "month": 30}[found[2]]
+    return f"{number * days}d" if days else f"{number}h"
