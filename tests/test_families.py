@@ -1,7 +1,6 @@
 """The captures of fixtures/headers.json, each with the reading expected of it; and what holds for any input."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokmon import families
 from tokmon.headers import parse_rfc3339
-from tokmon.model import Evidence, Scope, Status
+from tokmon.model import Evidence, Scope, Status, replace
 from tokmon.reading import reading_json
 
 _FIXTURES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "fixtures" / "headers.json").read_text("utf-8"))[

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
+from tokmon.model import Window
+
 # Values recur from response to response: what is read from them is remembered, within bounds.
 # Anything after 2100 or before 2000 is not a reset: a zero, a millisecond count, or a mistake.
 _EARLIEST = 946_684_800.0
 _LATEST = 4_102_444_800.0
+_NO_FRACTION = 20.0
+"""A fraction used may exceed 1; beyond this it is something else."""
+
 _MILLISECONDS = 100_000_000_000.0
 
 # A merged duplicate is "a, a"; an HTTP date holds a comma of its own, after a day name.
@@ -30,7 +35,10 @@ def single(value: str | None) -> str | None:
     if value is None:
         return None
     if "," in value and not _DAY_NAME.match(value.strip()):
-        value = value.split(",", 1)[0]
+        first, *others = (part.strip() for part in value.split(","))
+        # `0,42` is no duplicate, and nobody knows what it is.
+        if ", " in value or all(part == first for part in others):
+            return first or None
     return value.strip() or None
 
 
@@ -49,10 +57,9 @@ def fraction(value: str | None) -> float | None:
     if text is None:
         return None
     if text.endswith("%"):
-        found = number(text[:-1])
-        return found / 100 if found is not None and found >= 0 else None
+        return percent(text)
     found = number(text)
-    return found if found is not None and found >= 0 else None
+    return found if found is not None and 0 <= found < _NO_FRACTION else None
 
 
 def count(value: str | None) -> float | None:
@@ -60,7 +67,9 @@ def count(value: str | None) -> float | None:
     if value is not None and _THOUSANDS.match(value.strip()):
         value = value.strip().split(", ", 1)[0].replace(",", "")
     found = number(value)
-    return found if found is not None and found >= 0 else None
+    if found is None or found < 0:
+        return None
+    return int(found) if found.is_integer() else found
 
 
 def percent(value: str | None) -> float | None:
@@ -76,6 +85,14 @@ def unread(what: str, said: Mapping[str, str], read: Mapping[str, float | None])
         for field, value in read.items()
         if value is None and (said.get(field) or "").strip()
     ]
+
+
+def counted(name: str, said: Mapping[str, str], at: float) -> tuple[Window, list[str]]:
+    """A window that is told in counts (`limit`, `remaining`, `reset`), and what of it could not be understood."""
+    limit, remaining = count(said.get("limit")), count(said.get("remaining"))
+    resets_at = reset(said.get("reset"), at)
+    window = Window(name, used(limit, remaining), resets_at, limit=limit, remaining=remaining)
+    return window, unread(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
 
 
 def sane(when: float) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Credits, Overage, Reading, Scope, Window
 
+_TOO_MUCH: Final = 1e300
 _SCOPES: Final = frozenset(str(scope) for scope in Scope)
 
 
@@ -125,10 +126,7 @@ def number(value: object) -> float | None:
     """A number, or None."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    return value if abs(value) < _TOO_MUCH else None
 
 
 def instant(value: object) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tokmon import families, store
 from tokmon.errors import InputError, UsageError
-from tokmon.headers import parse_rfc3339
+from tokmon.headers import instant
 from tokmon.model import Evidence, Reading
 from tokmon.reading import reading_json
 from tokmon.scrub import scrub
@@ -74,10 +74,9 @@ def read_line(line: bytes, now: float) -> dict[str, Any]:
     )
     answer = reading_json(reading)
     answer["warnings"] = [scrub(warning) for warning in reading.warnings]
-    answer["windows"] = [
-        {**entry, "expired": True} if window.expired(at - _SKEW_S) else entry
-        for window, entry in zip(reading.windows, answer["windows"], strict=True)
-    ]
+    for place, window in enumerate(reading.windows):
+        if window.expired(at - _SKEW_S):
+            answer["windows"][place] = {**answer["windows"][place], "expired": True}
     return named | answer
 
 
@@ -98,10 +97,10 @@ def _instant(capture: Mapping[str, Any], now: float) -> float:
     name = next((name for name in _INSTANTS if capture.get(name) is not None), None)
     if name is None:
         return now
-    try:
-        return parse_rfc3339(str(capture[name]))
-    except ValueError as error:
-        raise InputError(f"{error}", field=name) from error
+    found = instant(str(capture[name]))
+    if found is None:
+        raise InputError(f"`{str(capture[name])[:40]}` is no instant of this century", field=name)
+    return found
 
 
 def _status(capture: Mapping[str, Any]) -> int | None:
@@ -120,8 +119,12 @@ def _headers(capture: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if not isinstance(found, Mapping):
         raise InputError("must be an object of names and texts", field="headers")
+    if all(type(value) is str for value in found.values()):
+        return {name.lower(): value for name, value in found.items()}
     headers = {}
     for name, value in found.items():
+        if value is None:
+            continue
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(each, (str, int, float)) and not isinstance(each, bool) for each in values):
             raise InputError("must be a text", field=f"headers.{name[:60]}")

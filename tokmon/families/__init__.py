@@ -13,7 +13,6 @@ Families never import each other; what they share is below this package.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
@@ -37,7 +36,7 @@ from tokmon.families import (
     zai,
 )
 from tokmon.families.verdicts import by_status_code, combine, error_text, said_wait
-from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window
+from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window, replace
 
 
 class Family(Protocol):
@@ -108,12 +107,8 @@ def read(evidence: Evidence) -> Reading:
 
 def _parse(evidence: Evidence) -> Reading | None:
     """What the headers say: of one family nearly always, of a proxy and of who is behind it sometimes."""
-    told: set[int] = set()
-    for name in evidence.headers:
-        told.update(_families_of(name))
-    if evidence.frame is not None:
-        told.update(range(len(FAMILIES)))
-    readings = [reading for index in sorted(told) if (reading := FAMILIES[index].parse(evidence)) is not None]
+    told = FAMILIES if evidence.frame is not None else _families_of(tuple(evidence.headers))
+    readings = [reading for family in told if (reading := family.parse(evidence)) is not None]
     readings += [
         replace(reading, windows=_of_upstream(reading), account=None, family=None)
         for prefix in _UPSTREAM
@@ -142,23 +137,24 @@ def _together(readings: list[Reading]) -> Reading:
     for reading in readings:
         for window in reading.windows:
             windows.setdefault(window.name, window)
+    nothing = Reading()
     first: dict[str, Any] = {}
-    for field in fields(Reading):
-        found = [value for reading in readings if (value := getattr(reading, field.name)) != field.default]
-        first[field.name] = found[0] if found else field.default
+    for name in Reading.__struct_fields__:
+        unsaid = getattr(nothing, name)
+        first[name] = next((value for reading in readings if (value := getattr(reading, name)) != unsaid), unsaid)
     warnings = tuple(warning for reading in readings for warning in reading.warnings)
     return Reading(**{**first, "windows": tuple(windows.values()), "warnings": warnings})
 
 
 @lru_cache(256)
-def _families_of(name: str) -> tuple[int, ...]:
-    """Whose header that is, by the longest prefix that fits: their places in the table."""
-    fits = {
-        index: max((len(prefix) for prefix in family.PREFIXES if name.startswith(prefix)), default=0)
-        for index, family in enumerate(FAMILIES)
-    }
-    longest = max(fits.values())
-    return tuple(index for index, length in fits.items() if length == longest) if longest else ()
+def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
+    """Whose headers these are, in the order of the table; each header is theirs who have the longest fitting prefix."""
+    told: set[int] = set()
+    for name in names:
+        fits = [max((len(each) for each in family.PREFIXES if name.startswith(each)), default=0) for family in FAMILIES]
+        longest = max(fits)
+        told.update(index for index, length in enumerate(fits) if longest and length == longest)
+    return tuple(FAMILIES[index] for index in sorted(told))
 
 
 def _classify(error: ErrorText) -> Verdict | None:

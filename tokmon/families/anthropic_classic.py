@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window
+from tokmon.model import ErrorText, Evidence, Reading, Verdict
 
 NAME: Final = "anthropic-classic"
 PREFIXES: Final = (
@@ -27,33 +27,30 @@ _FIELD: Final = re.compile(r"^anthropic-(?:ratelimit-)?((?:fast-|priority-)?[a-z
 
 def parse(evidence: Evidence) -> Reading | None:
     """Read the buckets; None where there is none of them."""
-    groups: dict[str, dict[str, str]] = {}
-    for name, value in evidence.headers.items():
-        place = _place(name)
-        if place is not None:
-            groups.setdefault(place[0], {})[place[1]] = value
-    if not groups:
+    said = evidence.headers
+    buckets = _buckets(tuple(said))
+    if not buckets:
         return None
-    windows, warnings = [], []
-    for bucket in sorted(groups):
-        said = groups[bucket]
-        limit, remaining = values.count(said.get("limit")), values.count(said.get("remaining"))
-        resets_at = values.reset(said.get("reset"), evidence.at)
-        windows.append(Window(bucket, values.used(limit, remaining), resets_at, limit=limit, remaining=remaining))
-        warnings += values.unread(bucket, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
+    read = [
+        values.counted(name, {word: said[header] for word, header in fields}, evidence.at) for name, fields in buckets
+    ]
     return Reading(
-        windows=tuple(windows),
-        account=values.single(evidence.headers.get("anthropic-organization-id")),
+        windows=tuple(window for window, _ in read),
+        account=values.single(said.get("anthropic-organization-id")),
         family=NAME,
-        warnings=tuple(warnings),
+        warnings=tuple(warning for _, warnings in read for warning in warnings),
     )
 
 
 @lru_cache(256)
-def _place(name: str) -> tuple[str, str] | None:
-    """`anthropic-ratelimit-input-tokens-reset` is the `reset` of the bucket `input_tokens`."""
-    match = _FIELD.match(name) if name.startswith(PREFIXES) else None
-    return None if match is None else (match[1].replace("-", "_"), match[2])
+def _buckets(names: tuple[str, ...]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Each bucket with the headers of its fields: `anthropic-ratelimit-input-tokens-reset` is of `input_tokens`."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        match = _FIELD.match(name) if name.startswith(PREFIXES) else None
+        if match is not None:
+            found.setdefault(match[1].replace("-", "_"), {})[match[2]] = name
+    return tuple((bucket, tuple(fields.items())) for bucket, fields in sorted(found.items()))
 
 
 def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - the texts are those of the unified family

@@ -17,12 +17,8 @@ NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
 
 _PREFIX: Final = PREFIXES[0]
-_KNOWN_STATUS: Final = frozenset({"allowed", "allowed_warning", "rejected"})
+_STATUSES: Final = {str(word): word for word in (Status.ALLOWED, Status.ALLOWED_WARNING, Status.REJECTED)}
 _WINDOW_FIELD: Final = re.compile(r"^(\d+[a-z](?:_[a-z0-9_]+)?)-(utilization|reset|status|surpassed-threshold)$")
-_AGGREGATE: Final = "/"
-_OVERAGE: Final = "/overage"
-"""Groups of fields that are no window: no slug holds a slash."""
-
 _MODEL_SCOPED: Final = re.compile(r"^\d+[a-z]_")
 _CLAIMS: Final = {
     "five_hour": "5h",
@@ -33,73 +29,72 @@ _CLAIMS: Final = {
 }
 
 
-Said = tuple[tuple[str, str], ...]
-"""The fields of one window, or of the overage, as said: names without their prefix, and values."""
-
-
 def parse(evidence: Evidence) -> Reading | None:
     """Read the unified headers; None where there is none of them."""
-    account = values.single(evidence.headers.get("anthropic-organization-id"))
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for name, value in evidence.headers.items():
-        group, what = _place(name)
-        if what:
-            groups.setdefault(group, []).append((what, value))
-    if not groups:
+    said = evidence.headers.get
+    windows, theirs = _places(tuple(evidence.headers))
+    account = values.single(said("anthropic-organization-id"))
+    if not theirs:
         return Reading(account=account) if account else None
-    aggregate = dict(groups.pop(_AGGREGATE, ()))
-    overage = groups.pop(_OVERAGE, None)
-    # Sorted, so that the order in which headers arrive cannot matter.
-    read = [_window(name, tuple(groups[name])) for name in sorted(groups)]
-    windows = tuple(window for window, _ in read)
-    status, unknown = _status(aggregate.get("status"), windows)
-    claim = values.single(aggregate.get("representative-claim"))
-    binding = _CLAIMS.get(claim or "", claim)
+    read = [
+        _window(name, said(utilization), said(reset), said(status), said(surpassed))
+        for name, utilization, reset, status, surpassed in windows
+    ]
+    found = tuple(window for window, _ in read)
+    status, unknown = _status(said(f"{_PREFIX}status"), found)
+    claim = values.single(said(f"{_PREFIX}representative-claim"))
+    overage = _overage(*(said(name) for name in _OVERAGE))
     return Reading(
         status=status,
-        windows=windows,
+        windows=found,
         claim=claim,
-        binding=binding or next((window.name for window in windows if window.status == Status.REJECTED), None),
-        overage=None if overage is None else _overage(tuple(overage)),
+        binding=_CLAIMS.get(claim or "", claim)
+        or next((window.name for window in found if window.status == "rejected"), None),
+        overage=overage,
         account=account,
-        billing="overage" if overage is not None and values.flag(dict(overage).get("in-use")) else None,
+        billing="overage" if overage is not None and overage.in_use else None,
         family=NAME,
         warnings=tuple(warning for _, warnings in read for warning in warnings) + unknown,
     )
 
 
-@lru_cache(256)
-def _place(name: str) -> tuple[str, str]:
-    """`…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`; two empty texts for other headers."""
-    if not name.startswith(_PREFIX):
-        return "", ""
-    field = name[len(_PREFIX) :]
-    match = _WINDOW_FIELD.match(field)
-    if match:
-        return match.group(1), match.group(2)
-    return (_OVERAGE, field.removeprefix("overage-")) if field.startswith("overage-") else (_AGGREGATE, field)
+_FIELDS: Final = ("utilization", "reset", "status", "surpassed-threshold")
+_OVERAGE: Final = tuple(
+    f"{_PREFIX}overage-{field}" for field in ("status", "in-use", "utilization", "reset", "disabled-reason")
+)
 
 
 @lru_cache(256)
-def _window(name: str, fields: Said) -> tuple[Window, tuple[str, ...]]:
+def _places(names: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """The windows that these headers tell of, each with the names of its fields; and whether any header is unified.
+
+    `…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`. Sorted, so that the order in which headers
+    arrive cannot matter.
+    """
+    theirs = [name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)]
+    slugs = sorted({match[1] for name in theirs if (match := _WINDOW_FIELD.match(name))})
+    return tuple((slug, *(f"{_PREFIX}{slug}-{field}" for field in _FIELDS)) for slug in slugs), bool(theirs)
+
+
+@lru_cache(512)
+def _window(
+    name: str, utilization: str | None, reset: str | None, status: str | None, surpassed: str | None
+) -> tuple[Window, tuple[str, ...]]:
     """A window and what of it could not be understood. Windows recur from response to response."""
-    said = dict(fields)
+    used, resets_at, word = values.fraction(utilization), values.instant(reset), values.single(status)
     warnings = []
-    utilization = values.fraction(said.get("utilization"))
-    resets_at = values.instant(said.get("reset"))
-    if utilization is None and values.single(said.get("utilization")):
-        warnings += values.unread(name, said, {"utilization": None})
-    elif "%" in said.get("utilization", ""):
+    if used is None and utilization:
+        warnings += values.unread(name, {"utilization": utilization}, {"utilization": None})
+    elif used is not None and "%" in (utilization or ""):
         warnings.append(f"percent form: {name}")
-    if resets_at is None and values.single(said.get("reset")) and values.number(said.get("reset")) != 0:
-        warnings += values.unread(name, said, {"reset": None})
-    status = values.single(said.get("status"))
+    if resets_at is None and reset and values.number(reset) != 0:
+        warnings += values.unread(name, {"reset": reset}, {"reset": None})
     window = Window(
         name=name,
-        utilization=utilization,
+        utilization=used,
         resets_at=resets_at,
-        status=status if status is None or status in _KNOWN_STATUS else f"unknown:{status}",
-        surpassed=values.number(said.get("surpassed-threshold")),
+        status=word if word is None or word in _STATUSES else f"unknown:{word[:40]}",
+        surpassed=values.number(surpassed),
         scope=Scope.MODEL if _MODEL_SCOPED.match(name) else None,
     )
     return window, tuple(warnings)
@@ -107,8 +102,8 @@ def _window(name: str, fields: Said) -> tuple[Window, tuple[str, ...]]:
 
 def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tuple[str, ...]]:
     said = values.single(value)
-    if said in _KNOWN_STATUS:
-        return Status(said), ()
+    if said in _STATUSES:
+        return _STATUSES[said], ()
     if said is not None:
         # A word that no capture has shown yet: something is up, and it is not known to be a refusal.
         return Status.ALLOWED_WARNING, (f"unknown unified status: {said[:40]}",)
@@ -120,15 +115,18 @@ def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tup
 
 
 @lru_cache(256)
-def _overage(fields: Said) -> Overage:
-    said = dict(fields)
-    status = values.single(said.get("status"))
+def _overage(
+    status: str | None, in_use: str | None, utilization: str | None, reset: str | None, reason: str | None
+) -> Overage | None:
+    if status is None and in_use is None and utilization is None and reset is None and reason is None:
+        return None
+    word = values.single(status)
     return Overage(
-        status=None if status == "null" else status,
-        in_use=values.flag(said.get("in-use")) or False,
-        utilization=values.fraction(said.get("utilization")),
-        resets_at=values.instant(said.get("reset")),
-        disabled_reason=values.single(said.get("disabled-reason")),
+        status=None if word == "null" else word,
+        in_use=values.flag(in_use) or False,
+        utilization=values.fraction(utilization),
+        resets_at=values.instant(reset),
+        disabled_reason=values.single(reason),
     )
 
 

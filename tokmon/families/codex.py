@@ -51,8 +51,10 @@ def parse(evidence: Evidence) -> Reading | None:
         values.single(said("x-codex-credits-balance")),
     )
     windows, warnings = _windows(slots, evidence.at)
+    status = _reached(values.single(said("x-codex-rate-limit-reached-type")))
     return Reading(
-        status=_reached(values.single(said("x-codex-rate-limit-reached-type"))),
+        status=status,
+        scope=None if status is Status.UNKNOWN else Scope.ACCOUNT,
         windows=windows,
         plan=values.single(said("x-codex-plan-type")),
         credits=None if credit == Credits() else credit,

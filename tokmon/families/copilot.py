@@ -57,13 +57,13 @@ def parse(evidence: Evidence) -> Reading | None:
 
 
 def _quota(name: str, said: dict[str, str], at: float) -> Window:
-    """One quota; an unlimited one has neither limit nor utilization."""
+    """One quota; an unlimited one has no limit."""
     entitled = values.number(said.get("ent"))
     left = values.percent(said.get("rem"))
     limited = entitled is None or entitled >= 0
     return Window(
         name=name,
-        utilization=None if left is None or not limited else round(max(0.0, 1 - left), 9),
+        utilization=None if left is None else round(max(0.0, 1 - left), 9),
         resets_at=values.reset(said.get("rst"), at),
         limit=entitled if limited else None,
         remaining=round(entitled * left, 6) if entitled is not None and limited and left is not None else None,

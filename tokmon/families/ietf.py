@@ -8,13 +8,14 @@ import re
 from typing import Final
 
 from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window
+from tokmon.model import ErrorText, Evidence, Reading, Verdict
 
 NAME: Final = "ietf"
 PREFIXES: Final = ("ratelimit",)
 
 _ITEM: Final = re.compile(r'^\s*(?:"([^"]{0,60})"|([A-Za-z0-9*_.:/-]{1,60}))\s*(?=;|$)')
 _PARAMETER: Final = re.compile(r';\s*([a-z*][a-z0-9_.*-]*)\s*=\s*"?([^;,"]{1,40})')
+_RENAMED: Final = re.compile(r';\s*"([^"]{1,60})"\s*(?=;|$)')
 _PAIR: Final = re.compile(r"\b(limit|remaining|reset)\s*=\s*(\d{1,15})")
 _PLAIN: Final = ("limit", "remaining", "reset")
 _UNNAMED: Final = "requests"
@@ -38,13 +39,12 @@ def parse(evidence: Evidence) -> Reading | None:
         policies = {_UNNAMED: older}
     if not policies:
         return None
-    windows, warnings = [], []
-    for name, fields in policies.items():
-        limit, remaining = values.count(fields.get("limit")), values.count(fields.get("remaining"))
-        resets_at = values.reset(fields.get("reset"), evidence.at)
-        windows.append(Window(name, values.used(limit, remaining), resets_at, limit=limit, remaining=remaining))
-        warnings += values.unread(name, fields, {"limit": limit, "remaining": remaining, "reset": resets_at})
-    return Reading(windows=tuple(windows), family=NAME, warnings=tuple(warnings))
+    read = [values.counted(name, fields, evidence.at) for name, fields in policies.items()]
+    return Reading(
+        windows=tuple(window for window, _ in read),
+        family=NAME,
+        warnings=tuple(warning for _, warnings in read for warning in warnings),
+    )
 
 
 def _items(value: str) -> list[tuple[str, dict[str, str]]]:
@@ -53,7 +53,10 @@ def _items(value: str) -> list[tuple[str, dict[str, str]]]:
     for part in _split(value):
         match = _ITEM.match(part)
         if match is not None:
-            items.append(((match[1] or match[2] or _UNNAMED), dict(_PARAMETER.findall(part[match.end() :]))))
+            # `"fixed window";"api";q=500` names the policy last.
+            named = _RENAMED.findall(part[match.end() :])
+            name = named[-1] if named else match[1] or match[2] or _UNNAMED
+            items.append((name, dict(_PARAMETER.findall(part[match.end() :]))))
     return items
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "openai"
 PREFIXES: Final = (
@@ -46,26 +46,16 @@ _TOO_MANY: Final = 429
 
 def parse(evidence: Evidence) -> Reading | None:
     """Read the counts of every dimension; None where there is none of the headers."""
-    groups: dict[str, dict[str, str]] = {}
-    theirs = False
-    for name, value in evidence.headers.items():
-        if name.startswith(PREFIXES):
-            theirs = True
-            place = _place(name)
-            if place is not None:
-                groups.setdefault(place[0], {})[place[1]] = value
+    said = evidence.headers
+    dimensions, theirs = _dimensions(tuple(said))
     if not theirs:
         return None
     periods = _PERIODS.get(_dialect(evidence), {})
-    windows: list[Window] = []
-    warnings: list[str] = []
-    for dimension in sorted(groups):
-        said = groups[dimension]
-        limit, remaining = values.count(said.get("limit")), values.count(said.get("remaining"))
-        resets_at = values.reset(said.get("reset"), evidence.at)
-        name = periods.get(dimension, dimension)
-        windows.append(Window(name, values.used(limit, remaining), resets_at, limit=limit, remaining=remaining))
-        warnings += values.unread(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
+    read = [
+        values.counted(periods.get(name, name), {word: said[header] for word, header in fields}, evidence.at)
+        for name, fields in dimensions
+    ]
+    windows = tuple(window for window, _ in read)
     wait = values.number(evidence.headers.get("retry-after-ms"))
     # A limit of nothing at all is no throttle: the plan does not hold this model.
     barred = evidence.http_status == _TOO_MANY and any(window.limit == 0 for window in windows)
@@ -73,15 +63,26 @@ def parse(evidence: Evidence) -> Reading | None:
         status=Status.POLICY_REJECTED if barred else Status.UNKNOWN,
         substatus="model_not_on_plan" if barred else None,
         scope=Scope.MODEL if barred else None,
-        windows=tuple(windows),
+        windows=windows,
         retry_after_s=wait / 1000 if wait is not None and wait >= 0 else None,
         account=values.single(evidence.headers.get("openai-organization")),
         family=NAME,
-        warnings=tuple(warnings),
+        warnings=tuple(warning for _, warnings in read for warning in warnings),
     )
 
 
 @lru_cache(256)
+def _dimensions(names: tuple[str, ...]) -> tuple[tuple[tuple[str, tuple[tuple[str, str], ...]], ...], bool]:
+    """Each dimension with the headers of its fields; and whether any header is of this family."""
+    theirs = [name for name in names if name.startswith(PREFIXES)]
+    found: dict[str, dict[str, str]] = {}
+    for name in theirs:
+        place = _place(name)
+        if place is not None:
+            found.setdefault(place[0], {})[place[1]] = name
+    return tuple((dimension, tuple(fields.items())) for dimension, fields in sorted(found.items())), bool(theirs)
+
+
 def _place(name: str) -> tuple[str, str] | None:
     """`x-ratelimit-remaining-req-minute` is what remains of `requests_minute`."""
     match = _FIELD.match(name)

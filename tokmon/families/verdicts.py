@@ -6,10 +6,9 @@ outranks a header that says `rejected`, since the answer was served.
 """
 
 import re
-from dataclasses import replace
 
-from tokmon.headers import duration, retry_after
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.headers import duration, retry_after, sane
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window, replace
 
 _NETWORK = re.compile(
     r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"
@@ -100,8 +99,6 @@ def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None,
     """One reading out of the headers' and the outcome's."""
     reading = parsed or _NOTHING
     wait = retry_after(evidence.headers.get("retry-after"), evidence.at)
-    if wait is None and verdict is not None:
-        wait = verdict.retry_after_s
     if wait is not None and reading.retry_after_s is None:
         reading = replace(reading, retry_after_s=wait)
     if verdict is None:
@@ -114,6 +111,7 @@ def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None,
         return _rejected(reading, verdict, evidence.at)
     return replace(
         reading,
+        retry_after_s=reading.retry_after_s if reading.retry_after_s is not None else verdict.retry_after_s,
         status=verdict.status,
         scope=verdict.scope,
         substatus=verdict.substatus,
@@ -142,11 +140,14 @@ def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
     spent = spent or [window for window in reading.windows if window.remaining == 0 or (window.utilization or 0) >= 1]
     binding = reading.binding or (spent[0].name if spent else None)
     until = verdict.resets_at or _reset_of(spent, binding)
-    if until is None and reading.retry_after_s is not None:
-        until = at + reading.retry_after_s
+    # What a header says to wait is until the end; what a text says is about this request, where a window is spent.
+    wait = reading.retry_after_s if reading.retry_after_s is not None or spent else verdict.retry_after_s
+    if until is None and wait is not None:
+        until = sane(at + wait)
     nothing_said = not reading.windows and reading.status is Status.UNKNOWN
     return replace(
         reading,
+        retry_after_s=reading.retry_after_s if reading.retry_after_s is not None else verdict.retry_after_s,
         status=Status.REJECTED,
         binding=binding,
         blocked_until=until,

@@ -18,8 +18,8 @@ _PERIOD: Final = re.compile(r"limit reached for (?:the )?(\d+)?[ -]?(hour|day|we
 _CHINA_H: Final = 8.0
 _PLAIN: Final = {
     "1113": Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
-    "1302": Verdict(Status.REJECTED, Scope.REQUEST, "throttled"),
-    "1303": Verdict(Status.REJECTED, Scope.REQUEST, "throttled"),
+    "1302": Verdict(Status.REJECTED),
+    "1303": Verdict(Status.REJECTED),
     "1305": Verdict(Status.OVERLOADED, Scope.PROVIDER),
     "1313": Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
