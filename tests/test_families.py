@@ -1,70 +1,19 @@
-"""The captures of fixtures/headers.json, each with the reading expected of it; and what holds for any input."""
+"""Every family against its captures, and what holds of any input."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.captures import FIXTURES, differences, every_capture, evidence, expected_of
 from tokmon import families
 from tokmon.headers import parse_rfc3339
 from tokmon.model import Evidence, Scope, Status, replace
 from tokmon.reading import reading_json
 
-_FIXTURES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "fixtures" / "headers.json").read_text("utf-8"))[
-    "fixtures"
-]
 
-
-def evidence(fixture: dict[str, Any]) -> Evidence:
-    return Evidence(
-        http_status=fixture["http_status"],
-        headers={name.lower(): value for name, value in fixture["headers"].items()},
-        at=parse_rfc3339(fixture["captured_at"]),
-        text=fixture.get("body_excerpt") or fixture.get("error_message"),
-        kind=fixture["provider_kind"],
-        frame=fixture.get("event"),
-    )
-
-
-def expected_of(fixture: dict[str, Any]) -> dict[str, Any]:
-    """What the fixture expects, without its remarks."""
-    return {name: value for name, value in fixture["expected"].items() if name not in {"note", "warnings"}}
-
-
-def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
-    """What of the expected is not found so: windows by name, figures to the accuracy in which they are given."""
-    wrong = {
-        name: found.get(name)
-        for name, value in expected.items()
-        if name != "windows" and not _like(found.get(name), value)
-    }
-    windows = {window["name"]: window for window in found["windows"]}
-    if set(windows) != {window["name"] for window in expected["windows"]}:
-        wrong["windows"] = sorted(windows)
-    for window in expected["windows"]:
-        told = windows.get(window["name"], {})
-        wrong |= {
-            f"{window['name']}.{name}": told.get(name)
-            for name, value in window.items()
-            if name != "expired" and not _like(told.get(name), value)
-        }
-    return wrong
-
-
-def _like(found: Any, value: Any) -> bool:
-    if isinstance(value, dict) and isinstance(found, dict):
-        return all(_like(found.get(name), part) for name, part in value.items())
-    if isinstance(value, float) and isinstance(found, float):
-        return found == pytest.approx(value, rel=0.01, abs=1e-12)
-    if isinstance(value, str) and isinstance(found, str) and value.endswith("Z") and value[:2] == "20":
-        return abs(parse_rfc3339(found) - parse_rfc3339(value)) <= 1
-    return bool(found == value)
-
-
-@pytest.mark.parametrize("fixture", _FIXTURES, ids=[fixture["name"] for fixture in _FIXTURES])
+@every_capture
 def test_a_capture_reads_as_expected(fixture: dict[str, Any]) -> None:
     reading = families.read(evidence(fixture))
     assert differences(reading_json(reading), expected_of(fixture)) == {}
@@ -77,12 +26,24 @@ def test_a_capture_reads_as_expected(fixture: dict[str, Any]) -> None:
             assert found.expired(parse_rfc3339(fixture["captured_at"]))
 
 
+def test_a_family_that_fails_loses_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_evidence: Evidence) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(families.FAMILIES[0], "parse", fail)
+    fail.__module__ = "tokmon.families.unlucky"
+    headers = {"anthropic-ratelimit-unified-status": "allowed", "x-ratelimit-remaining-requests": "0"}
+    reading = families.read(Evidence(200, headers, 1_795_327_200.0))
+    assert [window.name for window in reading.windows] == ["requests"]
+    assert reading.warnings == ("unlucky failed: KeyError",)
+
+
 def test_every_family_is_in_the_allow_list_by_its_prefixes() -> None:
     for family in families.FAMILIES:
         assert set(family.PREFIXES) <= set(families.ALLOWED_PREFIXES)
 
 
-@pytest.mark.parametrize("fixture", _FIXTURES, ids=[fixture["name"] for fixture in _FIXTURES])
+@every_capture
 def test_every_rate_limit_header_of_the_fixtures_is_on_the_allow_list(fixture: dict[str, Any]) -> None:
     noise = {"content-type", "x-robots-tag", "date", "request-id", "x-request-id", "x-ds-trace-id"}
     dropped = [name for name in fixture["headers"] if not families.allowed(name.lower()) and name.lower() not in noise]
@@ -142,12 +103,12 @@ def test_a_status_code_without_text_claims_no_more_than_it_knows(code: int, stat
 
 
 _NAMES = st.one_of(
-    st.sampled_from([name.lower() for fixture in _FIXTURES for name in fixture["headers"]]),
+    st.sampled_from([name.lower() for fixture in FIXTURES for name in fixture["headers"]]),
     st.builds("anthropic-ratelimit-unified-{}-{}".format, st.text(max_size=8), st.sampled_from(["reset", "status"])),
     st.text(max_size=30),
 )
 _VALUES = st.one_of(
-    st.sampled_from([value for fixture in _FIXTURES for value in fixture["headers"].values()]), st.text(max_size=40)
+    st.sampled_from([value for fixture in FIXTURES for value in fixture["headers"].values()]), st.text(max_size=40)
 )
 _HEADERS = st.dictionaries(_NAMES, _VALUES, max_size=12)
 
@@ -157,7 +118,7 @@ def test_arbitrary_headers_and_texts_raise_nothing(headers: dict[str, str], code
     families.read(Evidence(code, headers, 1_795_327_200.0, text))
 
 
-@given(st.sampled_from(_FIXTURES), st.randoms())
+@given(st.sampled_from(FIXTURES), st.randoms())
 def test_the_order_of_headers_does_not_matter(fixture: dict[str, Any], random: Any) -> None:
     seen = evidence(fixture)
     shuffled = list(seen.headers.items())
@@ -165,14 +126,14 @@ def test_the_order_of_headers_does_not_matter(fixture: dict[str, Any], random: A
     assert families.read(replace(seen, headers=dict(shuffled))) == families.read(seen)
 
 
-@given(st.sampled_from(_FIXTURES), _HEADERS)
+@given(st.sampled_from(FIXTURES), _HEADERS)
 def test_headers_of_nobody_change_nothing(fixture: dict[str, Any], others: dict[str, str]) -> None:
     seen = evidence(fixture)
     noise = {f"x-noise-{name}": value for name, value in others.items()}
     assert families.read(replace(seen, headers={**noise, **seen.headers})) == families.read(seen)
 
 
-@given(st.sampled_from(_FIXTURES), st.data())
+@given(st.sampled_from(FIXTURES), st.data())
 def test_removing_a_header_only_ever_removes_figures(fixture: dict[str, Any], data: st.DataObject) -> None:
     seen = evidence(fixture)
     if not seen.headers:
@@ -191,7 +152,7 @@ def test_removing_a_header_only_ever_removes_figures(fixture: dict[str, Any], da
         assert window.remaining in {None, before.remaining}
 
 
-@given(st.sampled_from(_FIXTURES), st.floats(-1e6, 1e6))
+@given(st.sampled_from(FIXTURES), st.floats(-1e6, 1e6))
 def test_relative_resets_move_with_the_capture_and_absolute_ones_do_not(fixture: dict[str, Any], shift: float) -> None:
     seen = evidence(fixture)
     moved = families.read(replace(seen, at=seen.at + shift))
@@ -205,7 +166,7 @@ def test_relative_resets_move_with_the_capture_and_absolute_ones_do_not(fixture:
             )
 
 
-@given(st.sampled_from(_FIXTURES))
+@given(st.sampled_from(FIXTURES))
 def test_names_are_blind_to_case(fixture: dict[str, Any]) -> None:
     shouted = {**fixture, "headers": {name.upper(): value for name, value in fixture["headers"].items()}}
     assert families.read(evidence(shouted)) == families.read(evidence(fixture))

@@ -51,9 +51,99 @@ def test_waiting_times(text: str, seconds: float | None) -> None:
     assert headers.retry_after(text, 1795334400) == seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("4ms", 0.004),
+        ("0s", 0),
+        ("6m0s", 360),
+        ("1m30s", 90),
+        ("1h2m3s", 3723),
+        ("2m59.56s", 179.56),
+        ("285ms", 0.285),
+        ("1.56152477s", 1.56152477),
+        ("250ms, 250ms", 0.25),
+    ],
+)
+def test_go_durations(text: str, seconds: float) -> None:
+    assert headers.duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "6", "m", "6m 0s", "-6s", "6 s", "1d", "soon", "9" * 400 + "h", None])
+def test_what_is_no_duration_is_none(text: str | None) -> None:
+    assert headers.duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("26.5", 26.5),
+        ("33011.382867", 33011.382867),
+        ("1", 1),
+        ("0", 0),
+        ("1m30s", 90),
+        ("1795334430", 30),
+        ("1795334430000", 30),
+        ("2026-11-22T08:00:30Z", 30),
+        ("Sun, 22 Nov 2026 08:00:30 GMT", 30),
+    ],
+)
+def test_a_reset_is_relative_or_absolute_by_its_form(text: str, at: float) -> None:
+    assert headers.reset(text, 1795334400) == pytest.approx(1795334400 + at)
+
+
+@pytest.mark.parametrize("text", ["", "-5", "never", "1e99", "nan", None])
+def test_what_is_no_reset_is_none(text: str | None) -> None:
+    assert headers.reset(text, 1795334400) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("1000", 1000), ("30,000", 30000), ("1,234,567", 1234567), ("30,000, 30,000", 30000), ("5, 5", 5), ("2.5", 2.5)],
+)
+def test_counts(text: str, count: float) -> None:
+    assert headers.count(text) == count
+
+
+@pytest.mark.parametrize("text", ["-1", "", "many", "3,00", "1,2345", "٣", None])
+def test_what_is_no_count_is_none(text: str | None) -> None:
+    assert headers.count(text) is None
+
+
+@pytest.mark.parametrize(("text", "fraction"), [("22", 0.22), ("12.5", 0.125), ("100.0", 1.0), ("31.3%", 0.313)])
+def test_percents(text: str, fraction: float) -> None:
+    assert headers.percent(text) == pytest.approx(fraction)
+
+
+@pytest.mark.parametrize("text", ["0,42", "42", "1e3"])
+def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
+    assert headers.fraction(text) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "used"),
+    [(100, 25, 0.75), (100, 0, 1.0), (None, 0, 1.0), (None, 5, None), (0, None, None), (30, 40, 0.0), (0, 5, None)],
+)
+def test_what_is_used_of_a_count(limit: float | None, remaining: float | None, used: float | None) -> None:
+    assert headers.used(limit, remaining) == used
+
+
+def test_a_local_time_is_read_in_the_zone_that_is_known() -> None:
+    assert headers.local_instant("2026-08-22 11:16:11", 8.0) == headers.instant("2026-08-22T03:16:11Z")
+    assert headers.local_instant("2026-08-32 11:16:11", 8.0) is None
+
+
 @given(st.text(max_size=60))
 def test_no_text_raises(text: str) -> None:
-    for read in (headers.number, headers.fraction, headers.instant, headers.flag, headers.single):
+    for read in (
+        headers.number,
+        headers.fraction,
+        headers.instant,
+        headers.flag,
+        headers.single,
+        headers.count,
+        headers.duration,
+    ):
         value = read(text)
         assert not isinstance(value, float) or math.isfinite(value)
 

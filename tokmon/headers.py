@@ -22,12 +22,12 @@ _MILLISECONDS = 100_000_000_000.0
 
 # A merged duplicate is "a, a"; an HTTP date holds a comma of its own, after a day name.
 _DAY_NAME = re.compile(r"^(mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE)
-_NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
+_NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
 _THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(, +\d{1,3}(,\d{3})+)*$", re.ASCII)
 _DURATION = re.compile(r"^(\d+(\.\d+)?(h|ms|m|s|us|µs|ns))+$", re.ASCII)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
+_INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE | re.ASCII)
 
 
 def single(value: str | None) -> str | None:

@@ -1,40 +1,23 @@
 """The table of families: dialects of rate-limit headers and error texts.
 
-A family is one module with these names, and one line in `FAMILIES`:
+A family is one module with these names, and one line in the table:
 
     NAME        its word, as written in a reading
     PREFIXES    the header prefixes that are its own; they dispatch to it (the longest one that fits), and they are
                 the allow-list that the extension is rendered with
     parse       (evidence) -> Reading | None: what the headers say, None where they say nothing
     classify    (error) -> Verdict | None: what an error text says
+    frame       (frame, at) -> Reading | None, where there is one: what a frame of a stream says that has no headers
     UPSTREAM    of a proxy only: the prefix under which it hands on the headers of whoever is behind it
 
 Families never import each other; what they share is below this package.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tokmon.families import (
-    anthropic_classic,
-    anthropic_unified,
-    bedrock,
-    cloudflare,
-    codex,
-    copilot,
-    exedev,
-    gemini,
-    ietf,
-    litellm,
-    minimax,
-    moonshot,
-    openai_like,
-    opencode,
-    openrouter,
-    unread,
-    zai,
-)
 from tokmon.families.verdicts import by_status_code, combine, error_text, said_wait
 from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window, replace
 
@@ -46,35 +29,34 @@ class Family(Protocol):
     PREFIXES: tuple[str, ...]
 
     def parse(self, evidence: Evidence) -> Reading | None:
-        """Read the headers (lower-case names) of a response, or a frame."""
+        """Read the headers (lower-case names) of a response."""
 
     def classify(self, error: ErrorText) -> Verdict | None:
         """Read an error text."""
 
 
-FAMILIES: Final[tuple[Family, ...]] = tuple(
-    cast("Family", family)
-    for family in (
-        anthropic_unified,
-        anthropic_classic,
-        codex,
-        copilot,
-        litellm,
-        exedev,
-        cloudflare,
-        zai,
-        moonshot,
-        minimax,
-        openrouter,
-        gemini,
-        bedrock,
-        opencode,
-        openai_like,
-        ietf,
-        unread,
-    )
+_TABLE: Final = (
+    "anthropic_unified",
+    "anthropic_classic",
+    "codex",
+    "copilot",
+    "litellm",
+    "exedev",
+    "cloudflare",
+    "zai",
+    "moonshot",
+    "minimax",
+    "openrouter",
+    "gemini",
+    "bedrock",
+    "opencode",
+    "openai_like",
+    "ietf",
+    "unread",
 )
-"""In the order in which they are asked about an error text: the narrower before the wider."""
+"""Modules of this package, in the order in which they are asked about an error text: the narrower before the wider."""
+
+FAMILIES: Final = tuple(cast("Family", import_module(f"{__name__}.{name}")) for name in _TABLE)
 
 COMPANIONS: Final = ("retry-after", "x-should-retry")
 """Headers of no family that help to read any. Ids of requests have a field of their own."""
@@ -107,8 +89,12 @@ def read(evidence: Evidence) -> Reading:
 
 def _parse(evidence: Evidence) -> Reading | None:
     """What the headers say: of one family nearly always, of a proxy and of who is behind it sometimes."""
-    told = FAMILIES if evidence.frame is not None else _families_of(tuple(evidence.headers))
-    readings = [reading for family in told if (reading := family.parse(evidence)) is not None]
+    told = _families_of(tuple(evidence.headers))
+    readings = [reading for family in told if (reading := _asked(family.parse, evidence)) is not None]
+    if evidence.frame is not None:
+        readings += [
+            reading for frame in _FRAMES if (reading := _asked(frame, evidence.frame, evidence.at)) is not None
+        ]
     readings += [
         replace(reading, windows=_of_upstream(reading), account=None, family=None)
         for prefix in _UPSTREAM
@@ -120,6 +106,15 @@ def _parse(evidence: Evidence) -> Reading | None:
     return _together(readings)
 
 
+def _asked(parse: Callable[..., Reading | None], *said: object) -> Reading | None:
+    """What the family says. One that fails has said nothing but that: the line keeps the raw headers, and goes on."""
+    try:
+        return parse(*said)
+    except Exception as error:  # noqa: BLE001 - whatever it is: a parser's fault loses no capture
+        return Reading(warnings=(f"{parse.__module__.rpartition('.')[2]} failed: {type(error).__name__}",))
+
+
+_FRAMES: Final = tuple(frame for family in FAMILIES if (frame := getattr(family, "frame", None)))
 _UPSTREAM: Final = tuple(prefix for family in FAMILIES if (prefix := getattr(family, "UPSTREAM", None)))
 
 

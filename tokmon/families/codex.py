@@ -31,9 +31,7 @@ Slots = dict[tuple[str, str], dict[str, str]]
 
 
 def parse(evidence: Evidence) -> Reading | None:
-    """Read the headers, or the frame where there is one; None where neither says anything."""
-    if evidence.frame is not None:
-        return _frame(evidence.frame, evidence.at)
+    """Read the headers; None where there is none of them."""
     slots: Slots = {}
     theirs = False
     for name, value in evidence.headers.items():
@@ -110,8 +108,8 @@ def _reached(kind: str | None) -> Status:
     return Status.NO_CREDIT if "credits_depleted" in kind else Status.REJECTED
 
 
-def _frame(frame: Mapping[str, object], at: float) -> Reading | None:
-    """Read a frame of the stream, which comes where there are no headers (WebSocket)."""
+def frame(frame: Mapping[str, object], at: float) -> Reading | None:
+    """Read a frame of the stream, which comes where there are no headers (WebSocket); None if it is of another kind."""
     if frame.get("type") != _FRAME:
         return None
     limits = frame.get("rate_limits")

@@ -8,15 +8,15 @@ busy hour nearly every capture repeats the headers of an earlier one.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from tokmon import families, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.model import Evidence, Reading
+from tokmon.model import Evidence, Reading, replace
 from tokmon.scrub import scrub
 from tokmon.sidecar.commit import Pending
-from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix
+from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix, usage_fields
 from tokmon.sidecar.recent import Recent
 from tokmon.sidecar.told import NOTHING, Run, Told
 from tokmon.snapshot import Observation, Stamp
@@ -31,6 +31,7 @@ _USAGE: Final = b'{"kind":"u'
 """How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
 
 _RECURS: Final = b',"provider":'
+_LATER_S: Final = 3600.0
 _id: Final = attrgetter("id")
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
 
@@ -176,16 +177,9 @@ class Ingest:
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         changes = _cleaned(event)
         configured = self._type(event, event.key_shape, None)
-        reading = families.read(
-            Evidence(
-                event.http_status,
-                allowed,
-                at,
-                changes.get("error", event.error),
-                configured,
-                wire.frame_of(event.frame),
-            )
-        )
+        error, frame = changes.get("error", event.error), wire.frame_of(event.frame)
+        evidence = Evidence(event.http_status, allowed, at, error, configured, frame)
+        reading = families.read(evidence)
         kind = self._type(event, event.key_shape, reading.family)
         resets_at = next_reset(reading)
         return Told(
@@ -195,7 +189,7 @@ class Ingest:
             resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
             changes=changes,
             headers=None if allowed == sent else allowed,
-            repeats="retry-after" not in allowed,
+            repeats=_is_timeless(evidence, reading),
             evidence=True,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
@@ -205,19 +199,15 @@ class Ingest:
 
     def _read_usage(self, event: wire.Usage, at: float) -> Told:
         changes = _cleaned(event)
-        said: dict[str, Any] = {"source": SOURCE}
-        reading = Reading()
-        if event.error is not None:
-            kind = self._type(event, None, None)
-            reading = families.read(Evidence(None, {}, at, changes.get("error", event.error), kind))
-            said |= {"status": reading.status, "substatus": reading.substatus, "scope": reading.scope}
-        said["type"] = self._type(event, None, reading.family)
-        end = suffix({name: value for name, value in said.items() if value is not None})
+        kind = self._type(event, None, None)
+        evidence = Evidence(None, {}, at, changes.get("error", event.error), kind)
+        reading = Reading() if event.error is None else families.read(evidence)
         return Told(
             reading=reading,
-            type=said["type"],
-            suffix=end,
+            type=kind,
+            suffix=suffix(usage_fields(None if event.error is None else reading, kind)),
             changes=changes,
+            repeats=event.error is None or _is_timeless(evidence, reading),
             evidence=event.error is not None,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
@@ -228,6 +218,11 @@ class Ingest:
     def _type(self, event: wire.Event, key_shape: str | None, family: str | None) -> str | None:
         account = self.accounts.get(event.provider or "", Account())
         return account_type(account, api=event.api, key_shape=key_shape, family=family)
+
+
+def _is_timeless(evidence: Evidence, reading: Reading) -> bool:
+    """Whether the same at another time says the same: nothing in it is counted from the response on."""
+    return families.read(replace(evidence, at=evidence.at + _LATER_S)) == reading
 
 
 def _cleaned(event: wire.Event) -> dict[str, str]:

@@ -23,10 +23,20 @@ def capture_fields(reading: Reading, kind: str | None) -> dict[str, Any]:
         "utilization_5h": _utilization(reading, "5h"),
         "utilization_7d": _utilization(reading, "7d"),
     }
-    said |= {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
+    said |= _said(reading)
     if next_reset(reading) is None:
         said["reset_in_seconds"] = None
     return said
+
+
+def usage_fields(error: Reading | None, kind: str | None) -> dict[str, Any]:
+    """What a usage event says: of its error, if it tells of one, since a capture never has the text."""
+    said: dict[str, Any] = {"source": SOURCE} | ({} if error is None else _said(error))
+    return said | ({} if kind is None else {"type": kind})
+
+
+def _said(reading: Reading) -> dict[str, Any]:
+    return {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
 
 
 def _utilization(reading: Reading, name: str) -> float | None:

@@ -1,0 +1,102 @@
+"""A family is one module, one line of the table and its fixtures, and nothing else: one is made up in a copy."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MODULE = '''"""A provider that nobody has. Source: made up."""
+
+from typing import Final
+
+from tokmon import headers as values
+from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+
+NAME: Final = "madeup"
+PREFIXES: Final = ("x-madeup-",)
+
+
+def parse(evidence: Evidence) -> Reading | None:
+    """Read the one window there is."""
+    words = ("limit", "remaining", "reset")
+    said = {word: value for word in words if (value := evidence.headers.get(f"x-madeup-{word}"))}
+    if not said:
+        return None
+    window, warnings = values.counted("moons", said, evidence.at)
+    return Reading(windows=(window,), family=NAME, warnings=tuple(warnings))
+
+
+def classify(error: ErrorText) -> Verdict | None:
+    """Read the one error there is."""
+    return Verdict(Status.NO_CREDIT, Scope.ACCOUNT) if "out of moons" in error.said else None
+'''
+FIXTURES = [
+    {
+        "name": "madeup_200",
+        "provider_kind": "madeup",
+        "http_status": 200,
+        "captured_at": "2026-09-17T12:00:00Z",
+        "headers": {"X-Madeup-Limit": "30,000", "X-Madeup-Remaining": "15,000", "X-Madeup-Reset": "1m30s"},
+        "expected": {
+            "status": "allowed",
+            "windows": [{"name": "moons", "utilization": 0.5, "resets_at": "2026-09-17T12:01:30Z", "limit": 30000}],
+        },
+    },
+    {
+        "name": "madeup_402",
+        "provider_kind": "madeup",
+        "http_status": None,
+        "captured_at": "2026-09-17T12:00:00Z",
+        "headers": {},
+        "error_message": "Sorry, you are out of moons.",
+        "expected": {"status": "no_credit", "windows": [], "scope": "account"},
+    },
+]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project with one more family."""
+    for name in ("tokmon", "extensions", "tests", "scripts", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "_shipped"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "tokmon" / "families" / "madeup.py").write_text(MODULE, encoding="utf-8")
+    table = tmp_path / "tokmon" / "families" / "__init__.py"
+    told = table.read_text(encoding="utf-8")
+    assert told.count('    "cloudflare",\n') == 1
+    table.write_text(told.replace('    "cloudflare",\n', '    "cloudflare",\n    "madeup",\n'), encoding="utf-8")
+    captures = tmp_path / "tests" / "fixtures" / "headers.json"
+    every = json.loads(captures.read_text(encoding="utf-8"))
+    captures.write_text(json.dumps({**every, "fixtures": [*every["fixtures"], *FIXTURES]}), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_new_family_is_read_captured_and_shown(checkout: Path) -> None:
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("tokmon", "extension", "--pi-version", "1.5.2", "--output", "extensions/tokmon.ts")
+    assert '"x-madeup-"' in (checkout / "extensions" / "tokmon.ts").read_text(encoding="utf-8")
+    tests = ("test_families.py", "commands/test_read.py", "sidecar/test_round_trip.py", "extension/test_contract.py")
+    said = run("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *(f"tests/{name}" for name in tests))
+    assert " passed" in said
+    run("scripts.docs")
+    page = (checkout / "docs" / "families.md").read_text(encoding="utf-8")
+    assert "| `madeup` | `x-madeup-` | A provider that nobody has. |" in page
+    assert "| madeup_200 | 200 | `allowed` | `moons` 0.5 of 30000 until 2026-09-17T12:01:30Z |" in page
