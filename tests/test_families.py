@@ -147,7 +147,8 @@ def test_removing_a_header_only_ever_removes_figures(fixture: dict[str, Any], da
             each for each in full.windows if each.slot and each.slot == window.slot
         )
         assert window.utilization in {None, before.utilization}
-        assert window.resets_at in {None, before.resets_at}
+        # Where a reset is said twice, as an instant and as a span, the span is what is left: some seconds off.
+        assert window.resets_at is None or window.resets_at == pytest.approx(before.resets_at, abs=120)
         assert window.limit in {None, before.limit}
         assert window.remaining in {None, before.remaining}
 

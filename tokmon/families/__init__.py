@@ -8,6 +8,7 @@ A family is one module with these names, and one line in the table:
     parse       (evidence) -> Reading | None: what the headers say, None where they say nothing
     classify    (error) -> Verdict | None: what an error text says
     frame       (frame, at) -> Reading | None, where there is one: what a frame of a stream says that has no headers
+    ABSOLUTE    True where every reset in its headers is an instant, so that its readings hold at any time
     UPSTREAM    of a proxy only: the prefix under which it hands on the headers of whoever is behind it
 
 Families never import each other; what they share is below this package.
@@ -85,6 +86,19 @@ def read(evidence: Evidence) -> Reading:
     if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
         verdict = replace(verdict, retry_after_s=wait)
     return combine(evidence, error.http_status, parsed, verdict)
+
+
+def is_timeless(evidence: Evidence, reading: Reading) -> bool:
+    """Whether the same at another time reads the same: nothing in it is counted from the response on."""
+    if evidence.text is None and evidence.frame is None and _absolute(tuple(evidence.headers)):
+        return True
+    return read(replace(evidence, at=evidence.at + 3600.0)) == reading
+
+
+@lru_cache(256)
+def _absolute(names: tuple[str, ...]) -> bool:
+    told = _families_of(names)
+    return "retry-after" not in names and all(getattr(family, "ABSOLUTE", False) for family in told)
 
 
 def _parse(evidence: Evidence) -> Reading | None:

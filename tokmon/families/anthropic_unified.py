@@ -16,6 +16,8 @@ from tokmon.model import ErrorText, Evidence, Overage, Reading, Scope, Status, V
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
 
+ABSOLUTE: Final = True
+
 _PREFIX: Final = PREFIXES[0]
 _STATUSES: Final = {str(word): word for word in (Status.ALLOWED, Status.ALLOWED_WARNING, Status.REJECTED)}
 _WINDOW_FIELD: Final = re.compile(r"^(\d+[a-z](?:_[a-z0-9_]+)?)-(utilization|reset|status|surpassed-threshold)$")

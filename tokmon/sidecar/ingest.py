@@ -13,7 +13,7 @@ from typing import Final
 from tokmon import families, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
-from tokmon.model import Evidence, Reading, replace
+from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
 from tokmon.sidecar.commit import Pending
 from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix, usage_fields
@@ -31,7 +31,6 @@ _USAGE: Final = b'{"kind":"u'
 """How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
 
 _RECURS: Final = b',"provider":'
-_LATER_S: Final = 3600.0
 _id: Final = attrgetter("id")
 _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
 
@@ -53,6 +52,7 @@ class Ingest:
         """Readings with evidence that the snapshot has not taken yet."""
 
         self._told: dict[bytes, Told] = {}
+        self._types: dict[tuple[str | None, ...], str | None] = {}
 
     def take(self, data: bytes, refused: Refused) -> tuple[int, int]:
         """Take event lines, each ended by a newline; returns how many, and how many bytes.
@@ -163,6 +163,7 @@ class Ingest:
         """models.json says something else now."""
         self.accounts = accounts
         self._told.clear()
+        self._types.clear()
 
     def observations(self) -> list[Observation]:
         """The news since the last call, one observation per reading: its newest event stands for the others."""
@@ -189,7 +190,7 @@ class Ingest:
             resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
             changes=changes,
             headers=None if allowed == sent else allowed,
-            repeats=_is_timeless(evidence, reading),
+            repeats=families.is_timeless(evidence, reading),
             evidence=True,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
@@ -207,7 +208,7 @@ class Ingest:
             type=kind,
             suffix=suffix(usage_fields(None if event.error is None else reading, kind)),
             changes=changes,
-            repeats=event.error is None or _is_timeless(evidence, reading),
+            repeats=event.error is None or families.is_timeless(evidence, reading),
             evidence=event.error is not None,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
@@ -216,13 +217,13 @@ class Ingest:
         )
 
     def _type(self, event: wire.Event, key_shape: str | None, family: str | None) -> str | None:
-        account = self.accounts.get(event.provider or "", Account())
-        return account_type(account, api=event.api, key_shape=key_shape, family=family)
-
-
-def _is_timeless(evidence: Evidence, reading: Reading) -> bool:
-    """Whether the same at another time says the same: nothing in it is counted from the response on."""
-    return families.read(replace(evidence, at=evidence.at + _LATER_S)) == reading
+        of = (event.provider, event.api, key_shape, family)
+        if of not in self._types:
+            if len(self._types) >= _REMEMBERED:
+                self._types.clear()
+            account = self.accounts.get(event.provider or "", Account())
+            self._types[of] = account_type(account, api=event.api, key_shape=key_shape, family=family)
+        return self._types[of]
 
 
 def _cleaned(event: wire.Event) -> dict[str, str]:
