@@ -38,6 +38,8 @@ def run(arguments: list[str]) -> int:
         return 0
     if arguments:
         raise UsageError(f"no such option: `{arguments[0]}`", hint="`tokmon read` takes captures on its standard input")
+    if sys.stdin.isatty():
+        print("hint: captures are read from the standard input, one JSON object a line", file=sys.stderr)
     bad = 0
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
