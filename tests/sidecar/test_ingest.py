@@ -1,10 +1,13 @@
 """Reading a run of lines at once gives what reading each line by itself gives."""
 
+import json
 import random
 
 import pytest
 
 from tests.bench import events
+from tests.sidecar.running import capture
+from tokmon.accounts import Account
 from tokmon.errors import WireError
 from tokmon.sidecar.commit import Pending
 from tokmon.sidecar.ingest import Ingest
@@ -95,3 +98,13 @@ def test_two_wrong_lines_do_not_make_up_for_each_other() -> None:
     expected, refused = one_by_one(pieces)
     assert at_once(pieces, len(pieces)) == (expected, refused)
     assert refused, "the first half is no whole event"
+
+
+def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() -> None:
+    pending = {"capture": Pending(), "usage": Pending()}
+    taken = Ingest({"xai-production": Account()}, Recent(), pending)
+    names = ("xai-production", "xai-0123456789abcdef")
+    data = b"".join(json.dumps(capture(number, provider=name)).encode() + b"\n" for number, name in enumerate(names))
+    taken.take(data, lambda *_: pytest.fail("refused"))
+    found = [json.loads(line)["provider"] for line in b"".join(pending["capture"].blocks).splitlines()]
+    assert found == ["xai-production", "[secret]"]

@@ -176,7 +176,7 @@ class Ingest:
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
         sent = wire.headers_of(event.headers)
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
-        changes = _cleaned(event)
+        changes = self._cleaned(event)
         configured = self._type(event, event.key_shape, None)
         error, frame = changes.get("error", event.error), wire.frame_of(event.frame)
         evidence = Evidence(event.http_status, allowed, at, error, configured, frame)
@@ -199,7 +199,7 @@ class Ingest:
         )
 
     def _read_usage(self, event: wire.Usage, at: float) -> Told:
-        changes = _cleaned(event)
+        changes = self._cleaned(event)
         kind = self._type(event, None, None)
         evidence = Evidence(None, {}, at, changes.get("error", event.error), kind)
         reading = Reading() if event.error is None else families.read(evidence)
@@ -225,11 +225,15 @@ class Ingest:
             self._types[of] = account_type(account, api=event.api, key_shape=key_shape, family=family)
         return self._types[of]
 
+    def _cleaned(self, event: wire.Event) -> dict[str, str]:
+        """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them.
 
-def _cleaned(event: wire.Event) -> dict[str, str]:
-    """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them."""
-    texts = {name: getattr(event, name, None) for name in _TEXTS}
-    return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
+        A provider of models.json is called what it is called there (`xai-production`), or it would be another one.
+        """
+        texts = {name: getattr(event, name, None) for name in _TEXTS}
+        if event.provider in self.accounts:
+            del texts["provider"]
+        return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
 
 
 def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
