@@ -1,5 +1,6 @@
 """What the loopback provider is told to say: one `Answer` per request, and the header sets real providers send."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,6 +119,25 @@ OPENAI: Final = {
     "openai-processing-ms": "1036",
 }
 
+XAI: Final = {
+    "x-ratelimit-limit-requests": "1400",
+    "x-ratelimit-limit-tokens": "4000000",
+    "x-ratelimit-remaining-requests": "1050",
+    "x-ratelimit-remaining-tokens": "3000000",
+}
+"""On a 200 alone, and no reset ever."""
+
+GROQ: Final = {
+    "x-ratelimit-limit-requests": "14400",
+    "x-ratelimit-limit-tokens": "6000",
+    "x-ratelimit-remaining-requests": "10800",
+    "x-ratelimit-remaining-tokens": "4500",
+    "x-ratelimit-reset-requests": "2m59.56s",
+    "x-ratelimit-reset-tokens": "7.66s",
+    "x-groq-region": "us-east-1",
+}
+"""Requests are those of a day, tokens those of a minute."""
+
 CODEX: Final = {
     "x-codex-primary-used-percent": "22",
     "x-codex-primary-window-minutes": "300",
@@ -163,6 +183,85 @@ ORG_NOT_ALLOWED: Final = "OAuth authentication is currently not allowed for this
 OVERLOADED: Final = "Overloaded"
 OPENAI_QUOTA: Final = "You exceeded your current quota, please check your plan and billing details."
 CODEX_LIMIT: Final = "The usage limit has been reached"
+
+XAI_SPENT: Final = json.dumps(
+    {
+        "code": "personal-team-blocked:spending-limit",
+        "error": "You have run out of credits or need a Grok subscription. "
+        "Add credits at https://grok.com/?_s=usage or upgrade at https://grok.com/supergrok.",
+    }
+)
+"""Bodies as they come, as `Answer.body`; xAI's `error` is a text, and pi shows that text alone."""
+
+XAI_BAD_KEY: Final = json.dumps(
+    {
+        "code": "Client specified an invalid argument",
+        "error": "Incorrect API key provided: xai-***. You can obtain an API key from https://console.x.ai.",
+    }
+)
+GROQ_THROTTLED: Final = json.dumps(
+    {
+        "error": {
+            "message": "Rate limit reached for model `loopback-1` in organization `org_loopback` service tier "
+            "`on_demand` on tokens per minute (TPM): Limit 6000, Used 5700, Requested 935. Please try again in 6.35s. "
+            "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing",
+            "type": "tokens",
+            "code": "rate_limit_exceeded",
+        }
+    }
+)
+OPENAI_SPENT: Final = json.dumps(
+    {
+        "error": {
+            "message": f"{OPENAI_QUOTA} For more information on this error, read the docs: "
+            "https://platform.openai.com/docs/guides/error-codes/api-errors.",
+            "type": "insufficient_quota",
+            "param": None,
+            "code": "insufficient_quota",
+        }
+    }
+)
+GEMINI_BAD_KEY: Final = json.dumps(
+    {
+        "error": {
+            "code": 400,
+            "message": "API key not valid. Please pass a valid API key.",
+            "status": "INVALID_ARGUMENT",
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": "API_KEY_INVALID",
+                    "domain": "googleapis.com",
+                    "metadata": {"service": "generativelanguage.googleapis.com"},
+                }
+            ],
+        }
+    },
+    indent=2,
+)
+
+
+def gemini_spent(quota: str, limit: int, delay: str) -> str:
+    """The body of Gemini's 429 for one quota, by its id."""
+    metric = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
+    place = {"model": "gemini-loopback", "location": "global"}
+    violation = {"quotaMetric": metric, "quotaId": quota, "quotaDimensions": place, "quotaValue": str(limit)}
+    error = {
+        "code": 429,
+        "message": f"{OPENAI_QUOTA} For more information on this error, head to: "
+        "https://ai.google.dev/gemini-api/docs/rate-limits. \n"
+        f"* Quota exceeded for metric: {metric}, limit: {limit}, model: gemini-loopback\nPlease retry in {delay}.",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+        ],
+    }
+    return json.dumps({"error": error}, indent=2)
+
+
+FINAL: Final = {"x-should-retry": "false"}
+"""Keeps the SDKs of the older versions from sending it again."""
 
 QUICK: Final = {"retry-after-ms": "1"}
 """Lets the retries inside the SDKs of the older versions follow at once (they honour it before `retry-after`)."""
