@@ -79,6 +79,41 @@ def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
     assert families.read(Evidence(None, {}, 0.0, text)).status is Status.NO_CREDIT
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "scope", "wait"),
+    [
+        ("429 Rate limit reached. Please try again in 6.35s. Need more?", "rejected", "request", 6.35),
+        ('429: {"message":"TPD: Please try again in 10m4.8s. Need","code":"x"}', "rejected", "request", 604.8),
+        ("429 Please try again in 250ms.", "rejected", "request", 0.25),
+        ("429 Please try again in 5 minutes", "rejected", "request", 300),
+        ("429 Please try again in 5 somethings", "rejected", "request", None),
+        ("Server requested 7835s retry delay (max: 60s). 429 {}", "rejected", "request", 7835),
+        (
+            '403 "Your team f-1 has either used all available credits or reached its limit."',
+            "no_credit",
+            "account",
+            None,
+        ),
+        ('429 "You\'ve used all the included free usage for model m."', "rejected", "account", None),
+        ('team-a API error (401): {"message":"no"}', "invalid_key", "account", None),
+        ("seat2 API error (503): {}", "overloaded", "provider", None),
+        ('{"error":{"code":403,"message":"x","status":"PERMISSION_DENIED"}}', "unknown", "account", None),
+        (
+            '{"error":{"message":"{\\n \\"error\\": {\\n \\"status\\": \\"RESOURCE_EXHAUSTED\\"}}"}}',
+            "rejected",
+            "request",
+            None,
+        ),
+        ("Too Many Requests", "rejected", "request", None),
+        ("Request was aborted", "unknown", "request", None),
+    ],
+)
+def test_texts_as_pi_delivers_them(text: str, status: str, scope: str, wait: float | None) -> None:
+    reading = families.read(Evidence(None, {}, 1_795_327_200.0, text))
+    assert (reading.status, reading.scope, reading.retry_after_s) == (status, scope, wait)
+    assert (reading.blocked_until is None) == (wait is None)
+
+
 def test_a_spend_limit_says_when_access_comes_back() -> None:
     text = "You have reached your specified API usage limits. You will regain access on 2026-08-01 at 00:00 UTC."
     reading = families.read(Evidence(400, {}, 0.0, text))

@@ -109,6 +109,8 @@ _TEXTS: Final = (
     ("billing_not_active", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("personal-team-blocked:spending-limit", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("you have run out of credits", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("used all available credits", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("included free usage", Verdict(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
     ("subscription:free-usage-exhausted", Verdict(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
     ("insufficient balance", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("payment required", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),

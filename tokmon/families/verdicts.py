@@ -20,11 +20,13 @@ _ERRORS = range(400, 600)
 _ESCAPED = re.compile(r"\\([\"\\/nrt'])")
 _WAITED = re.compile(r"^\s*Server requested (\d{1,9})s retry delay \(max: \d+s\)\.?\s*")
 _AGAIN = re.compile(
-    r"(?:try again|retry) in ~?(\d{1,9}(?:\.\d{1,12})?(?:(?:h|ms|m|s)[\d.hms]*)?)(?: ?(second|minute|min|hour))?"
+    r"(?:try again|retry) in ~?(?:((?:\d{1,9}(?:\.\d{1,12})?(?:h|ms|m|s))+)(?![a-z0-9])"
+    r"|(\d{1,9}(?:\.\d{1,12})?) ?(second|sec|minute|min|hour))"
 )
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _THROTTLED = re.compile(r"\brate[ _-]?limit|too many requests", re.IGNORECASE)
-_LEADING = re.compile(r"^\s*(?:[A-Za-z ]*error[^0-9]{0,12})?\(?(\d{3})\b")
+_LEADING = re.compile(r"^\s*(?:(?:.{0,300}?\bAPI error|[A-Za-z ]*error)[^0-9]{0,12})?\(?(\d{3})\b", re.IGNORECASE)
+_IN_BODY = re.compile(r'^\s*\{\s*"error": ?\{\s*"code": ?(\d{3})\b')
 
 
 def error_text(text: str, http_status: int | None, at: float, kind: str | None) -> ErrorText:
@@ -45,8 +47,9 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _leading_status(text: str) -> int | None:
-    """The status code in front of an error text (`429 {...}`, `OpenAI API error (429): ...`)."""
-    found = _LEADING.match(_WAITED.sub("", text, count=1))
+    """The status code in front of an error text: `429 {...}`, `NAME API error (429): ...`, Google's own body."""
+    text = _WAITED.sub("", text, count=1)
+    found = _LEADING.match(text) or _IN_BODY.match(text)
     code = int(found.group(1)) if found else 0
     return code if code in _ERRORS else None
 
@@ -59,9 +62,7 @@ def said_wait(error: ErrorText) -> float | None:
     found = _AGAIN.search(error.said)
     if found is None:
         return None
-    if found[2]:
-        return float(found[1]) * _UNITS[found[2][:1]]
-    return duration(found[1])
+    return duration(found[1]) if found[1] else float(found[2]) * _UNITS[found[3][:1]]
 
 
 def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
