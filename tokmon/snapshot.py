@@ -1,9 +1,10 @@
 """The snapshot: the newest evidence about every provider, window by window, each with its age and source.
 
 It is a fold over log lines that does not care for their order or repetition: of two pieces of evidence about
-the same thing the newer one stays, and of two of one instant the one with the greater id. So late lines,
-replayed spools and archives give the same snapshot. An error says something about the status and nothing
-about windows, and so erases none.
+the same thing the newer one stays, of two of one instant the one with the greater id, and of two of one id
+(older lines have none) the one that pi's own turn gave, or else that reads greater. So late lines, replayed
+spools and archives give the same snapshot. An error says something about the status and nothing about windows,
+and so erases none; what is refused to one model says nothing about the account.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,12 +12,25 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Overage, Scope, Status, Window
-from tokmon.reading import instant, number, overage_from, overage_json, text, window_from, window_json
+from tokmon.model import Credits, Overage, Scope, Status, Window
+from tokmon.reading import (
+    credits_from,
+    credits_json,
+    instant,
+    number,
+    overage_from,
+    overage_json,
+    text,
+    window_from,
+    window_json,
+)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the serialised form; another version is rebuilt from the logs."""
 
+
+SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
+"""What an account says that answers."""
 
 _STATUSES: Final = frozenset(str(status) for status in Status)
 
@@ -43,9 +57,12 @@ class Observation:
     model: str | None = None
     http_status: int | None = None
     claim: str | None = None
+    binding: str | None = None
     blocked_until: float | None = None
     windows: tuple[Window, ...] = ()
     overage: Overage | None = None
+    plan: str | None = None
+    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +75,78 @@ class Seen:
 
 @dataclass(slots=True)
 class Account:
-    """What is known of one provider. `last` is the newest evidence of its status, `paid` that of its overage."""
+    """What is known of one provider, each part by the newest evidence of it.
+
+    `last` tells of the status of the account, `paid` of its overage; `models`, by name and "" where it was not
+    said, what the account last said about one model: that it is refused, or an answer. `binding` is the name of
+    the window that binds, or the provider's own word for it where that is all there is.
+    """
 
     provider: str
     last: Observation | None = None
     paid: Observation | None = None
+    models: dict[str, Observation] = field(default_factory=dict)
     type: tuple[Stamp, str] | None = None
+    plan: tuple[Stamp, str] | None = None
+    credits: tuple[Stamp, Credits] | None = None
+    binding: tuple[Stamp, str] | None = None
     windows: dict[str, Seen] = field(default_factory=dict)
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
-        if _says_status(seen) and (self.last is None or seen.stamp > self.last.stamp):
-            self.last = seen
-        if seen.overage is not None and (self.paid is None or seen.stamp > self.paid.stamp):
+        stamp = seen.stamp
+        if seen.status is not Status.UNKNOWN and seen.scope != Scope.REQUEST:
+            self._take_status(seen)
+        if seen.overage is not None and _newer(seen, self.paid):
             self.paid = seen
-        if seen.type is not None and (self.type is None or (seen.stamp, seen.type) > self.type):
-            self.type = (seen.stamp, seen.type)
+        if seen.type is not None and _later(stamp, seen.type, self.type):
+            self.type = (stamp, seen.type)
+        if seen.plan is not None and _later(stamp, seen.plan, self.plan):
+            self.plan = (stamp, seen.plan)
+        if seen.credits is not None and _later(stamp, seen.credits, self.credits):
+            self.credits = (stamp, seen.credits)
+        binding = seen.binding or seen.claim
+        if binding is not None and _later(stamp, binding, self.binding):
+            self.binding = (stamp, binding)
         for window in seen.windows:
             known = self.windows.get(window.name)
-            if known is None or seen.stamp > known.stamp:
-                self.windows[window.name] = Seen(window, seen.stamp)
+            if known is None or _later(stamp, window, (known.stamp, known.window)):
+                self.windows[window.name] = Seen(window, stamp)
+
+    def _take_status(self, seen: Observation) -> None:
+        """An answer speaks for the account and for its model, a refusal of one model for that model alone."""
+        served = seen.status in SERVED
+        if (served or seen.scope != Scope.MODEL) and _newer(seen, self.last):
+            self.last = seen
+        if served or seen.scope == Scope.MODEL:
+            model = seen.model or ""
+            if _newer(seen, self.models.get(model)):
+                self.models[model] = seen
 
 
-def _says_status(seen: Observation) -> bool:
-    """A refusal of one request or a status nobody knows says nothing about the account."""
-    return seen.status is not Status.UNKNOWN and seen.scope != Scope.REQUEST
+def _newer(seen: Observation, known: Observation | None) -> bool:
+    return known is None or _later(seen.stamp, seen, (known.stamp, known))
+
+
+def _later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> bool:
+    """Whether that outranks what is known. It is a total order, or the order of the lines would matter."""
+    if known is None:
+        return True
+    other, before = known
+    if stamp.ts != other.ts:
+        return stamp.ts > other.ts
+    if stamp.id != other.id:
+        return stamp.id > other.id
+    return (said is not before or stamp is not other) and _weight(stamp, said) > _weight(other, before)
+
+
+def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
+    """Which of two of one stamp is kept, by what would be saved of them."""
+    if isinstance(said, Observation):
+        said = _observation_json(said)
+    elif isinstance(said, Window):
+        said = window_json(said)
+    return stamp.source == "piggyback", stamp.source, repr(said)
 
 
 class Snapshot:
@@ -126,11 +190,12 @@ def observation(line: Mapping[str, Any]) -> Observation | None:
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
     try:
-        stamp = Stamp(parse_rfc3339(ts), str(line.get("id", "")), text(line, "source") or "probe")
+        # To the millisecond, as it is saved: what is between two of them must not decide before and be lost after.
+        stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
     except ValueError:
         return None
     status = text(line, "status")
-    overage = line.get("overage")
+    overage, credit = line.get("overage"), line.get("credits")
     return Observation(
         provider=provider,
         stamp=stamp,
@@ -141,9 +206,12 @@ def observation(line: Mapping[str, Any]) -> Observation | None:
         model=text(line, "model"),
         http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
         claim=text(line, "claim"),
+        binding=text(line, "binding_window"),
         blocked_until=instant(line.get("blocked_until")),
         windows=_windows(line, stamp.ts),
         overage=overage_from(overage) if isinstance(overage, Mapping) else None,
+        plan=text(line, "plan"),
+        credits=credits_from(credit) if isinstance(credit, Mapping) else None,
     )
 
 
@@ -179,14 +247,23 @@ def _observation_json(seen: Observation) -> dict[str, Any]:
 
 
 def _account_to_json(account: Account) -> dict[str, Any]:
+    credit = account.credits
     return {
-        "type": None if account.type is None else {**_stamp_json(account.type[0]), "type": account.type[1]},
+        "type": _said_json(account.type),
+        "plan": _said_json(account.plan),
+        "credits": None if credit is None else {**_stamp_json(credit[0]), **credits_json(credit[1])},
+        "binding": _said_json(account.binding),
         "last": None if account.last is None else _observation_json(account.last),
         "paid": None if account.paid is None else _observation_json(account.paid),
+        "models": {name: _observation_json(seen) for name, seen in sorted(account.models.items())},
         "windows": [
             {**window_json(seen.window), **_stamp_json(seen.stamp)} for _, seen in sorted(account.windows.items())
         ],
     }
+
+
+def _said_json(said: tuple[Stamp, str] | None) -> dict[str, Any] | None:
+    return None if said is None else {**_stamp_json(said[0]), "said": said[1]}
 
 
 def _stamp_json(stamp: Stamp) -> dict[str, Any]:
@@ -194,17 +271,26 @@ def _stamp_json(stamp: Stamp) -> dict[str, Any]:
 
 
 def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
-    account = Account(name)
-    for key in ("last", "paid"):
-        if entry[key] is not None:
-            setattr(account, key, observation({**entry[key], "provider": name}))
-    if entry["type"] is not None:
-        account.type = (_stamp(entry["type"]), entry["type"]["type"])
-    for item in entry["windows"]:
-        window = window_from(item)
-        if window is not None:
-            account.windows[window.name] = Seen(window, _stamp(item))
-    return account
+    credit = entry["credits"]
+    return Account(
+        name,
+        last=_observation(name, entry["last"]),
+        paid=_observation(name, entry["paid"]),
+        models={model: seen for model, said in entry["models"].items() if (seen := _observation(name, said))},
+        type=_said(entry["type"]),
+        plan=_said(entry["plan"]),
+        credits=None if credit is None else (_stamp(credit), credits_from(credit)),
+        binding=_said(entry["binding"]),
+        windows={found.name: Seen(found, _stamp(said)) for said in entry["windows"] if (found := window_from(said))},
+    )
+
+
+def _observation(provider: str, entry: Mapping[str, Any] | None) -> Observation | None:
+    return None if entry is None else observation({**entry, "provider": provider})
+
+
+def _said(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
+    return None if entry is None else (_stamp(entry), entry["said"])
 
 
 def _stamp(entry: Mapping[str, Any]) -> Stamp:

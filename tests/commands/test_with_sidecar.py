@@ -4,6 +4,7 @@ import json
 
 from tests.commands.logbook import tokmon
 from tests.sidecar.running import capture, sidecar, usage
+from tokmon import paths, state, store
 
 
 def test_what_a_sidecar_stores_is_seen_at_once_and_after_it_has_gone() -> None:
@@ -41,3 +42,38 @@ def test_json_is_utf_8_whatever_the_terminal_speaks() -> None:
             done = tokmon(*verb, "--json", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
             assert done.stderr == ""
             assert "caffè" in done.stdout
+
+
+def test_what_a_sidecar_saves_of_plan_credits_and_models_is_what_the_log_says() -> None:
+    codex = {
+        "x-codex-plan-type": "pro",
+        "x-codex-primary-used-percent": "12",
+        "x-codex-primary-window-minutes": "10080",
+        "x-codex-credits-has-credits": "true",
+        "x-codex-credits-balance": "12.5",
+    }
+    refused = {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-7d_opus-status": "rejected",
+        "anthropic-ratelimit-unified-7d_opus-reset": "1795687200",
+    }
+    with sidecar() as running:
+        client = running.client()
+        client.send(
+            capture(1, provider="codex", api="openai-codex-responses", model="gpt-5", headers=codex, key_shape="other"),
+            capture(2, ts="2026-11-22T06:00:00.2504Z"),
+            capture(3, model="claude-opus-4-6", http_status=429, headers=refused, ts="2026-11-22T06:00:02Z"),
+        )
+        client.acknowledged(3)
+        running.stop()
+    found = paths.find()
+    saved = state.load(found).snapshot
+    found.snapshot.unlink()
+    assert store.encode(state.current(found).snapshot.to_json()) == store.encode(saved.to_json())
+    codex_account, seat = saved.accounts["codex"], saved.accounts["team-vigilio"]
+    assert codex_account.plan is not None
+    assert codex_account.plan[1] == "pro"
+    assert codex_account.credits is not None
+    assert codex_account.credits[1].balance == "12.5"
+    assert seat.last is not None
+    assert (seat.last.status, seat.models["claude-opus-4-6"].status) == ("allowed", "rejected")

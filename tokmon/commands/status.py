@@ -12,13 +12,21 @@ from tokmon.report.view import View, view
 
 SUMMARY: Final = "what is known of every provider, with its age"
 
+_PLAIN: Final = {"": "text", "--json": "json", "--format wake": "wake", "--format=wake": "wake"}
+"""What hooks and people mostly ask for, known without a parser: that would cost as much as all the rest."""
+
 
 def run(arguments: list[str]) -> int:
-    """Print the report, or with `--json` one object; 0 even where nothing is known."""
-    as_json, utc = _options(arguments) if arguments else (False, False)
+    """Print the report, one object, or the block for a wake prompt; 0 even where nothing is known."""
+    form, utc = _options(arguments)
     found = paths.find()
     shown = look(found, time.time())
-    if as_json:
+    if form == "wake":
+        from tokmon.report.wake import wake_text  # noqa: PLC0415 - only for a prompt, where no hint goes either
+
+        print("\n".join(wake_text(shown, style_of(sys.stdout))), flush=True)
+        return 0
+    if form == "json":
         from tokmon.report.as_json import to_json  # noqa: PLC0415 - the text needs none of it
         from tokmon.store import encode  # noqa: PLC0415
 
@@ -41,18 +49,29 @@ def _type(configured: Account) -> str | None:
 
 def _hint(shown: View, found: paths.Paths) -> None:
     """What to do where there is nothing to show yet."""
-    if any(provider.last or provider.gauges for provider in shown.providers):
+    if any(provider.seen for provider in shown.providers):
         return
     if not shown.providers:
         print(f"no provider is known: `{found.models}` names none, and no response has been seen", file=sys.stderr)
     print("hint: run a turn of pi, then look again; `tokmon doctor` says whether anything is amiss", file=sys.stderr)
 
 
-def _options(arguments: list[str]) -> tuple[bool, bool]:
-    import argparse  # noqa: PLC0415 - costs as much as all the rest, and mostly there is nothing to parse
+def _options(arguments: list[str]) -> tuple[str, bool]:
+    """The form, and whether clock times are in UTC."""
+    plain = _PLAIN.get(" ".join(arguments))
+    if plain is not None:
+        return plain, False
+    import argparse  # noqa: PLC0415 - see above
 
     parser = argparse.ArgumentParser(prog="tokmon status", description=SUMMARY)
-    parser.add_argument("--json", action="store_true", help="one object, ages in seconds")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", dest="format", action="store_const", const="json", help="the same as `--format json`")
+    forms.add_argument(
+        "--format",
+        choices=("text", "json", "wake"),
+        default="text",
+        help="a report (text), one object with ages in seconds (json), or a few lines for an agent's prompt (wake)",
+    )
     parser.add_argument("--utc", action="store_true", help="clock times in UTC")
     options = parser.parse_args(arguments)
-    return options.json, options.utc
+    return options.format, options.utc

@@ -19,12 +19,14 @@ def style_of(out: TextIO, *, utc: bool = False) -> Style:
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")
     colour = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Style(colour=colour, blocks=_has_blocks(out.encoding), zone=UTC if utc else LOCAL)
+    return Style(
+        colour=colour, blocks=_has("█░▏·", out.encoding), marks=_has("✓✗", out.encoding), zone=UTC if utc else LOCAL
+    )
 
 
-def _has_blocks(encoding: str | None) -> bool:
+def _has(characters: str, encoding: str | None) -> bool:
     try:
-        "█░▏·".encode(encoding or "ascii")
+        characters.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

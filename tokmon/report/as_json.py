@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from tokmon.headers import rfc3339
 from tokmon.model import Status
-from tokmon.reading import overage_json
+from tokmon.reading import credits_json, overage_json
 from tokmon.report.gauge import Gauge
-from tokmon.report.judge import Severity
+from tokmon.report.judge import Refusal, Severity
 from tokmon.report.view import Provider, View
 from tokmon.report.words import source_word
 from tokmon.snapshot import Observation, Stamp
@@ -26,7 +26,8 @@ def to_json(shown: View) -> dict[str, Any]:
 
 
 def _provider_json(provider: Provider, now: float) -> dict[str, Any]:
-    paid = provider.account.paid
+    account = provider.account
+    paid, plan, credit = account.paid, account.plan, account.credits
     return {
         "provider": provider.name,
         "type": provider.type,
@@ -35,11 +36,28 @@ def _provider_json(provider: Provider, now: float) -> dict[str, Any]:
         "reasons": list(provider.reasons),
         "status": None if provider.last is None else _status_json(provider, provider.last, now),
         "claim": None if provider.last is None else provider.last.claim,
+        "binding_window": next((gauge.window.name for gauge in provider.gauges if gauge.claim), None),
         "windows": [_gauge_json(gauge, now) for gauge in provider.gauges],
         "spending_credit": provider.spending,
         "overage": None
         if paid is None or paid.overage is None
         else {**overage_json(paid.overage), **_evidence(paid.stamp, now)},
+        "plan": None if plan is None else {"plan": plan[1], **_evidence(plan[0], now)},
+        "credits": None if credit is None else {**credits_json(credit[1]), **_evidence(credit[0], now)},
+        "refused_models": [_refusal_json(refusal, now) for refusal in provider.refused],
+    }
+
+
+def _refusal_json(refusal: Refusal, now: float) -> dict[str, Any]:
+    seen = refusal.seen
+    return {
+        "model": refusal.model or None,
+        "status": seen.status.value if refusal.ended is None else Status.UNKNOWN.value,
+        "last_status": seen.status.value,
+        "expired": refusal.ended is not None,
+        "substatus": seen.substatus,
+        "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
+        **_evidence(seen.stamp, now),
     }
 
 
@@ -67,6 +85,8 @@ def _gauge_json(gauge: Gauge, now: float) -> dict[str, Any]:
         "last_utilization": window.utilization,
         "limit": window.limit,
         "remaining": None if gauge.expired else window.remaining,
+        "limit_usd": window.limit_usd,
+        "used_usd": None if gauge.expired else window.used_usd,
         "status": window.status,
         "surpassed_threshold": window.surpassed,
         "scope": window.scope,

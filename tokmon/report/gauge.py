@@ -11,26 +11,29 @@ from tokmon.snapshot import Account, Seen, Stamp
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A window as of now. `claim` is whether it is the one that binds, in the provider's own word."""
+    """A window as of now. `claim` is whether it is the one that binds, `period` how long it is, by its name."""
 
     window: Window
     stamp: Stamp
     age: float
     expired: bool
     claim: bool
+    period: float | None
 
 
 def gauges(account: Account, now: float) -> Iterable[Gauge]:
     """The windows of an account, the shortest first.
 
-    A figure older than its window is long is of the past even where no reset was said.
+    A figure older than its window is long is of the past even where no reset was said. A window binds until
+    something newer is said about it without saying so.
     """
-    claim = None if account.last is None else window_of(account.last.claim)
+    bound = account.binding
     for seen in sorted(account.windows.values(), key=_order):
         age = now - seen.stamp.ts
         period = _period(seen.window.name)
         past = seen.window.resets_at is None and period is not None and age > period
-        yield Gauge(seen.window, seen.stamp, age, seen.window.expired(now) or past, seen.window.name == claim)
+        claim = bound is not None and window_of(bound[1]) == seen.window.name and bound[0] >= seen.stamp
+        yield Gauge(seen.window, seen.stamp, age, seen.window.expired(now) or past, claim, period)
 
 
 def _order(seen: Seen) -> tuple[float, str]:

@@ -11,7 +11,7 @@ from typing import Final
 from tokmon.model import Scope, Status
 from tokmon.report.gauge import Gauge
 from tokmon.report.words import percent
-from tokmon.snapshot import Account, Observation
+from tokmon.snapshot import SERVED, Account, Observation
 
 
 class Severity(StrEnum):
@@ -36,6 +36,21 @@ class Limits:
     """How long an overload or a broken connection stands."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What one model was refused; `model` is empty where it was not said, `ended` says why it no longer stands."""
+
+    model: str
+    seen: Observation
+    ended: str | None
+
+
+def refusals(account: Account, now: float, limits: Limits) -> tuple[Refusal, ...]:
+    """The models whose newest evidence is that they are refused, by name."""
+    refused = sorted((model, seen) for model, seen in account.models.items() if seen.status not in SERVED)
+    return tuple(Refusal(model, seen, _ended(seen, seen.blocked_until, now, limits)) for model, seen in refused)
+
+
 def ended_because(account: Account, gauges: tuple[Gauge, ...], now: float, limits: Limits) -> str | None:
     """Why the last status no longer stands; None while it does, or where there is none."""
     last = account.last
@@ -43,22 +58,42 @@ def ended_because(account: Account, gauges: tuple[Gauge, ...], now: float, limit
         return None
     until = last.blocked_until
     if until is None and last.status is Status.REJECTED:
-        until = _rejected_until(gauges)
+        until = rejected_until(gauges)
+    return _ended(last, until, now, limits)
+
+
+def _ended(seen: Observation, until: float | None, now: float, limits: Limits) -> str | None:
     if until is not None:
         return "its window has reset since" if until <= now else None
-    age = now - last.stamp.ts
-    passing = last.status in {Status.OVERLOADED, Status.NETWORK_ERROR}
-    return "too long ago to count" if age > (limits.passing_s if passing else limits.keep_s) else None
+    passing = seen.status in {Status.OVERLOADED, Status.NETWORK_ERROR}
+    old = now - seen.stamp.ts > (limits.passing_s if passing else limits.keep_s)
+    return "too long ago to count" if old else None
 
 
-def _rejected_until(gauges: tuple[Gauge, ...]) -> float | None:
-    """When every window that refused has started afresh; the claimed one stands for those that do not say."""
-    refusing = [gauge for gauge in gauges if gauge.window.status == Status.REJECTED] or [
-        gauge for gauge in gauges if gauge.claim
-    ]
-    resets = [gauge.window.resets_at for gauge in refusing]
+def rejected_until(gauges: tuple[Gauge, ...]) -> float | None:
+    """When every window that refused has started afresh; None where that cannot be told."""
+    resets = [gauge.window.resets_at for gauge in refusing(gauges)]
     known = [reset for reset in resets if reset is not None]
     return max(known) if known and len(known) == len(resets) else None
+
+
+def refusing(gauges: tuple[Gauge, ...]) -> tuple[Gauge, ...]:
+    """The windows of the account that refused: those that say so, else the one that binds, else those used up."""
+    own = [gauge for gauge in gauges if gauge.window.scope is None]
+    for found in (
+        [gauge for gauge in own if gauge.window.status == Status.REJECTED],
+        [gauge for gauge in own if gauge.claim],
+        [gauge for gauge in own if spent(gauge)],
+    ):
+        if found:
+            return tuple(found)
+    return ()
+
+
+def spent(gauge: Gauge) -> bool:
+    """Whether nothing of the window was left when it was read."""
+    window = gauge.window
+    return window.remaining == 0 or (window.utilization or 0) >= 1
 
 
 def spends(account: Account, gauges: tuple[Gauge, ...], now: float, limits: Limits) -> bool:
@@ -66,25 +101,31 @@ def spends(account: Account, gauges: tuple[Gauge, ...], now: float, limits: Limi
     paid = account.paid
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > limits.keep_s:
         return False
-    spent = [gauge for gauge in gauges if gauge.window.scope is None and (gauge.window.utilization or 0) >= 1]
-    return not spent or any(not gauge.expired for gauge in spent)
+    full = [gauge for gauge in gauges if gauge.window.scope is None and spent(gauge)]
+    return not full or any(not gauge.expired for gauge in full)
 
 
-_GOOD: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-_PARTIAL: Final = frozenset({Scope.MODEL, Scope.PROVIDER})
 _RANK: Final = {Severity.UNKNOWN: 0, Severity.OK: 1, Severity.WARN: 2, Severity.CRITICAL: 3}
 
 
 def judge(
-    account: Account, gauges: tuple[Gauge, ...], ended: str | None, limits: Limits, *, spending: bool
+    last: Observation | None,
+    gauges: tuple[Gauge, ...],
+    refused: tuple[Refusal, ...],
+    limits: Limits,
+    *,
+    spending: bool,
 ) -> tuple[Severity, tuple[str, ...]]:
-    """The worst of what the status and the windows say; CRITICAL is a session that would not start, or soon not."""
+    """The worst of what the status and the windows say; CRITICAL is a session that would not start, or soon not.
+
+    `last` is the status, if it stands; `refused` what is refused to single models.
+    """
     found: list[tuple[Severity, str]] = []
-    last = account.last
-    if last is not None and ended is None:
+    if last is not None:
         found.append((_severity_of(last), ""))
     if spending:
         found.append((Severity.WARN, "spending credit"))
+    found += [(Severity.WARN, f"{each.model or 'a model'} refused") for each in refused if each.ended is None]
     for gauge in gauges:
         severity = worry(gauge, limits, spending=spending)
         if severity is not None:
@@ -97,14 +138,35 @@ def _severity_of(last: Observation) -> Severity:
     if last.status is Status.ALLOWED:
         return Severity.OK
     passing = last.status in {Status.ALLOWED_WARNING, Status.OVERLOADED, Status.NETWORK_ERROR}
-    return Severity.WARN if passing or last.scope in _PARTIAL else Severity.CRITICAL
+    return Severity.WARN if passing or last.scope == Scope.PROVIDER else Severity.CRITICAL
+
+
+def maxed(last: Observation | None, gauges: tuple[Gauge, ...], limits: Limits, *, spending: bool) -> tuple[Gauge, ...]:
+    """The windows of the account with nothing left, unless an answer that is no older shows that it goes on.
+
+    `last` is the status, if it stands.
+    """
+    served = last.stamp if last is not None and last.status in SERVED else None
+    return tuple(
+        gauge
+        for gauge in gauges
+        if gauge.window.scope is None
+        and not spending
+        and spent(gauge)
+        and stands(gauge, limits)
+        and (served is None or served < gauge.stamp)
+    )
+
+
+def stands(gauge: Gauge, limits: Limits) -> bool:
+    """Whether its figure is of now: neither expired nor, where no reset was said, too old to count."""
+    return not gauge.expired and (gauge.window.resets_at is not None or gauge.age <= limits.keep_s)
 
 
 def worry(gauge: Gauge, limits: Limits, *, spending: bool) -> Severity | None:
     """How a window's own figure worries; not at all where it has expired or is too old to count."""
     used = gauge.window.utilization
-    stands = not gauge.expired and (gauge.window.resets_at is not None or gauge.age <= limits.keep_s)
-    if used is None or not stands or used < limits.warn:
+    if used is None or not stands(gauge, limits) or used < limits.warn:
         return None
     partial = gauge.window.scope is not None
     return Severity.WARN if used < limits.critical or partial or spending else Severity.CRITICAL

@@ -3,11 +3,24 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tokmon.model import Overage, Window
+from tokmon.model import Credits, Overage, Window
 from tokmon.report.gauge import Gauge
-from tokmon.report.judge import Limits, Severity, worry
+from tokmon.report.judge import Limits, Refusal, Severity, worry
 from tokmon.report.view import Provider, View
-from tokmon.report.words import Style, ago, clean, clock, count, duration, percent, source_word, visible
+from tokmon.report.words import (
+    Style,
+    ago,
+    clean,
+    clock,
+    count,
+    duration,
+    fit,
+    left,
+    percent,
+    source_word,
+    spoken,
+    visible,
+)
 from tokmon.snapshot import Observation, Stamp
 
 COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK: "green", Severity.UNKNOWN: "dim"}
@@ -22,7 +35,7 @@ _OFFERED: Final = {"rejected": "off", "allowed": "available, not in use", None: 
 
 
 def status_text(shown: View, width: int, style: Style) -> list[str]:
-    """The lines of the report; none is longer than `width` unless a name is."""
+    """The lines of the report; none is longer than `width`."""
     page = _page(shown, min(width, _WIDEST), style)
     lines: list[str] = []
     before = 1
@@ -66,45 +79,49 @@ class _Page:
     style: Style
 
     def block(self, provider: Provider) -> list[str]:
-        """The lines of one provider: the name, the status, the windows."""
+        """The lines of one provider: the name, the status, the windows, what pays beyond them, what is refused."""
         lines = [self._title(provider)]
         if provider.last is not None:
             lines += self._wrap(self._status(provider, provider.last), indent=2)
         for gauge in provider.gauges:
             lines += self._gauge(gauge, spending=provider.spending)
-        paid = provider.account.paid
-        if paid is not None and paid.overage is not None:
-            lines += self._overage(paid.overage, paid.stamp, spending=provider.spending)
+        account = provider.account
+        if account.paid is not None and account.paid.overage is not None:
+            remarks = self._overage(account.paid.overage, spending=provider.spending)
+            lines += self._row("overage", remarks, account.paid.stamp)
+        if account.plan is not None:
+            lines += self._row("plan", [spoken(account.plan[1])], account.plan[0])
+        if account.credits is not None:
+            lines += self._row("credits", [credits_words(account.credits[1])], account.credits[0])
+        for refusal in provider.refused:
+            if refusal.ended is None:
+                lines += self._row("refused", self._refusal(refusal), refusal.seen.stamp)
         return lines
 
     def _title(self, provider: Provider) -> str:
         severity = self.style.paint(f"{provider.severity:<8}", COLOURS[provider.severity])
         kind = self.style.paint(clean(provider.type), "dim") if provider.type else ""
-        seen = provider.last or provider.gauges or provider.account.paid
-        why = ", ".join(clean(reason) for reason in provider.reasons) if seen else "nothing seen yet"
-        title = f"{severity}  {self.style.paint(clean(provider.name), 'bold')}"
+        why = ", ".join(clean(reason) for reason in provider.reasons) if provider.seen else "nothing seen yet"
+        title = f"{severity}  {self.style.paint(fit(clean(provider.name), self.width - 10), 'bold')}"
         for part in (kind, why):
             if part and visible(title) + 2 + visible(part) <= self.width:
                 title += f"  {part}"
         return title
 
     def _status(self, provider: Provider, last: Observation) -> list[str]:
-        said = last.status.replace("_", " ")
-        if last.substatus:
-            said += f" ({clean(last.substatus).replace('_', ' ')})"
+        said = _status_words(last)
         if last.http_status is not None and last.http_status >= 400:  # noqa: PLR2004 - an error
             said += f" HTTP {last.http_status}"
         seen = self._seen(last.stamp)
         if provider.ended:
             remarks = [f"unknown: was {said}", seen, provider.ended]
         else:
-            remarks = [self.style.paint(said, COLOURS[provider.severity]), seen]
+            remarks = [self.style.paint(fit(said, self.width - 2), COLOURS[provider.severity]), seen]
             if last.blocked_until is not None:
                 remarks.append(f"until {self._at(last.blocked_until)}")
-            if last.claim:
-                remarks.append(
-                    f"claim {next((each.window.name for each in provider.gauges if each.claim), last.claim)}"
-                )
+            claim = next((each.window.name for each in provider.gauges if each.claim), last.claim)
+            if claim:
+                remarks.append(f"claim {clean(claim)}")
         if last.model:
             remarks.append(clean(last.model))
         return remarks
@@ -115,7 +132,8 @@ class _Page:
         severity = worry(gauge, Limits(), spending=spending) or Severity.OK
         bar = self.style.bar(used, self.bar)
         bar = self.style.paint(bar, "dim" if used is None else COLOURS[severity])
-        label = self.style.paint(f"{clean(window.name):<{self.label}}", "bold" if gauge.claim else "")
+        label = f"{fit(clean(window.name), self.label):<{self.label}}"
+        label = self.style.paint(label, "bold" if gauge.claim else "")
         start = f"  {label}  {bar} {percent(used):>4}"
         if gauge.expired:
             then = f"expired, was {percent(window.utilization)} {ago(gauge.age)}"
@@ -123,29 +141,36 @@ class _Page:
         return self._line(start, self._resets(window), self._seen(gauge.stamp))
 
     def _resets(self, window: Window) -> list[str]:
-        left = []
-        if window.utilization is None and window.remaining is not None:
-            of = "" if window.limit is None else f" of {count(window.limit)}"
-            left = [f"{count(window.remaining)}{of} left"]
         if window.resets_at is None:
-            return [*left, "reset unknown"]
-        return [*left, f"resets in {duration(window.resets_at - self.now)}, {self._clock(window.resets_at)}"]
+            return [*left(window), "reset unknown"]
+        return [*left(window), f"resets in {duration(window.resets_at - self.now)}, {self._clock(window.resets_at)}"]
 
-    def _overage(self, overage: Overage, stamp: Stamp, *, spending: bool) -> list[str]:
+    def _overage(self, overage: Overage, *, spending: bool) -> list[str]:
         if spending:
             said = self.style.paint("spending credit", "yellow")
         elif overage.in_use:
             said = "was spending credit"
         else:
-            said = _OFFERED.get(overage.status) or clean(overage.status or "")
-        remarks = [said]
-        if overage.disabled_reason:
-            remarks = [f"{said} ({clean(overage.disabled_reason).replace('_', ' ')})"]
+            offered = overage.status if overage.permitted is not False else "not permitted"
+            said = _OFFERED.get(offered) or fit(spoken(offered or ""), self.width // 2)
+        reason = fit(spoken(overage.disabled_reason or ""), self.width - 4 - len(" ()") - visible(said))
+        remarks = [f"{said} ({reason})" if reason else said]
+        if overage.used is not None:
+            remarks.append(f"{count(overage.used)} used")
         if overage.utilization is not None:
             remarks.append(f"{percent(overage.utilization)} used")
         if overage.resets_at is not None and overage.resets_at > self.now:
             remarks.append(f"resets {self._at(overage.resets_at)}")
-        return self._line(f"  {'overage':<{self.label}}", remarks, self._seen(stamp))
+        return remarks
+
+    def _refusal(self, refusal: Refusal) -> list[str]:
+        seen = refusal.seen
+        name = fit(clean(refusal.model), self.width // 2) or "a model that was not named"
+        until = [] if seen.blocked_until is None else [f"until {self._at(seen.blocked_until)}"]
+        return [f"{name}: {_status_words(seen)}", *until]
+
+    def _row(self, label: str, remarks: list[str], stamp: Stamp) -> list[str]:
+        return self._line(f"  {label:<{self.label}}", remarks, self._seen(stamp))
 
     def _line(self, start: str, remarks: list[str], seen: str) -> list[str]:
         """One row with the age at its right end; or the remarks below where there is no room."""
@@ -158,7 +183,8 @@ class _Page:
     def _wrap(self, remarks: list[str], *, indent: int) -> list[str]:
         """As many remarks a line as fit."""
         lines: list[str] = []
-        for remark in remarks:
+        for said in remarks:
+            remark = said if "\x1b" in said else fit(said, self.width - indent)
             joined = f"{lines[-1]}{self.style.dot}{remark}" if lines else ""
             if joined and visible(joined) <= self.width:
                 lines[-1] = joined
@@ -174,3 +200,19 @@ class _Page:
 
     def _at(self, when: float) -> str:
         return f"{self._clock(when)}, in {duration(when - self.now)}"
+
+
+def credits_words(credit: Credits) -> str:
+    """What is left of the credits, in their own unit."""
+    if credit.unlimited:
+        return "unlimited"
+    if credit.has_credits is False:
+        return "none"
+    if credit.balance:
+        return f"{spoken(credit.balance)} left"
+    return "some, how much is unknown" if credit.has_credits else "unknown"
+
+
+def _status_words(seen: Observation) -> str:
+    more = f" ({spoken(seen.substatus)})" if seen.substatus else ""
+    return f"{spoken(seen.status)}{more}"

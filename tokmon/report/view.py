@@ -4,28 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokmon.report.gauge import Gauge, gauges
-from tokmon.report.judge import Limits, Severity, ended_because, judge, spends
+from tokmon.report.judge import Limits, Refusal, Severity, ended_because, judge, refusals, spends
 from tokmon.snapshot import Account, Observation, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider as of now. `ended` says why the last status no longer stands, None while it does."""
+    """One provider as of now. `ended` says why the last status no longer stands, None while it does.
+
+    `seen` is whether any line is about it, whatever that says.
+    """
 
     name: str
     type: str | None
     configured: bool
+    seen: bool
     severity: Severity
     reasons: tuple[str, ...]
     account: Account
     ended: str | None
     gauges: tuple[Gauge, ...]
+    refused: tuple[Refusal, ...]
     spending: bool
 
     @property
     def last(self) -> Observation | None:
         """The newest evidence of its status."""
         return self.account.last
+
+    @property
+    def standing(self) -> Observation | None:
+        """The same, while it stands."""
+        return self.last if self.ended is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +64,19 @@ def _provider(name: str, snapshot: Snapshot, types: Mapping[str, str | None], no
     found = tuple(gauges(account, now))
     spending = spends(account, found, now, limits)
     ended = ended_because(account, found, now, limits)
-    severity, reasons = judge(account, found, ended, limits, spending=spending)
+    refused = refusals(account, now, limits)
+    last = account.last if ended is None else None
+    severity, reasons = judge(last, found, refused, limits, spending=spending)
     return Provider(
         name=name,
         type=account.type[1] if account.type else types.get(name),
         configured=name in types,
+        seen=name in snapshot.accounts,
         severity=severity,
         reasons=reasons,
         account=account,
         ended=ended,
         gauges=found,
+        refused=refused,
         spending=spending,
     )

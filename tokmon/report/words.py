@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
+from tokmon.model import Window
+
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
 _SKEW_S: Final = 5.0
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+
+MARKS: Final = {"usable": "✓+", "warning": "!!", "no": "✗x", "unknown": "??"}
+"""Each with what stands for it where the encoding has no such character."""
 
 LOCAL: Final[tzinfo | None] = None
 """The zone of this machine, as `datetime` takes it."""
@@ -21,6 +26,7 @@ class Style:
 
     colour: bool = False
     blocks: bool = False
+    marks: bool = False
     zone: tzinfo | None = LOCAL
 
     def paint(self, text: str, colour: str) -> str:
@@ -31,6 +37,10 @@ class Style:
     def dot(self) -> str:
         """Stands between remarks."""
         return " · " if self.blocks else "; "
+
+    def mark(self, what: str) -> str:
+        """The mark of `usable`, `warning`, `no` or `unknown`."""
+        return MARKS[what][0 if self.marks else 1]
 
     def bar(self, fraction: float | None, width: int) -> str:
         """A gauge, full at 1 and beyond; dotted where nothing is known."""
@@ -50,9 +60,14 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
+def spoken(text: str) -> str:
+    """A word from a log (`org_level_disabled`) as words."""
+    return clean(text).replace("_", " ")
+
+
 def source_word(source: str) -> str:
     """How a source is called where it is shown: what pi's own responses said is the `header`."""
-    return "header" if source == "piggyback" else clean(source)
+    return "header" if source == "piggyback" else fit(clean(source), 16)
 
 
 def duration(seconds: float) -> str:
@@ -65,6 +80,16 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return _two(whole // _HOUR, "h", whole % _HOUR // _MINUTE, "m")
     return _two(whole // _DAY, "d", whole % _DAY // _HOUR, "h")
+
+
+def about(seconds: float) -> str:
+    """`40s`, `95m`, `23h`, `4d`: one unit, to the nearest, and small enough that it says enough."""
+    whole = max(0, round(seconds))
+    if whole < 2 * _MINUTE:
+        return f"{whole}s"
+    if whole < 2 * _HOUR - _MINUTE // 2:
+        return f"{round(whole / _MINUTE)}m"
+    return f"{round(whole / _HOUR)}h" if whole < 3 * _DAY - _HOUR // 2 else f"{round(whole / _DAY)}d"
 
 
 def _two(great: int, unit: str, small: int, smaller: str) -> str:
@@ -95,8 +120,10 @@ def clock(when: float, now: float, zone: tzinfo | None = LOCAL) -> str:
 
 def percent(fraction: float | None) -> str:
     """`42%`, `104%`; only all is `100%` and only nothing is `0%`; `?` where it is unknown."""
-    if fraction is None:
+    if fraction is None or fraction < 0:
         return "?"
+    if fraction >= 10:  # noqa: PLR2004 - by then nobody cares, and a log may say 1e300
+        return ">999%"
     if 0 < fraction < 0.005:  # noqa: PLR2004 - what would round to nothing
         return "<1%"
     return f"{min(99, round(fraction * 100)) if fraction < 1 else round(fraction * 100)}%"
@@ -115,6 +142,22 @@ def money(usd: float) -> str:
     if usd and usd < 0.1:  # noqa: PLR2004 - below, two decimals say too little
         return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - beyond which nobody cares
     return f"${usd:.2f}"
+
+
+def left(window: Window) -> list[str]:
+    """What is left of a window that counts, or what is spent of one in money; empty where neither was said."""
+    said = []
+    if window.remaining is not None:
+        of = "" if window.limit is None else f" of {count(window.limit)}"
+        said.append(f"{count(window.remaining)}{of} left")
+    elif window.limit is not None:
+        said.append(f"limit {count(window.limit)}")
+    if window.used_usd is not None:
+        of = "" if window.limit_usd is None else f" of {money(window.limit_usd)}"
+        said.append(f"{money(window.used_usd)}{of} used")
+    elif window.limit_usd is not None:
+        said.append(f"limit {money(window.limit_usd)}")
+    return said
 
 
 def fit(text: str, width: int) -> str:

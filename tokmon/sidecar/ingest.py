@@ -241,7 +241,7 @@ def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
     reading = told.reading
     return Observation(
         provider=provider,
-        stamp=Stamp(latest.ts.timestamp(), latest.id, SOURCE),
+        stamp=Stamp(round(latest.ts.timestamp(), 3), latest.id, SOURCE),
         type=told.type,
         status=reading.status,
         substatus=reading.substatus,
@@ -249,7 +249,10 @@ def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
         model=told.model,
         http_status=told.http_status,
         claim=reading.claim,
+        binding=reading.binding,
         blocked_until=reading.blocked_until,
         windows=reading.windows,
         overage=reading.overage,
+        plan=reading.plan,
+        credits=reading.credits,
     )
