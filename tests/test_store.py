@@ -105,3 +105,51 @@ def test_the_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
     assert store.tail(path, 12) == [b"0098", b"0099"]
     assert len(store.tail(path, 10_000)) == 100
     assert store.tail(tmp_path / "none", 10) == []
+
+
+def test_what_a_killed_process_left_of_a_replacement_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    theirs = folder / "theirs"
+    theirs.write_text("kept", encoding="ascii")
+    left = folder / f".state.json.{gone.pid}"
+    left.write_text("half", encoding="ascii")
+    kept = [
+        f".state.json.{os.getppid()}",
+        f".state.json.{gone.pid}.tmp",
+        f".other.json.{gone.pid}",
+        f"state.json.{gone.pid}",
+        f".stateXjson.{gone.pid}",
+        ".state.json.0",
+        ".state.json.9999999999",
+        "state.json",
+    ]
+    for name in kept:
+        (folder / name).write_text("kept", encoding="ascii")
+    store.replace(folder / "state.json", b"{}\n")
+    assert sorted(os.listdir(folder)) == sorted([*kept, "theirs"])  # noqa: PTH208
+    left.symlink_to(theirs)
+    store.replace(folder / "state.json", b"{}\n")
+    assert left.is_symlink()
+    left.unlink()
+    left.mkdir()
+    store.replace(folder / "state.json", b"{}\n")
+    assert left.is_dir()
+    assert theirs.read_text(encoding="ascii") == "kept"
+
+
+def test_a_replacement_that_fails_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    (tmp_path / "state.json" / "x").write_text("", encoding="ascii")
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(OSError, match=r"state\.json"):
+            store.replace(tmp_path / "state.json", b"{}\n")
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_who_only_reads_logs_does_not_wait_for_what_locks_them() -> None:
+    program = "import sys, tokmon.state; sys.exit('filelock' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

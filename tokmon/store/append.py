@@ -1,33 +1,35 @@
-"""Logs: JSON lines appended under a file lock, and small JSON files replaced whole.
+"""Appending to logs, under a file lock that every writer of the log takes.
 
-A log is append-only and is rotated by rename. A single write is not safe against kill -9, so a writer that
-holds the lock looks at the last byte first and closes a torn line with a newline; readers skip an unterminated
-tail and any line that is not JSON. A write that fails half-way is never undone by truncation: that could cut
-another writer's line. This module owns `filelock`; the lock is `NAME.lock` beside the log, for every writer.
+A single write is not safe against kill -9, so a writer that holds the lock looks at the last byte first and
+closes a torn line with a newline. A write that fails half-way is never undone by truncation: that could cut
+another writer's line. This module owns `filelock`; the lock is `NAME.lock` beside the log.
 """
 
 import contextlib
-import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Self
-
-import msgspec
-from filelock import lock_descriptor, unlock_descriptor
+from typing import Self
 
 from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, private_folder
+from tokmon.store.whole import write_all
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_CHUNK = 256 << 10
 _BLOCKS = 1024  # IOV_MAX of Linux and macOS
 
-_decoder = msgspec.json.Decoder(dict[str, Any])
-_encoder = msgspec.json.Encoder()
+
+@cache
+def _locking() -> tuple[Callable[..., bool], Callable[[int], None]]:
+    """How to lock and unlock a descriptor."""
+    # Imported here: it takes as long as everything else that a command imports, and who only reads takes no lock.
+    from filelock import lock_descriptor, unlock_descriptor  # noqa: PLC0415
+
+    return lock_descriptor, unlock_descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ class Log:
         """
         try:
             self._open_lock()
-            if not lock_descriptor(self._lock_fd, blocking=blocking, poll_interval=0.01):
+            lock, unlock = _locking()
+            if not lock(self._lock_fd, blocking=blocking, poll_interval=0.01):
                 return None
             try:
                 self._open()
                 return self._write(blocks)
             finally:
-                unlock_descriptor(self._lock_fd)
+                unlock(self._lock_fd)
         except OSError as error:
             self.close()
             raise StoreError(
@@ -123,31 +126,13 @@ class Log:
         torn = start > 0 and start != self._clean_end and os.pread(self._fd, 1, start - 1) != b"\n"
         if torn or len(blocks) > _BLOCKS:
             blocks = [b"\n" * torn + b"".join(blocks)]
-        written, error = _write_all(self._fd, blocks)
+        written, error = write_all(self._fd, blocks)
         self._clean_end = start + written if error is None else -1
         if error is None:
             return Appended(self._inode[1], start, start + written)
         data = b"".join(blocks)
         whole = data.rfind(b"\n", 0, written) + 1
         return Appended(self._inode[1], start, start + whole, data[max(whole, torn) :], error)
-
-
-def _write_all(fd: int, blocks: Sequence[bytes]) -> tuple[int, OSError | None]:
-    """Write everything, or as much as goes: (bytes written, what stopped it)."""
-    written, size = 0, sum(map(len, blocks))
-    while written < size:
-        try:
-            count = os.writev(fd, blocks)
-        except InterruptedError:
-            continue
-        except OSError as error:
-            return written, error
-        if count == 0:
-            return written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written += count
-        if written < size:
-            blocks = [b"".join(blocks)[count:]]
-    return written, None
 
 
 class Held:
@@ -171,7 +156,8 @@ class Held:
     def take(self, timeout: float = 0.0) -> bool:
         """Take it within `timeout` seconds; False if somebody else keeps it."""
         deadline = time.monotonic() + timeout
-        while not lock_descriptor(self._fd, blocking=False):
+        lock, _ = _locking()
+        while not lock(self._fd, blocking=False):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.02)
@@ -184,83 +170,3 @@ class Held:
         """The pid that the file names, or None."""
         text = os.pread(self._fd, 32, 0).strip()
         return int(text) if text.isdigit() else None
-
-
-def lines_from(path: Path, offset: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Each whole line from byte `offset` on, as (offset after it, line without newline).
-
-    An unterminated tail is not a line yet. A missing file has no lines.
-    """
-    try:
-        file = path.open("rb", buffering=0)
-    except FileNotFoundError:
-        return
-    with file:
-        file.seek(offset)
-        position, rest = offset, b""
-        while chunk := file.read(_CHUNK if end is None else min(_CHUNK, max(0, end - position - len(rest)))):
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                position += len(line) + 1
-                yield position, line
-
-
-def parse(line: bytes) -> dict[str, Any] | None:
-    """The object of a line, or None where it is not one (an isolated torn line, say)."""
-    try:
-        return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def tail(path: Path, size: int) -> list[bytes]:
-    """The whole lines within the last `size` bytes."""
-    try:
-        start = max(0, path.stat().st_size - size)
-    except FileNotFoundError:
-        return []
-    lines = [line for _, line in lines_from(path, start)]
-    return lines[1:] if start else lines
-
-
-class _Identified(msgspec.Struct, gc=False):
-    id: str
-
-
-_identified = msgspec.json.Decoder(_Identified)
-
-
-def ids_from(path: Path, offset: int = 0) -> Iterator[str]:
-    """The id of each event from byte `offset` on. A torn line has none, whatever it begins with."""
-    for _, line in lines_from(path, offset):
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield _identified.decode(line).id
-
-
-def encode(value: object) -> bytes:
-    """Compact JSON, keys in the order given."""
-    return _encoder.encode(value)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
-    try:
-        return parse(path.read_bytes())
-    except OSError:
-        return None
-
-
-def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
-    """Put `data` in the place of `path` at once: whoever reads sees the old file or the new one, whole."""
-    private_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-    try:
-        _, error = _write_all(fd, [data])
-        if error is not None:
-            raise error
-        os.close(fd)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,26 @@
+"""Logs: JSON lines appended under a file lock, and small JSON files replaced whole.
+
+A log is append-only and is rotated by rename. This package owns `filelock`.
+"""
+
+from tokmon.store.append import Appended, Held, Log
+from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
+from tokmon.store.whole import encode, read_json, replace
+
+__all__ = [
+    "Appended",
+    "Head",
+    "Held",
+    "Log",
+    "blocks_from",
+    "encode",
+    "heads",
+    "ids_from",
+    "lines_from",
+    "opened",
+    "parse",
+    "read_json",
+    "replace",
+    "stands_alone",
+    "tail",
+]

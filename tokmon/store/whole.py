@@ -1,0 +1,87 @@
+"""Small JSON files, replaced whole."""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tokmon.paths import FILE_MODE, private_folder
+from tokmon.store.lines import parse
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON, keys in the order given."""
+    return _encoder.encode(value)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
+    try:
+        return parse(path.read_bytes())
+    except OSError:
+        return None
+
+
+def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Put `data` in the place of `path` at once: whoever reads sees the old file or the new one, whole."""
+    private_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        try:
+            _, error = write_all(fd, [data])
+        finally:
+            os.close(fd)
+        if error is not None:
+            raise error
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes left that were killed while they replaced `path`: files named after the pid of nobody."""
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.([1-9][0-9]{{0,9}})")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            named = leftover.fullmatch(entry.name)
+            if named is not None and entry.is_file(follow_symlinks=False) and not _lives(int(named[1])):
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's, or no pid of this machine: not ours to judge
+    return True
+
+
+def write_all(fd: int, blocks: Sequence[bytes]) -> tuple[int, OSError | None]:
+    """Write everything, or as much as goes: (bytes written, what stopped it)."""
+    written, size = 0, sum(map(len, blocks))
+    while written < size:
+        try:
+            count = os.writev(fd, blocks)
+        except InterruptedError:
+            continue
+        except OSError as error:
+            return written, error
+        if count == 0:
+            return written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written += count
+        if written < size:
+            blocks = [b"".join(blocks)[count:]]
+    return written, None
