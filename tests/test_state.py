@@ -51,6 +51,7 @@ _CHANGING = (
     ',"stop":"x',
     ',"cost_usd":1e999',
     '},{"a":1',
+    '}\r{"id":"event-9","ts":"2026-11-22T06:00:00.001Z"',
 )
 _TAILS = (
     ',"provider":"a","type":"teams-direct","status":"allowed","windows":[{"name":"5h","utilization":0.4}]}',

@@ -153,3 +153,28 @@ def test_a_replacement_that_fails_leaves_no_descriptor_open(tmp_path: Path) -> N
 def test_who_only_reads_logs_does_not_wait_for_what_locks_them() -> None:
     program = "import sys, tokmon.state; sys.exit('filelock' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+_HEAD = b'{"id":"a","ts":"b"'
+
+
+@pytest.mark.parametrize(
+    "beginnings",
+    [
+        [],
+        [b""],
+        [b"", _HEAD],
+        [_HEAD + b"}", b" "],
+        [_HEAD + b"}" + _HEAD],
+        [_HEAD + b"}\r" + _HEAD],
+        [b'{"id":"a', b'"ts":"b"'],
+        [_HEAD + b',"tokens":{"a":1', b',"stop":"x"', _HEAD + b"}\r" + _HEAD],
+        [_HEAD + b"}\r" + _HEAD, b'{"id":"a","tokens":{"a":1', b',"ts":"x"'],
+        [_HEAD + b',"tokens":{"a":1', _HEAD + b"}"],
+    ],
+)
+def test_no_head_of_a_line_leans_on_its_neighbour(beginnings: list[bytes]) -> None:
+    assert store.heads(beginnings) is None
+    found = store.heads([_HEAD, _HEAD])
+    assert found is not None
+    assert [(head.id, head.ts) for head in found] == [("a", "b")] * 2
