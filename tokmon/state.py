@@ -30,6 +30,8 @@ _KNOWN: Final = 1024
 _LONGEST: Final = 4096
 """How many tails are remembered, and of how many bytes at most: a few megabytes in all."""
 
+_FEW: Final = 32
+
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _SHAPE: Final = b"0000-00-00T00:00:00.000Z"
 
@@ -167,7 +169,8 @@ class _Reader:
             if recurring is not None:
                 recurring.places.append(place)
                 continue
-            seen += self._in_full(place, line, learn=True)
+            # Where each line says something new (some providers count every request), it is not worth remembering.
+            seen += self._in_full(place, line, learn=full <= place // 2 + _FEW)
             full += 1
             if full % _STEP == 0:
                 yield
