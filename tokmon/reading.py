@@ -4,7 +4,6 @@ What comes back is read with distrust: logs are also written by others. What is 
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
@@ -36,22 +35,25 @@ def reading_json(reading: Reading) -> dict[str, Any]:
     }
 
 
-@lru_cache(256)
-def window_json(window: Window) -> Mapping[str, Any]:
+def window_json(window: Window) -> dict[str, Any]:
     """A window; what was not said is left out, but for the two that readers expect."""
-    resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
-    more = {
-        "status": window.status,
-        "limit": window.limit,
-        "remaining": window.remaining,
-        "surpassed_threshold": window.surpassed,
-        "scope": window.scope,
-        "slot": window.slot,
-        "limit_usd": window.limit_usd,
-        "used_usd": window.used_usd,
+    found: dict[str, Any] = {
+        "name": window.name,
+        "utilization": window.utilization,
+        "resets_at": None if window.resets_at is None else rfc3339(window.resets_at),
     }
-    found = {"name": window.name, "utilization": window.utilization, "resets_at": resets_at}
-    return found | {name: value for name, value in more.items() if value is not None}
+    for name, field in _WINDOW_MORE:
+        value = getattr(window, field)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+_WINDOW_MORE: Final = (
+    *((name, name) for name in ("status", "limit", "remaining")),
+    ("surpassed_threshold", "surpassed"),
+    *((name, name) for name in ("scope", "slot", "limit_usd", "used_usd")),
+)
 
 
 def window_from(entry: Mapping[str, Any]) -> Window | None:
@@ -74,8 +76,7 @@ def window_from(entry: Mapping[str, Any]) -> Window | None:
     )
 
 
-@lru_cache(256)
-def overage_json(overage: Overage) -> Mapping[str, Any]:
+def overage_json(overage: Overage) -> dict[str, Any]:
     """An overage; what was not said is left out, but for its status and whether it is in use."""
     more = {
         "utilization": overage.utilization,

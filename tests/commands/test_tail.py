@@ -233,6 +233,8 @@ def test_a_line_that_came_into_the_old_file_after_its_rotation_is_not_lost() -> 
 def test_a_log_that_cannot_be_opened_is_passed_over() -> None:
     folder = paths.find().logs / "odd.jsonl"
     folder.mkdir(parents=True)
-    with Follower([folder]) as follower:
+    pipe = paths.find().logs / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with Follower([folder, pipe]) as follower:
         assert follower.last(3) == []
-        assert follower.lines([folder]) == []
+        assert follower.lines([folder, pipe]) == []

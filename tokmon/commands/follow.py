@@ -7,8 +7,11 @@ file's new name, where that is a log's name too.
 
 import os
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
+
+from tokmon import store
 
 _BLOCK: Final = 64 << 10
 
@@ -17,7 +20,7 @@ class _File:
     """One open file, and what has been read of a line that is not ended yet."""
 
     def __init__(self, path: Path, *, at_end: bool) -> None:
-        self._file: BinaryIO = path.open("rb", buffering=0)
+        self._file = store.opened(path)
         self._rest = b""
         found = os.fstat(self._file.fileno())
         self.identity = (found.st_dev, found.st_ino)
@@ -48,7 +51,7 @@ class _File:
         self._file.close()
 
 
-def _last_newline(file: BinaryIO, size: int) -> int:
+def _last_newline(file: FileIO, size: int) -> int:
     """The offset after the last newline: what stands behind it is not a line yet."""
     end = size
     while end > 0:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tokmon import families, store
 from tokmon.errors import InputError, UsageError
-from tokmon.headers import instant
+from tokmon.headers import instant, parse_rfc3339
 from tokmon.model import Evidence, Reading
 from tokmon.reading import reading_json
 from tokmon.scrub import scrub
@@ -23,9 +23,7 @@ _SKEW_S: Final = 5.0
 
 _CODES: Final = (100, 999)
 _NAMES: Final = ("name", "id", "provider")
-"""What tells one answer from another, passed on."""
 
-_INSTANTS: Final = ("captured_at", "ts")
 _TEXTS: Final = ("body_excerpt", "error_message", "error")
 _KINDS: Final = ("provider_kind", "type")
 _EVENTS: Final = ("event", "frame")
@@ -60,26 +58,34 @@ def read_line(line: bytes, now: float) -> dict[str, Any]:
     capture = store.parse(line)
     if capture is None:
         raise InputError("not a JSON object", field="line")
-    named = {name: capture[name] for name in _NAMES if isinstance(capture.get(name), str)}
     if _is_old(capture):
-        return named | _as_logged(capture)
+        return _named(capture, _as_logged(capture))
     at = _instant(capture, now)
+    texts = [text for name in _TEXTS if name in capture and (text := _text(capture, name))]
+    kinds = [kind for name in _KINDS if name in capture and (kind := _text(capture, name))]
     reading = families.read(
         Evidence(
             http_status=_status(capture),
             headers=_headers(capture),
             at=at,
-            text=" ".join(text for name in _TEXTS if (text := _text(capture, name))) or None,
-            kind=next((kind.lower() for name in _KINDS if (kind := _text(capture, name))), None),
+            text=" ".join(texts) or None,
+            kind=kinds[0].lower() if kinds else None,
             frame=_frame(capture),
         )
     )
     answer = reading_json(reading)
-    answer["warnings"] = [scrub(warning) for warning in reading.warnings]
-    for place, window in enumerate(reading.windows):
+    if reading.warnings:
+        answer["warnings"] = [scrub(warning) for warning in reading.warnings]
+    for window, entry in zip(reading.windows, answer["windows"], strict=True):
         if window.expired(at - _SKEW_S):
-            answer["windows"][place] = {**answer["windows"][place], "expired": True}
-    return named | answer
+            entry["expired"] = True
+    return _named(capture, answer)
+
+
+def _named(capture: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """What tells one answer from another, before the answer."""
+    named = {name: capture[name] for name in _NAMES if isinstance(capture.get(name), str)}
+    return {**named, **answer} if named else answer
 
 
 def _is_old(capture: Mapping[str, Any]) -> bool:
@@ -96,10 +102,13 @@ def _as_logged(capture: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instant(capture: Mapping[str, Any], now: float) -> float:
-    name = next((name for name in _INSTANTS if capture.get(name) is not None), None)
-    if name is None:
+    name = "captured_at" if capture.get("captured_at") is not None else "ts"
+    if capture.get(name) is None:
         return now
-    found = instant(str(capture[name]))
+    try:
+        return parse_rfc3339(capture[name])
+    except (TypeError, ValueError):
+        found = instant(str(capture[name]))
     if found is None:
         raise InputError(f"`{str(capture[name])[:40]}` is no instant of this century", field=name)
     return found
