@@ -42,18 +42,23 @@ def window_json(window: Window) -> dict[str, Any]:
         "utilization": window.utilization,
         "resets_at": None if window.resets_at is None else rfc3339(window.resets_at),
     }
-    for name, field in _WINDOW_MORE:
-        value = getattr(window, field)
-        if value is not None:
-            found[name] = value
+    if window.status is not None:
+        found["status"] = window.status
+    if window.limit is not None:
+        found["limit"] = window.limit
+    if window.remaining is not None:
+        found["remaining"] = window.remaining
+    if window.surpassed is not None:
+        found["surpassed_threshold"] = window.surpassed
+    if window.scope is not None:
+        found["scope"] = window.scope
+    if window.slot is not None:
+        found["slot"] = window.slot
+    if window.limit_usd is not None:
+        found["limit_usd"] = window.limit_usd
+    if window.used_usd is not None:
+        found["used_usd"] = window.used_usd
     return found
-
-
-_WINDOW_MORE: Final = (
-    *((name, name) for name in ("status", "limit", "remaining")),
-    ("surpassed_threshold", "surpassed"),
-    *((name, name) for name in ("scope", "slot", "limit_usd", "used_usd")),
-)
 
 
 def window_from(entry: Mapping[str, Any]) -> Window | None:

@@ -130,7 +130,7 @@ def _headers(capture: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if not isinstance(found, Mapping):
         raise InputError("must be an object of names and texts", field="headers")
-    if all(type(value) is str for value in found.values()):
+    if {*map(type, found.values())} <= {str}:
         return {name.lower(): value for name, value in found.items()}
     headers = {}
     for name, value in found.items():
