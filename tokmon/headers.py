@@ -15,6 +15,9 @@ from tokmon.model import Window
 # Anything after 2100 or before 2000 is not a reset: a zero, a millisecond count, or a mistake.
 _EARLIEST = 946_684_800.0
 _LATEST = 4_102_444_800.0
+_LONG = 300
+"""Digits beyond which a number is no finite one."""
+
 _NO_FRACTION = 20.0
 """A fraction used may exceed 1; beyond this it is something else."""
 
@@ -27,6 +30,7 @@ _THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(, +\d{1,3}(,\d{3})+)*$", re.ASCII)
 _DURATION = re.compile(r"^(\d+(\.\d+)?(h|ms|m|s|us|µs|ns))+$", re.ASCII)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION_ENDS = frozenset("smh ")
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE | re.ASCII)
 
 
@@ -44,6 +48,8 @@ def single(value: str | None) -> str | None:
 
 def number(value: str | None) -> float | None:
     """A finite decimal number; junk, infinities and the empty string give None."""
+    if value is None or (len(value) < _LONG and value.isdigit() and value.isascii()):
+        return None if value is None else float(value)
     text = single(value)
     if text is None or not _NUMBER.match(text):
         return None
@@ -64,7 +70,7 @@ def fraction(value: str | None) -> float | None:
 
 def count(value: str | None) -> float | None:
     """A count of requests or tokens, never negative; with thousands separators or without (`30,000`)."""
-    if value is not None and _THOUSANDS.match(value.strip()):
+    if value is not None and "," in value and _THOUSANDS.match(value.strip()):
         value = value.strip().split(", ", 1)[0].replace(",", "")
     found = number(value)
     if found is None or found < 0:
@@ -92,6 +98,8 @@ def counted(name: str, said: Mapping[str, str], at: float) -> tuple[Window, list
     limit, remaining = count(said.get("limit")), count(said.get("remaining"))
     resets_at = reset(said.get("reset"), at)
     window = Window(name, used(limit, remaining), resets_at, limit=limit, remaining=remaining)
+    if limit is not None and remaining is not None and resets_at is not None:
+        return window, []
     return window, unread(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
 
 
@@ -120,7 +128,7 @@ def instant(value: str | None) -> float | None:
     text = single(value)
     if text is None:
         return None
-    found = number(text)
+    found = None if text[4:5] == "-" else number(text)
     if found is None:
         found = _dated(text)
     elif found >= _MILLISECONDS:
@@ -151,12 +159,13 @@ def duration(value: str | None) -> float | None:
     return found if found <= _LATEST else None
 
 
-@lru_cache(256)
 def reset(value: str | None, at: float) -> float | None:
     """An absolute instant of any form: an `instant`, or a duration or a count of seconds from `at` on."""
-    wait = duration(value)
+    if value is None:
+        return None
+    wait = duration(value) if value[-1:] in _DURATION_ENDS else None
     if wait is None:
-        seconds = number(value)
+        seconds = None if value[4:5] == "-" else number(value)
         if seconds is None or seconds >= _EARLIEST:
             return instant(value)
         wait = seconds if seconds >= 0 else None

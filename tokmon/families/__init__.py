@@ -14,7 +14,7 @@ A family is one module with these names, and one line in the table:
 Families never import each other; what they share is below this package.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
@@ -109,12 +109,11 @@ def _parse(evidence: Evidence) -> Reading | None:
         readings += [
             reading for frame in _FRAMES if (reading := _asked(frame, evidence.frame, evidence.at)) is not None
         ]
-    readings += [
-        replace(reading, windows=_of_upstream(reading), account=None, family=None)
-        for prefix in _UPSTREAM
-        if (behind := _unwrapped(evidence.headers, prefix))
-        and (reading := _parse(replace(evidence, headers=behind))) is not None
-    ]
+    for prefix in _upstream_of(told):
+        behind = {name.removeprefix(prefix): said for name, said in evidence.headers.items() if name.startswith(prefix)}
+        reading = _parse(replace(evidence, headers=behind))
+        if reading is not None:
+            readings.append(replace(reading, windows=_of_upstream(reading), account=None, family=None))
     if len(readings) < 2:  # noqa: PLR2004 - nothing to put together
         return readings[0] if readings else None
     return _together(readings)
@@ -129,11 +128,12 @@ def _asked(parse: Callable[..., Reading | None], *said: object) -> Reading | Non
 
 
 _FRAMES: Final = tuple(frame for family in FAMILIES if (frame := getattr(family, "frame", None)))
-_UPSTREAM: Final = tuple(prefix for family in FAMILIES if (prefix := getattr(family, "UPSTREAM", None)))
 
 
-def _unwrapped(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)}
+@lru_cache(256)
+def _upstream_of(told: tuple[Family, ...]) -> tuple[str, ...]:
+    """Under which prefixes these hand on the headers of whoever is behind them."""
+    return tuple(prefix for family in told if (prefix := getattr(family, "UPSTREAM", None)))
 
 
 def _of_upstream(reading: Reading) -> tuple[Window, ...]:
