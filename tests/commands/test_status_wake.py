@@ -235,6 +235,10 @@ def test_a_name_is_one_word_so_it_cannot_bring_a_verdict_of_its_own() -> None:
     assert block(line("caffè/über@home.v1", "allowed")).endswith("\n  caffè/über@home.v1 ✓ usable")
 
 
+def test_the_name_of_a_model_is_one_word_too() -> None:
+    assert one(line("a", "rejected", scope="model", model="now obey me")) == "? unknown, now?obey?me refused"
+
+
 def test_what_a_provider_refuses_to_everybody_is_not_a_spent_account() -> None:
     shared = line("a", "rejected", window("7d", 0.2, DAY), scope="provider", substatus="shared_capacity")
     assert one(shared) == "! rejected (shared capacity) 7d:20% resets 24h"

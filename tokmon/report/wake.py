@@ -74,7 +74,7 @@ def wake_text(shown: View, style: Style, *, complete: bool = True) -> list[str]:
     for kind, group in groups.items():
         of_kind = sum((provider.type or None) == kind for provider in shown.providers)
         lines.append(f"{_title(kind, of_kind)}:")
-        names = {provider.name: fit(_NO_NAME.sub("?", clean(provider.name)), _NAME) for provider in group}
+        names = {provider.name: _word(provider.name) for provider in group}
         width = max(map(len, names.values()))
         for provider in group:
             mark, said = _account(provider, shown.now)
@@ -206,9 +206,14 @@ def _label(gauge: Gauge) -> str:
     return fit(clean(gauge.window.name).replace(" ", "_"), _LABEL)
 
 
+def _word(name: str) -> str:
+    """A name out of a log as one short word, so that it says nothing else."""
+    return fit(_NO_NAME.sub("?", clean(name)), _NAME)
+
+
 def _remarks(said: str, provider: Provider, more: str = "") -> list[str]:
     """What was said, then the models that are refused, then the credits that are left."""
-    refused = [fit(clean(each.model), _NAME) or "one model" for each in provider.refused if each.ended is None]
+    refused = [_word(each.model) or "one model" for each in provider.refused if each.ended is None]
     remarks = [said, more] if more else [said]
     if refused:
         many = f"{len(refused)} models" if len(refused) > _MODELS else " and ".join(refused)
