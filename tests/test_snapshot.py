@@ -1,9 +1,11 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokmon import reading
 from tokmon.headers import parse_rfc3339
 from tokmon.model import Credits, Scope, Status
 from tokmon.snapshot import Account, Snapshot, fold
@@ -185,3 +187,48 @@ def test_a_line_of_the_older_format_is_read_as_a_probe() -> None:
     assert account.windows["5h"].stamp.source == "probe"
     assert account.windows["5h"].window.resets_at == parse_rfc3339("2026-04-06T18:23:01Z")
     assert (account.windows["7d"].window.utilization, account.windows["7d"].window.resets_at) == (0.61, None)
+
+
+def _older(**fields: Any) -> dict[str, Any]:
+    return {"ts": "2026-04-06T14:00:00Z", "provider": "a", "utilization_5h": 0.3, "utilization_7d": 1} | fields
+
+
+@pytest.mark.parametrize(
+    ("seconds", "five_hours", "week"),
+    [
+        (18_000, "2026-04-06T19:00:00Z", None),
+        (82_800, None, "2026-04-07T13:00:00Z"),
+        (8 * 86_400, None, None),
+        (1e15, None, None),
+        (-1e12, None, None),
+        (1e299, None, None),
+        ("3600", None, None),
+    ],
+)
+def test_the_one_reset_of_an_older_line_goes_to_the_window_that_can_have_it(
+    seconds: object, five_hours: str | None, week: str | None
+) -> None:
+    windows = fold(Snapshot(), [_older(reset_in_seconds=seconds)]).to_json()["a"]["windows"]
+    assert [(window["name"], window["resets_at"]) for window in windows] == [("5h", five_hours), ("7d", week)]
+
+
+@pytest.mark.parametrize("numbers", [(1, 1.0), (1.0, 1), (0, -0.0), (-0.0, 0), (2**53, 2.0**53), (1e299, int(1e299))])
+def test_equal_numbers_are_kept_in_one_form_whichever_was_read_first(numbers: tuple[float, float]) -> None:
+    said = []
+    for number in numbers:
+        reading.window_json.cache_clear()
+        reading.overage_json.cache_clear()
+        said.append(_bytes([_older(utilization_5h=number, overage={"status": "allowed", "used": number})]))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("part", ["type", "plan", "credits", "binding", "last", "paid"])
+@pytest.mark.parametrize("name", ["ts", "id", "source", "said"])
+@pytest.mark.parametrize("value", [None, 1, [], {}, True])
+def test_a_damaged_one_is_refused_when_it_is_loaded(part: str, name: str, value: object) -> None:
+    line = _line(1, type="xai", plan="pro", credits={"balance": "1"}, claim="five_hour", status="allowed", overage={})
+    saved = _saved(fold(Snapshot(), [line]))
+    if name in saved["a"][part]:
+        saved["a"][part][name] = value
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            Snapshot.from_json(saved)

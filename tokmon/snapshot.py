@@ -11,58 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Credits, Overage, Scope, Status, Window
-from tokmon.reading import (
-    credits_from,
-    credits_json,
-    instant,
-    number,
-    overage_from,
-    overage_json,
-    text,
-    window_from,
-    window_json,
-)
+from tokmon.headers import parse_rfc3339
+from tokmon.model import Credits, Scope, Status, Window
+from tokmon.observation import Observation, Stamp, in_one_form, observation, observation_json, stamp_json
+from tokmon.reading import credits_from, credits_json, window_from, window_json
 
-VERSION: Final = 2
+__all__ = ["SERVED", "VERSION", "Account", "Observation", "Seen", "Snapshot", "Stamp", "fold", "observation"]
+
+VERSION: Final = 3
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
 """What an account says that answers."""
-
-_STATUSES: Final = frozenset(str(status) for status in Status)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Stamp:
-    """When, and which: the order of evidence. `ts` is epoch seconds, `id` the event's."""
-
-    ts: float
-    id: str
-    source: str = field(compare=False, default="piggyback")
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One line's evidence about one provider, as far as the snapshot cares."""
-
-    provider: str
-    stamp: Stamp
-    type: str | None = None
-    status: Status = Status.UNKNOWN
-    substatus: str | None = None
-    scope: str | None = None
-    model: str | None = None
-    http_status: int | None = None
-    claim: str | None = None
-    binding: str | None = None
-    blocked_until: float | None = None
-    windows: tuple[Window, ...] = ()
-    overage: Overage | None = None
-    plan: str | None = None
-    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +104,9 @@ def _later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> bo
 def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
     """Which of two of one stamp is kept, by what would be saved of them."""
     if isinstance(said, Observation):
-        said = _observation_json(said)
+        said = observation_json(said)
     elif isinstance(said, Window):
-        said = window_json(said)
+        said = in_one_form(window_json(said))
     return stamp.source == "piggyback", stamp.source, repr(said)
 
 
@@ -184,90 +145,25 @@ def fold(snapshot: Snapshot, lines: Iterable[Mapping[str, Any]]) -> Snapshot:
     return snapshot
 
 
-def observation(line: Mapping[str, Any]) -> Observation | None:
-    """The evidence in a line of the log, or None if it holds none (no provider, no instant)."""
-    provider, ts = line.get("provider"), line.get("ts")
-    if not isinstance(provider, str) or not provider or not isinstance(ts, str):
-        return None
-    try:
-        # To the millisecond, as it is saved: what is between two of them must not decide before and be lost after.
-        stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
-    except ValueError:
-        return None
-    status = text(line, "status")
-    overage, credit = line.get("overage"), line.get("credits")
-    return Observation(
-        provider=provider,
-        stamp=stamp,
-        type=text(line, "type"),
-        status=Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN,
-        substatus=text(line, "substatus"),
-        scope=text(line, "scope"),
-        model=text(line, "model"),
-        http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
-        claim=text(line, "claim"),
-        binding=text(line, "binding_window"),
-        blocked_until=instant(line.get("blocked_until")),
-        windows=_windows(line, stamp.ts),
-        overage=overage_from(overage) if isinstance(overage, Mapping) else None,
-        plan=text(line, "plan"),
-        credits=credits_from(credit) if isinstance(credit, Mapping) else None,
-    )
-
-
-def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
-    said = line.get("windows")
-    if isinstance(said, list):
-        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from(entry)))
-    return tuple(_older_windows(line, ts))
-
-
-def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
-    """The older format knows two utilizations and one reset, which is the 5h window's."""
-    for name in ("5h", "7d"):
-        utilization = number(line.get(f"utilization_{name}"))
-        wait = number(line.get("reset_in_seconds")) if name == "5h" else None
-        if utilization is not None:
-            yield Window(name, utilization, None if wait is None else ts + wait)
-
-
-def _observation_json(seen: Observation) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        **_stamp_json(seen.stamp),
-        "status": seen.status,
-        "substatus": seen.substatus,
-        "scope": seen.scope,
-        "model": seen.model,
-        "http_status": seen.http_status,
-        "claim": seen.claim,
-        "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
-        "overage": None if seen.overage is None else overage_json(seen.overage),
-    }
-    return {key: value for key, value in entry.items() if value is not None}
-
-
 def _account_to_json(account: Account) -> dict[str, Any]:
     credit = account.credits
     return {
         "type": _said_json(account.type),
         "plan": _said_json(account.plan),
-        "credits": None if credit is None else {**_stamp_json(credit[0]), **credits_json(credit[1])},
+        "credits": None if credit is None else {**stamp_json(credit[0]), **credits_json(credit[1])},
         "binding": _said_json(account.binding),
-        "last": None if account.last is None else _observation_json(account.last),
-        "paid": None if account.paid is None else _observation_json(account.paid),
-        "models": {name: _observation_json(seen) for name, seen in sorted(account.models.items())},
+        "last": None if account.last is None else observation_json(account.last),
+        "paid": None if account.paid is None else observation_json(account.paid),
+        "models": {name: observation_json(seen) for name, seen in sorted(account.models.items())},
         "windows": [
-            {**window_json(seen.window), **_stamp_json(seen.stamp)} for _, seen in sorted(account.windows.items())
+            {**in_one_form(window_json(seen.window)), **stamp_json(seen.stamp)}
+            for _, seen in sorted(account.windows.items())
         ],
     }
 
 
 def _said_json(said: tuple[Stamp, str] | None) -> dict[str, Any] | None:
-    return None if said is None else {**_stamp_json(said[0]), "said": said[1]}
-
-
-def _stamp_json(stamp: Stamp) -> dict[str, Any]:
-    return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
+    return None if said is None else {**stamp_json(said[0]), "said": said[1]}
 
 
 def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
@@ -286,12 +182,21 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
 
 
 def _observation(provider: str, entry: Mapping[str, Any] | None) -> Observation | None:
-    return None if entry is None else observation({**entry, "provider": provider})
+    if entry is None:
+        return None
+    _stamp(entry)
+    return observation({**entry, "provider": provider})
 
 
 def _said(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
-    return None if entry is None else (_stamp(entry), entry["said"])
+    return None if entry is None else (_stamp(entry), _text(entry["said"]))
 
 
 def _stamp(entry: Mapping[str, Any]) -> Stamp:
-    return Stamp(parse_rfc3339(entry["ts"]), entry["id"], entry["source"])
+    return Stamp(parse_rfc3339(_text(entry["ts"])), _text(entry["id"]), _text(entry["source"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is missing")
+    return value

@@ -14,7 +14,7 @@ from tokmon.model import Credits, Window
 from tokmon.report.as_json import to_json
 from tokmon.report.status import credits_words, status_text
 from tokmon.report.view import Provider, view
-from tokmon.report.words import Style, left, percent, visible
+from tokmon.report.words import Style, count, left, money, percent, visible
 
 SERVED = line("a", "allowed", window("5h", 0.1, 2 * HOUR), model="sonnet", age=90, claim="five_hour")
 REFUSED = line("a", "rejected", scope="model", model="opus", blocked_until="2026-11-22T08:00:00Z", http_status=429)
@@ -39,7 +39,7 @@ def test_a_model_that_is_refused_stands_beside_the_account() -> None:
     assert text(SERVED, REFUSED) == (
         "WARN      a  opus refused\n"
         "  allowed; 1m ago, header; claim 5h; sonnet\n"
-        "  5h       #.................  10%  resets in 2h, 09:00Z          1m ago, header\n"
+        "  5h       #...............  10%  resets in 2h, 09:00Z            1m ago, header\n"
         "  refused  opus: rejected, until 08:00Z, in 1h                    1m ago, header\n"
         "\n"
         "Overall: 1 WARN"
@@ -150,13 +150,75 @@ def test_the_json_form_has_all_of_it() -> None:
     assert (later["status"], later["last_status"], later["expired"]) == ("unknown", "rejected", True)
 
 
-@pytest.mark.parametrize(("fraction", "words"), [(1e300, ">999%"), (-1.0, "?"), (9.99, "999%")])
+@pytest.mark.parametrize(("fraction", "words"), [(1e300, ">999%"), (9.996, ">999%"), (-1.0, "?"), (9.99, "999%")])
 def test_a_share_that_cannot_be_is_no_reason_to_fail(fraction: float, words: str) -> None:
     assert percent(fraction) == words
 
 
+@pytest.mark.parametrize(
+    ("fraction", "words"),
+    [
+        (0.0, "0%"),
+        (-0.0, "0%"),
+        (1e-9, "<1%"),
+        (0.005, "<1%"),
+        (0.006, "1%"),
+        (0.996, "99%"),
+        (1, "100%"),
+        (1.2, "120%"),
+    ],
+)
+def test_only_nothing_is_none_and_only_all_is_all(fraction: float, words: str) -> None:
+    assert percent(fraction) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1k"),
+        (12_345, "12.3k"),
+        (999_499, "999k"),
+        (999_999, "1M"),
+        (2.5e9, "2.5G"),
+        (1e15, "1e+15"),
+        (-5, "-5"),
+    ],
+)
+def test_counts_have_three_figures_and_never_an_exponent_before_their_unit(number: float, words: str) -> None:
+    assert count(number) == words
+
+
+@pytest.mark.parametrize(("usd", "words"), [(0, "$0.00"), (0.00001, "<$0.0001"), (-5, "$-5.00"), (1e300, "$1e+300")])
+def test_money_that_cannot_be_is_neither_little_nor_long(usd: float, words: str) -> None:
+    assert money(usd) == words
+
+
+def test_credit_is_not_being_spent_where_a_refusal_came_after_it() -> None:
+    paid = line("a", "allowed", window("7d", 1.0, DAY), overage={"in_use": True}, age=90)
+    refused = only(paid, line("a", "no_credit", scope="account"))
+    assert (refused.spending, refused.severity) == (False, "CRITICAL")
+    assert only(paid, line("a", "network_error")).spending
+
+
+def test_an_answer_ends_with_its_day_whatever_else_its_line_says() -> None:
+    assert only(line("a", "allowed", blocked_until="2099-01-01T00:00:00Z", age=2 * DAY)).severity == "UNKNOWN"
+    assert only(line("a", "allowed", blocked_until="2026-11-22T06:59:59Z")).severity == "OK"
+
+
+def test_what_a_provider_refuses_to_everybody_passes_like_an_overload() -> None:
+    shared = line("a", "rejected", window("7d", 1.0, DAY), scope="provider", age=700)
+    assert only(shared).ended == "too long ago to count"
+
+
+def test_a_minute_is_never_critical() -> None:
+    minute = line("a", "allowed", window("requests_minute", 1.0, 30), window("7d", 0.1, DAY))
+    assert (only(minute).severity, only(minute).reasons) == ("WARN", ("requests_minute at 100%",))
+
+
 @settings(max_examples=200, deadline=None)
-@given(lines=st.lists(hostile.LINES, max_size=5), width=st.sampled_from([40, 80, 120]), colour=st.booleans())
+@given(lines=st.lists(hostile.LINES, max_size=5), width=st.sampled_from([20, 40, 80, 120]), colour=st.booleans())
 def test_no_log_can_break_the_report(*, lines: list[dict[str, Any]], width: int, colour: bool) -> None:
     shown = view(snapshot(*lines), {}, NOW)
     for row in status_text(shown, width, Style(colour=colour, blocks=colour, zone=UTC)):

@@ -1,14 +1,18 @@
 """`tokmon status`: what is known of every provider, with its age. Needs no sidecar."""
 
+import os
+import stat
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 from tokmon import paths, state
 from tokmon.accounts import Account, account_type, read_accounts
-from tokmon.commands.terminal import put, style_of, width_of
+from tokmon.commands.terminal import output, put, say, style_of, width_of
 from tokmon.report.status import status_text
 from tokmon.report.view import View, view
+from tokmon.store import read_json
 
 SUMMARY: Final = "what is known of every provider, with its age"
 
@@ -24,15 +28,17 @@ def run(arguments: list[str]) -> int:
     if form == "wake":
         from tokmon.report.wake import wake_text  # noqa: PLC0415 - only for a prompt, where no hint goes either
 
-        print("\n".join(wake_text(shown, style_of(sys.stdout))), flush=True)
+        say(wake_text(shown, style_of(output()), complete=not unread(found, shown)))
         return 0
     if form == "json":
         from tokmon.report.as_json import to_json  # noqa: PLC0415 - the text needs none of it
         from tokmon.store import encode  # noqa: PLC0415
 
         put(encode(to_json(shown)))
-    elif lines := status_text(shown, width_of(sys.stdout), style_of(sys.stdout, utc=utc)):
-        print("\n".join(lines), flush=True)
+    elif lines := status_text(shown, width_of(output()), style_of(output(), utc=utc)):
+        say(lines)
+    for path in unread(found, shown):
+        print(f"warning: `{path}` cannot be read, and what it holds is not shown", file=sys.stderr)
     _hint(shown, found)
     return 0
 
@@ -41,6 +47,31 @@ def look(found: paths.Paths, now: float) -> View:
     """The providers of models.json and of the logs, as of `now`."""
     configured = read_accounts(found.models)
     return view(state.current(found).snapshot, {name: _type(entry) for name, entry in configured.items()}, now)
+
+
+def unread(found: paths.Paths, shown: View) -> list[Path]:
+    """What is there and cannot be read: the folder of the logs, a log, models.json."""
+    try:
+        os.scandir(found.logs).close()
+        logs = [path for path in state.evidence_logs(found) if not _is_readable(path)]
+    except FileNotFoundError:
+        logs = []
+    except OSError:
+        logs = [found.logs]
+    known = any(provider.configured for provider in shown.providers)
+    return logs if known or _is_json(found.models) else [*logs, found.models]
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode) and os.access(path, os.R_OK)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+
+
+def _is_json(path: Path) -> bool:
+    """Whether the file is an object, or none at all."""
+    return read_json(path) is not None or (_is_readable(path) and not os.access(path, os.F_OK))
 
 
 def _type(configured: Account) -> str | None:

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC
 from typing import Final, TextIO
 
+from tokmon.errors import TokmonError
 from tokmon.report.words import LOCAL, Style
 
 _WIDTH: Final = 80
@@ -43,8 +45,36 @@ def width_of(out: TextIO) -> int:
         return _WIDTH
 
 
+def output() -> TextIO:
+    """Standard output; an error where there is none (`tokmon status >&-`)."""
+    if sys.stdout is None:  # it is, whatever its type says, where the descriptor is closed
+        raise TokmonError("there is no standard output", hint="redirect it to a file, or to `/dev/null`")
+    return sys.stdout
+
+
+def say(lines: Iterable[str]) -> None:
+    """Write lines of text."""
+    _write(output(), "\n".join(lines) + "\n")
+
+
 def put(line: bytes) -> None:
     """Write a line that is UTF-8 whatever the terminal speaks, as JSON is."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(line + b"\n")
-    sys.stdout.buffer.flush()
+    _write(output(), line + b"\n")
+
+
+def _write(out: TextIO, data: str | bytes) -> None:
+    try:
+        if isinstance(data, str):
+            out.write(data)
+        else:
+            out.flush()
+            out.buffer.write(data)
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still in the buffer would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        raise TokmonError(
+            f"cannot write to the standard output: {error.strerror or error}", hint="look at the space of that disk"
+        ) from error

@@ -33,7 +33,10 @@ class Limits:
     """How long a status without a known end stands."""
 
     passing_s: float = 600.0
-    """How long an overload or a broken connection stands."""
+    """How long an overload or a broken connection stands, and what a provider refuses to everybody."""
+
+    short_s: float = 3600.0
+    """A window shorter than this is never CRITICAL: a session can wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Refusal:
     model: str
     seen: Observation
     ended: str | None
+
+
+RESET: Final = "its window has reset since"
 
 
 def refusals(account: Account, now: float, limits: Limits) -> tuple[Refusal, ...]:
@@ -56,16 +62,16 @@ def ended_because(account: Account, gauges: tuple[Gauge, ...], now: float, limit
     last = account.last
     if last is None:
         return None
-    until = last.blocked_until
-    if until is None and last.status is Status.REJECTED:
+    until = last.blocked_until if last.status not in SERVED else None
+    if until is None and last.status is Status.REJECTED and last.scope != Scope.PROVIDER:
         until = rejected_until(gauges)
     return _ended(last, until, now, limits)
 
 
 def _ended(seen: Observation, until: float | None, now: float, limits: Limits) -> str | None:
     if until is not None:
-        return "its window has reset since" if until <= now else None
-    passing = seen.status in {Status.OVERLOADED, Status.NETWORK_ERROR}
+        return RESET if until <= now else None
+    passing = seen.status in {Status.OVERLOADED, Status.NETWORK_ERROR} or seen.scope == Scope.PROVIDER
     old = now - seen.stamp.ts > (limits.passing_s if passing else limits.keep_s)
     return "too long ago to count" if old else None
 
@@ -97,13 +103,18 @@ def spent(gauge: Gauge) -> bool:
 
 
 def spends(account: Account, gauges: tuple[Gauge, ...], now: float, limits: Limits) -> bool:
-    """Whether the newest word is that credit pays, and no spent window has started afresh since."""
-    paid = account.paid
+    """Whether the newest word is that credit pays, no refusal came since, and no spent window has started afresh."""
+    paid, last = account.paid, account.last
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > limits.keep_s:
+        return False
+    if last is not None and last.stamp > paid.stamp and last.status in REFUSED:
         return False
     full = [gauge for gauge in gauges if gauge.window.scope is None and spent(gauge)]
     return not full or any(not gauge.expired for gauge in full)
 
+
+REFUSED: Final = frozenset({Status.REJECTED, Status.INVALID_KEY, Status.POLICY_REJECTED, Status.NO_CREDIT})
+"""What an account says that lets no session start."""
 
 _RANK: Final = {Severity.UNKNOWN: 0, Severity.OK: 1, Severity.WARN: 2, Severity.CRITICAL: 3}
 
@@ -168,5 +179,5 @@ def worry(gauge: Gauge, limits: Limits, *, spending: bool) -> Severity | None:
     used = gauge.window.utilization
     if used is None or not stands(gauge, limits) or used < limits.warn:
         return None
-    partial = gauge.window.scope is not None
+    partial = gauge.window.scope is not None or (gauge.period is not None and gauge.period < limits.short_s)
     return Severity.WARN if used < limits.critical or partial or spending else Severity.CRITICAL

@@ -28,8 +28,14 @@ COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK
 _WIDEST: Final = 96
 _BAR: Final = (8, 24)
 _LABEL: Final = (7, 20)
-_REST: Final = 55
+_REST: Final = 57
 """Columns of a row beside label and bar: indent, gaps, percentage, reset and age."""
+
+_STACKED: Final = 10
+"""The same where reset and age stand below."""
+
+_REMARK_LINES: Final = 2
+"""That one remark may take on a narrow terminal."""
 
 _OFFERED: Final = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}
 
@@ -61,10 +67,11 @@ def _overall(shown: View, width: int, style: Style) -> list[str]:
 
 def _page(shown: View, width: int, style: Style) -> "_Page":
     names = [len(gauge.window.name) for provider in shown.providers for gauge in provider.gauges]
-    label = min(_LABEL[1], max([_LABEL[0], *names]))
-    bar = min(_BAR[1], width - _REST - label)
-    stacked = bar < _BAR[0]
-    return _Page(shown.now, width, label, min(_BAR[1], width - label - 10) if stacked else bar, stacked, style)
+    stacked = width < _REST + _BAR[0] + _LABEL[0]
+    room = width - _STACKED - 1 if stacked else width - _REST - _BAR[0]
+    label = min(_LABEL[1], max([_LABEL[0], *names]), max(_LABEL[0], room))
+    bar = max(0, min(_BAR[1], width - label - (_STACKED if stacked else _REST)))
+    return _Page(shown.now, width, label, bar, stacked, style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class _Page:
 
     def block(self, provider: Provider) -> list[str]:
         """The lines of one provider: the name, the status, the windows, what pays beyond them, what is refused."""
-        lines = [self._title(provider)]
+        lines = self._title(provider)
         if provider.last is not None:
             lines += self._wrap(self._status(provider, provider.last), indent=2)
         for gauge in provider.gauges:
@@ -98,15 +105,17 @@ class _Page:
                 lines += self._row("refused", self._refusal(refusal), refusal.seen.stamp)
         return lines
 
-    def _title(self, provider: Provider) -> str:
+    def _title(self, provider: Provider) -> list[str]:
+        """Severity, name, type, and why; without the type or in two lines where there is no room for all."""
         severity = self.style.paint(f"{provider.severity:<8}", COLOURS[provider.severity])
         kind = self.style.paint(clean(provider.type), "dim") if provider.type else ""
-        why = ", ".join(clean(reason) for reason in provider.reasons) if provider.seen else "nothing seen yet"
+        why = ", ".join(clean(reason) for reason in provider.reasons) or _nothing(provider)
         title = f"{severity}  {self.style.paint(fit(clean(provider.name), self.width - 10), 'bold')}"
-        for part in (kind, why):
-            if part and visible(title) + 2 + visible(part) <= self.width:
-                title += f"  {part}"
-        return title
+        for parts in ((kind, why), (why,), (kind,)):
+            longer = "  ".join([title, *filter(None, parts)])
+            if visible(longer) <= self.width:
+                return [longer] if why in parts else [longer, *self._wrap([why], indent=2)]
+        return [title, *self._wrap([why] if why else [], indent=2)]
 
     def _status(self, provider: Provider, last: Observation) -> list[str]:
         said = _status_words(last)
@@ -178,19 +187,26 @@ class _Page:
         gap = self.width - visible(start) - visible(then) - len(seen) - 2
         if not self.stacked and gap > 1:
             return [f"{start}  {then}{' ' * gap}{self.style.paint(seen, 'dim')}"]
-        return [start.rstrip(), *self._wrap([*remarks, self.style.paint(seen, "dim")], indent=4)]
+        return [start.rstrip(), *self._wrap([*remarks, self.style.paint(fit(seen, self.width - 4), "dim")], indent=4)]
 
     def _wrap(self, remarks: list[str], *, indent: int) -> list[str]:
-        """As many remarks a line as fit."""
+        """As many remarks a line as fit; one that is longer than a line goes on in the next, and is cut there."""
         lines: list[str] = []
         for said in remarks:
-            remark = said if "\x1b" in said else fit(said, self.width - indent)
-            joined = f"{lines[-1]}{self.style.dot}{remark}" if lines else ""
+            joined = f"{lines[-1]}{self.style.dot}{said}" if lines else ""
             if joined and visible(joined) <= self.width:
                 lines[-1] = joined
             else:
-                lines.append(f"{' ' * indent}{remark}")
+                lines += [f"{' ' * indent}{part}" for part in self._folded(said, self.width - indent)]
         return lines
+
+    def _folded(self, said: str, width: int) -> list[str]:
+        if visible(said) <= width or "\x1b" in said:
+            return [said]
+        import textwrap  # noqa: PLC0415 - only a narrow terminal needs it
+
+        parts = textwrap.wrap(fit(said, self.width * _REMARK_LINES), max(1, width), break_on_hyphens=False)
+        return [*parts[: _REMARK_LINES - 1], fit(" ".join(parts[_REMARK_LINES - 1 :]), width)]
 
     def _seen(self, stamp: Stamp) -> str:
         return f"{ago(self.now - stamp.ts)}, {source_word(stamp.source)}"
@@ -200,6 +216,13 @@ class _Page:
 
     def _at(self, when: float) -> str:
         return f"{self._clock(when)}, in {duration(when - self.now)}"
+
+
+def _nothing(provider: Provider) -> str:
+    """What to say of an account that nobody has said anything of."""
+    if not provider.seen:
+        return "nothing seen yet"
+    return "" if provider.last is not None or provider.gauges else "seen, and nothing said of its quota"
 
 
 def credits_words(credit: Credits) -> str:

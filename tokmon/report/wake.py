@@ -7,9 +7,9 @@ longer stands is said to have expired, and whatever is older than some minutes s
 import re
 from typing import Final
 
-from tokmon.model import Status
+from tokmon.model import Scope, Status
 from tokmon.report.gauge import Gauge
-from tokmon.report.judge import Limits, Severity, maxed, refusing, rejected_until, stands, worry
+from tokmon.report.judge import RESET, Limits, Severity, maxed, refusing, rejected_until, stands, worry
 from tokmon.report.status import credits_words
 from tokmon.report.view import Provider, View
 from tokmon.report.words import Style, about, clean, fit, left, percent, spoken
@@ -17,6 +17,8 @@ from tokmon.snapshot import SERVED, Observation
 
 HEADER: Final = "## Token Economics"
 NOTHING: Final = "No account is known yet: none is configured, and no response has been seen."
+
+INCOMPLETE: Final = "Not all of it could be read: an account may be missing, or worse than it looks."
 
 _WIDTH: Final = 78
 _NAME: Final = 24
@@ -57,20 +59,22 @@ _TITLES: Final = {
 }
 _LOGINS: Final = frozenset({"teams-direct", "openai-codex", "github-copilot"})
 _NO_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]")
+_NO_NAME: Final = re.compile(r"[^\w.@/:+-]")
 
 
-def wake_text(shown: View, style: Style) -> list[str]:
-    """The lines of the block, none longer than 78 characters."""
+def wake_text(shown: View, style: Style, *, complete: bool = True) -> list[str]:
+    """The lines of the block, none longer than 78 characters, and an account's first word is all of its name."""
+    start_of = [HEADER] if complete else [HEADER, INCOMPLETE]
     if not shown.providers:
-        return [HEADER, NOTHING]
+        return [*start_of, NOTHING] if complete else start_of
     groups: dict[str | None, list[Provider]] = {}
     for provider in shown.providers[:_MOST]:
         groups.setdefault(provider.type or None, []).append(provider)
-    lines = [HEADER]
+    lines = start_of
     for kind, group in groups.items():
         of_kind = sum((provider.type or None) == kind for provider in shown.providers)
         lines.append(f"{_title(kind, of_kind)}:")
-        names = {provider.name: fit(clean(provider.name), _NAME) for provider in group}
+        names = {provider.name: _word(provider.name) for provider in group}
         width = max(map(len, names.values()))
         for provider in group:
             mark, said = _account(provider, shown.now)
@@ -102,7 +106,7 @@ def _account(provider: Provider, now: float) -> tuple[str, list[str]]:
     """The mark of an account, and what is to be said of it, the most important first."""
     last = provider.standing
     full = maxed(last, provider.gauges, Limits(), spending=provider.spending)
-    if last is not None and last.status is Status.REJECTED:
+    if last is not None and last.status is Status.REJECTED and last.scope != Scope.PROVIDER:
         full = full or tuple(gauge for gauge in refusing(provider.gauges) if not gauge.expired)
         return "no", _remarks(_maxed(full, last.blocked_until or rejected_until(provider.gauges), last, now), provider)
     if last is not None and last.status in _DEAD:
@@ -146,14 +150,15 @@ def _dead(provider: Provider, last: Observation, now: float) -> str:
 def _unknown(provider: Provider, now: float) -> str:
     if provider.last is None:
         return "unknown" if provider.seen else "nothing seen yet"
-    why = ", reset since" if provider.last.blocked_until or provider.last.status is Status.REJECTED else ""
+    why = ", reset since" if provider.ended == RESET else ""
     return f"unknown, was {spoken(provider.last.status)}{why}{_old(now - provider.last.stamp.ts)}"
 
 
 def _warning(provider: Provider, last: Observation) -> str:
     """What to mind about an account that may be used."""
     if last.status not in SERVED:
-        return spoken(last.status)
+        why = f" ({fit(spoken(last.substatus), _NAME)})" if last.substatus else ""
+        return f"{spoken(last.status)}{why}"
     if provider.spending:
         return "spending credit"
     worries = [gauge for gauge in provider.gauges if worry(gauge, Limits(), spending=False)]
@@ -201,9 +206,14 @@ def _label(gauge: Gauge) -> str:
     return fit(clean(gauge.window.name).replace(" ", "_"), _LABEL)
 
 
+def _word(name: str) -> str:
+    """A name out of a log as one short word, so that it says nothing else."""
+    return fit(_NO_NAME.sub("?", clean(name)), _NAME)
+
+
 def _remarks(said: str, provider: Provider, more: str = "") -> list[str]:
     """What was said, then the models that are refused, then the credits that are left."""
-    refused = [fit(clean(each.model), _NAME) or "one model" for each in provider.refused if each.ended is None]
+    refused = [_word(each.model) or "one model" for each in provider.refused if each.ended is None]
     remarks = [said, more] if more else [said]
     if refused:
         many = f"{len(refused)} models" if len(refused) > _MODELS else " and ".join(refused)

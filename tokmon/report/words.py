@@ -122,24 +122,27 @@ def percent(fraction: float | None) -> str:
     """`42%`, `104%`; only all is `100%` and only nothing is `0%`; `?` where it is unknown."""
     if fraction is None or fraction < 0:
         return "?"
-    if fraction >= 10:  # noqa: PLR2004 - by then nobody cares, and a log may say 1e300
+    if fraction > 9.99:  # noqa: PLR2004 - by then nobody cares, and a log may say 1e300
         return ">999%"
-    if 0 < fraction < 0.005:  # noqa: PLR2004 - what would round to nothing
+    whole = round(fraction * 100)
+    if fraction > 0 and whole == 0:
         return "<1%"
-    return f"{min(99, round(fraction * 100)) if fraction < 1 else round(fraction * 100)}%"
+    return f"{min(99, whole) if fraction < 1 else whole}%"
 
 
 def count(number: float) -> str:
-    """`950`, `12.3k`, `4.5M`."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= size:
+    """`950`, `12.3k`, `4.5M`, `1.2G`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if 0.9995 <= number / size < 999.5:  # noqa: PLR2004 - what three figures round to `1` and to `999`
             return f"{number / size:.3g}{unit}"
-    return f"{number:g}"
+    return f"{number:.4g}"
 
 
 def money(usd: float) -> str:
     """`$0.04`; small amounts keep two figures that count, so that something is never shown as nothing."""
-    if usd and usd < 0.1:  # noqa: PLR2004 - below, two decimals say too little
+    if usd >= 1e6:  # noqa: PLR2004 - a log may say 1e300
+        return f"${count(usd)}"
+    if 0 < usd < 0.1:  # noqa: PLR2004 - below, two decimals say too little
         return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - beyond which nobody cares
     return f"${usd:.2f}"
 
@@ -162,7 +165,7 @@ def left(window: Window) -> list[str]:
 
 def fit(text: str, width: int) -> str:
     """The text, cut to `width` characters with a mark where it was longer."""
-    return text if len(text) <= width else f"{text[: max(0, width - 1)]}~"
+    return text if len(text) <= width else f"{text[: width - 1]}~" if width > 0 else ""
 
 
 def visible(text: str) -> int:

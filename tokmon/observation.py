@@ -1,0 +1,128 @@
+"""One line's evidence about one provider, read with distrust: logs are also written by others."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tokmon.headers import parse_rfc3339, rfc3339, sane
+from tokmon.model import Credits, Overage, Status, Window
+from tokmon.reading import credits_from, instant, number, overage_from, overage_json, text, window_from
+
+_STATUSES: Final = frozenset(str(status) for status in Status)
+_LONGEST_5H_S: Final = 5 * 3600 + 300.0
+_LONGEST_7D_S: Final = 7 * 86400 + 300.0
+"""Each with some minutes for clocks that disagree."""
+
+_EXACT: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stamp:
+    """When, and which: the order of evidence. `ts` is epoch seconds, `id` the event's."""
+
+    ts: float
+    id: str
+    source: str = field(compare=False, default="piggyback")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One line's evidence about one provider, as far as the snapshot cares."""
+
+    provider: str
+    stamp: Stamp
+    type: str | None = None
+    status: Status = Status.UNKNOWN
+    substatus: str | None = None
+    scope: str | None = None
+    model: str | None = None
+    http_status: int | None = None
+    claim: str | None = None
+    binding: str | None = None
+    blocked_until: float | None = None
+    windows: tuple[Window, ...] = ()
+    overage: Overage | None = None
+    plan: str | None = None
+    credits: Credits | None = None
+
+
+def observation(line: Mapping[str, Any]) -> Observation | None:
+    """The evidence in a line of the log, or None if it holds none (no provider, no instant)."""
+    provider, ts = line.get("provider"), line.get("ts")
+    if not isinstance(provider, str) or not provider or not isinstance(ts, str):
+        return None
+    try:
+        # To the millisecond, as it is saved: what is between two of them must not decide before and be lost after.
+        stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
+    except ValueError:
+        return None
+    status = text(line, "status")
+    overage, credit = line.get("overage"), line.get("credits")
+    return Observation(
+        provider=provider,
+        stamp=stamp,
+        type=text(line, "type"),
+        status=Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN,
+        substatus=text(line, "substatus"),
+        scope=text(line, "scope"),
+        model=text(line, "model"),
+        http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
+        claim=text(line, "claim"),
+        binding=text(line, "binding_window"),
+        blocked_until=instant(line.get("blocked_until")),
+        windows=_windows(line, stamp.ts),
+        overage=overage_from(overage) if isinstance(overage, Mapping) else None,
+        plan=text(line, "plan"),
+        credits=credits_from(credit) if isinstance(credit, Mapping) else None,
+    )
+
+
+def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
+    said = line.get("windows")
+    if isinstance(said, list):
+        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from(entry)))
+    return tuple(_older_windows(line, ts))
+
+
+def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
+    """The older format knows two utilizations and one reset: the 5h window's, unless that cannot be so long."""
+    wait = number(line.get("reset_in_seconds"))
+    resets_at = None if wait is None else sane(ts + wait)
+    resets = "5h" if wait is None or wait <= _LONGEST_5H_S else "7d" if wait <= _LONGEST_7D_S else None
+    for name in ("5h", "7d"):
+        utilization = number(line.get(f"utilization_{name}"))
+        if utilization is not None:
+            yield Window(name, utilization, resets_at if name == resets else None)
+
+
+def observation_json(seen: Observation) -> dict[str, Any]:
+    """What is saved of it: what its parts (windows, plan, type) say is kept apart."""
+    entry: dict[str, Any] = {
+        **stamp_json(seen.stamp),
+        "status": seen.status,
+        "substatus": seen.substatus,
+        "scope": seen.scope,
+        "model": seen.model,
+        "http_status": seen.http_status,
+        "claim": seen.claim,
+        "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
+        "overage": None if seen.overage is None else in_one_form(overage_json(seen.overage)),
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def in_one_form(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with `1.0` and `-0.0` as `1` and `0`: equal numbers, or which was read first would show."""
+    return {key: _number(value) if isinstance(value, float | int) else value for key, value in said.items()}
+
+
+def _number(value: float) -> float:
+    if isinstance(value, bool):
+        return value
+    found = float(value)
+    return int(found) if found.is_integer() and abs(found) < _EXACT else found
+
+
+def stamp_json(stamp: Stamp) -> dict[str, Any]:
+    """When, which, and from where."""
+    return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
