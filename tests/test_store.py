@@ -178,3 +178,16 @@ def test_no_head_of_a_line_leans_on_its_neighbour(beginnings: list[bytes]) -> No
     found = store.heads([_HEAD, _HEAD])
     assert found is not None
     assert [(head.id, head.ts) for head in found] == [("a", "b")] * 2
+
+
+def test_what_pi_allows_beyond_json_is_taken_out_and_nothing_else() -> None:
+    loose = b"""\xef\xbb\xbf// accounts
+    {"providers": { // mine
+      "a//b": {"baseUrl": "https://a.test//x,}", "keys": ["\\\\", "\\"//",],}, // done
+    },}
+    """
+    assert store.parse(store.plain_json(loose)) == {
+        "providers": {"a//b": {"baseUrl": "https://a.test//x,}", "keys": ["\\", '"//']}}
+    }
+    plain = b'{"a":[1,{"b":"c"}],"d":"// no comment, }"}'
+    assert store.plain_json(plain) == plain

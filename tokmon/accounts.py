@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokmon.store import read_json
+from tokmon.store import parse, plain_json
 
 _HOSTS: Final = (
     ("exe.dev", "gateway"),
@@ -105,9 +105,17 @@ class Configured:
         return found.st_mtime_ns, found.st_size
 
 
+def read_models(models: Path) -> dict[str, Any] | None:
+    """models.json as pi reads it, comments and all; None if it is missing or damaged."""
+    try:
+        return parse(plain_json(models.read_bytes()))
+    except OSError:
+        return None
+
+
 def read_accounts(models: Path) -> dict[str, Account]:
     """The providers of models.json by name; an empty dict if there is no such file or it is not JSON."""
-    found = read_json(models)
+    found = read_models(models)
     providers = found.get("providers") if found is not None else None
     if not isinstance(providers, dict):
         return {}

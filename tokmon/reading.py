@@ -63,7 +63,7 @@ def window_json(window: Window) -> dict[str, Any]:
 
 def window_from(entry: Mapping[str, Any]) -> Window | None:
     """The reverse; None if it has no name."""
-    name = text(entry, "name")
+    name, scope = text(entry, "name"), text(entry, "scope")
     if not name:
         return None
     return Window(
@@ -74,7 +74,7 @@ def window_from(entry: Mapping[str, Any]) -> Window | None:
         limit=number(entry.get("limit")),
         remaining=number(entry.get("remaining")),
         surpassed=number(entry.get("surpassed_threshold")),
-        scope=Scope(entry["scope"]) if entry.get("scope") in _SCOPES else None,
+        scope=Scope(scope) if scope in _SCOPES else None,
         slot=text(entry, "slot"),
         limit_usd=number(entry.get("limit_usd")),
         used_usd=number(entry.get("used_usd")),

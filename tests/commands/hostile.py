@@ -12,7 +12,7 @@ _HOSTILE = st.one_of(
 )
 _NUMBER = st.one_of(st.none(), st.floats(allow_nan=False), st.integers(), st.sampled_from([1e300, -1, 0.5, 1e-9]))
 _DATE = st.one_of(st.none(), _HOSTILE, st.sampled_from(["2026-11-22T08:00:00Z", "2099-12-31T23:59:59+14:00"]))
-_WINDOWS = st.lists(
+_WINDOWS: st.SearchStrategy[list[dict[str, object]]] = st.lists(
     st.fixed_dictionaries(
         {"name": _HOSTILE},
         optional={
@@ -23,7 +23,7 @@ _WINDOWS = st.lists(
             "remaining": _NUMBER,
             "limit_usd": _NUMBER,
             "used_usd": _NUMBER,
-            "scope": st.sampled_from([None, *map(str, Scope)]),
+            "scope": st.one_of(st.sampled_from([None, [], {}, 7, *map(str, Scope)]), _HOSTILE),
         },
     ),
     max_size=3,

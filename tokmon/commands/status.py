@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import paths, state
-from tokmon.accounts import Account, account_type, read_accounts
+from tokmon.accounts import Account, account_type, read_accounts, read_models
 from tokmon.commands.terminal import output, put, say, style_of, width_of
 from tokmon.report.status import status_text
 from tokmon.report.view import View, view
-from tokmon.store import read_json
 
 SUMMARY: Final = "what is known of every provider, with its age"
 
@@ -71,7 +70,7 @@ def _is_readable(path: Path) -> bool:
 
 def _is_json(path: Path) -> bool:
     """Whether the file is an object, or none at all."""
-    return read_json(path) is not None or (_is_readable(path) and not os.access(path, os.F_OK))
+    return read_models(path) is not None or (_is_readable(path) and not os.access(path, os.F_OK))
 
 
 def _type(configured: Account) -> str | None:

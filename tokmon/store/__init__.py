@@ -5,7 +5,7 @@ A log is append-only and is rotated by rename. This package owns `filelock`.
 
 from tokmon.store.append import Appended, Held, Log
 from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
-from tokmon.store.whole import encode, read_json, replace
+from tokmon.store.whole import encode, plain_json, read_json, replace
 
 __all__ = [
     "Appended",
@@ -19,6 +19,7 @@ __all__ = [
     "lines_from",
     "opened",
     "parse",
+    "plain_json",
     "read_json",
     "replace",
     "stands_alone",

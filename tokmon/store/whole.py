@@ -1,12 +1,13 @@
 """Small JSON files, replaced whole."""
 
+import codecs
 import contextlib
 import errno
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,6 +28,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return parse(path.read_bytes())
     except OSError:
         return None
+
+
+_TEXT: Final = rb'("(?:\\.|[^"\\])*")|'
+_COMMENT: Final = re.compile(_TEXT + rb"//[^\n]*")
+_TRAILING: Final = re.compile(_TEXT + rb",(?=\s*[}\]])")
+
+
+def plain_json(data: bytes) -> bytes:
+    """The same without what pi allows in its own files beyond JSON: `//` comments, last commas, a byte-order mark."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    for beyond in (_COMMENT, _TRAILING):
+        data = beyond.sub(lambda found: found[1] or b"", data)
+    return data
 
 
 def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:

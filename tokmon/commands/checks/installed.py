@@ -10,6 +10,7 @@ from tokmon.accounts import read_accounts
 from tokmon.commands.checks.subject import Subject
 from tokmon.errors import RenderError
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
+from tokmon.store import plain_json
 
 OURS: Final = "Made by `tokmon extension`"
 """Stands in the head of every extension that is ours."""
@@ -78,7 +79,7 @@ def models(subject: Subject) -> Finding:
     """Pi's accounts."""
     path = subject.paths.models
     try:
-        json.loads(path.read_bytes())
+        json.loads(plain_json(path.read_bytes()))
     except FileNotFoundError:
         return ok(f"no `{path}`: providers are known once they have answered")
     except (OSError, ValueError) as error:
