@@ -329,3 +329,15 @@ def test_what_is_no_log_hides_none(found: Paths, monkeypatch: pytest.MonkeyPatch
 
 def test_no_logs_at_all_are_an_empty_snapshot(tmp_path: Path) -> None:
     assert state.current(paths.find({"HOME": str(tmp_path)})).snapshot.accounts == {}
+
+
+def test_what_took_long_to_read_is_saved_for_the_next_who_looks(found: Paths) -> None:
+    _append(found.piggyback, _stored(200))
+    state.current(found)
+    assert not found.snapshot.exists(), "a little is read again as quickly"
+    _append(found.piggyback, _stored(4000))
+    first = state.current(found)
+    assert store.encode(state.load(found).to_json()) == store.encode(first.to_json())
+    found.snapshot.unlink()
+    found.snapshot.mkdir()
+    assert store.encode(state.current(found).to_json()) == store.encode(first.to_json()), "a cache that cannot be saved"

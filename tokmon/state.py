@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tokmon import snapshot as snapshots
 from tokmon import store
+from tokmon.errors import StoreError
 from tokmon.headers import parse_rfc3339
 from tokmon.paths import Paths
 from tokmon.snapshot import Observation, Snapshot, Stamp
@@ -31,6 +32,8 @@ _LONGEST: Final = 4096
 """How many tails are remembered, and of how many bytes at most: a few megabytes in all."""
 
 _FEW: Final = 32
+_WORTH_SAVING: Final = 1 << 20
+"""Bytes of logs that take longer to read again than to save what they say."""
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _SHAPE: Final = b"0000-00-00T00:00:00.000Z"
@@ -81,9 +84,20 @@ def load(paths: Paths) -> State:
 
 
 def current(paths: Paths) -> State:
-    """The state as of now: as saved, and caught up with every log."""
+    """The state as of now: as saved, and caught up with every log.
+
+    Where that was much to read (no sidecar keeps the file), it is saved for the next who looks, if it can be.
+    """
     state = load(paths)
+    before = {name: (covered.inode, covered.offset) for name, covered in state.covers.items()}
     catch_up(state, paths)
+    read = 0
+    for name, covered in state.covers.items():
+        inode, offset = before.get(name, (covered.inode, 0))
+        read += covered.offset - offset if inode == covered.inode else covered.offset
+    if read > _WORTH_SAVING:
+        with contextlib.suppress(OSError, StoreError):
+            save(state, paths)
     return state
 
 
