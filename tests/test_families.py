@@ -106,12 +106,119 @@ def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
         ),
         ("Too Many Requests", "rejected", "request", None),
         ("Request was aborted", "unknown", "request", None),
+        ("Overloaded", "overloaded", "provider", None),
+        ("429 The engine is currently overloaded, please try again later", "overloaded", "provider", None),
+        ("429 Please retry after 86 seconds.", "rejected", "request", 86),
+        ("429 max RPM: 3, please try again after 1 seconds", "rejected", "request", 1),
+        ("429 5-hour usage limit reached. Resets in 7min.", "rejected", "account", 420),
+        ("429 Monthly usage limit reached. Resets in 12 days.", "rejected", "account", 1_036_800),
     ],
 )
 def test_texts_as_pi_delivers_them(text: str, status: str, scope: str, wait: float | None) -> None:
     reading = families.read(Evidence(None, {}, 1_795_327_200.0, text))
     assert (reading.status, reading.scope, reading.retry_after_s) == (status, scope, wait)
     assert (reading.blocked_until is None) == (wait is None)
+
+
+_QUOTED = "overloaded_error: authentication_error, rate_limit_exceeded (1002) (1008), exceeded your weekly goal [1302]"
+
+
+@pytest.mark.parametrize("code", [400, 404, 405, 413, 415, 422])
+@pytest.mark.parametrize("form", ["{}", '{{"error":{{"type":"invalid_request_error","message":"{}"}}}}'])
+def test_what_a_bad_request_quotes_is_not_what_was_refused(code: int, form: str) -> None:
+    text = form.format(_QUOTED)
+    for seen in (Evidence(code, {}, 0.0, text), Evidence(None, {}, 0.0, f"{code} {text}")):
+        reading = families.read(seen)
+        assert (reading.status, reading.substatus) == (Status.ALLOWED, "request_error")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"message","content":[{"type":"text","text":"overloaded_error, insufficient_quota"}]}',
+        'event: content_block_delta\ndata: {"delta":{"text":"{\\"type\\":\\"error\\"}: credit balance is too low"}}',
+        '{"id":"resp_1","error":null,"output":[{"text":"You exceeded your current quota"}]}',
+        '{"base_resp":{"status_code":0,"status_msg":"success"}}',
+    ],
+)
+def test_an_answer_that_was_served_may_quote_any_error(text: str) -> None:
+    assert families.read(Evidence(200, {}, 0.0, text)).status is Status.ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"x"}}', "rejected"),
+        ('event: error\ndata: {"type":"error","error":{"type":"authentication_error"}}', "invalid_key"),
+        ('data: {"choices":[]}\n\ndata: {"error":{"code":429,"message":"Provider returned error"}}', "rejected"),
+        ('{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded"}}}', "rejected"),
+        ('{"base_resp":{"status_code":1002,"status_msg":"rate limit"}}', "rejected"),
+        ("Overloaded", "overloaded"),
+        ("terminated", "network_error"),
+        ("Request was aborted", "allowed"),
+    ],
+)
+def test_an_error_within_a_stream_is_the_outcome(text: str, status: str) -> None:
+    assert families.read(Evidence(200, {}, 0.0, text)).status == status
+
+
+@pytest.mark.parametrize("text", ["terminated", "other side closed", "WebSocket closed 1006", "upstream connect error"])
+def test_a_connection_that_ended_is_a_matter_of_the_network(text: str) -> None:
+    assert families.read(Evidence(None, {}, 0.0, text)).status is Status.NETWORK_ERROR
+
+
+def test_a_throttle_beside_headers_that_allow_is_about_the_request() -> None:
+    reading = families.read(Evidence(429, _unified(status="allowed", **{"5h_utilization": "0.2"}), 0.0))
+    assert (reading.status, reading.scope) == (Status.REJECTED, Scope.REQUEST)
+
+
+def test_duplicates_that_differ_count_as_the_worst_of_them_with_a_warning() -> None:
+    reading = families.read(
+        Evidence(200, _unified(status="allowed, allowed_warning", **{"5h_utilization": "0.2, 0.7"}), 0.0)
+    )
+    assert reading.status is Status.ALLOWED_WARNING
+    assert reading.windows[0].utilization == 0.7
+    assert [warning.partition(":")[0] for warning in reading.warnings] == [
+        "conflicting utilization",
+        "conflicting unified status",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "warning"),
+    [
+        ({"retry-after": "soon"}, "unparseable retry-after: response = soon"),
+        (_unified(overage_utilization="much"), "unparseable utilization: overage = much"),
+        (_unified(overage_reset="never"), "unparseable reset: overage = never"),
+        ({"x-quota-snapshot-chat": "garbage"}, "unparseable quota: chat = garbage"),
+        ({"x-codex-primary-used-percent": "x"}, "unparseable used-percent: primary = x"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_raw_value(headers: dict[str, str], warning: str) -> None:
+    assert families.read(Evidence(200, headers, 0.0)).warnings == (warning,)
+
+
+def test_words_of_a_status_are_read_in_any_case() -> None:
+    reading = families.read(Evidence(200, _unified(status="Allowed", **{"5h_status": "ALLOWED"}), 0.0))
+    assert (reading.status, reading.windows[0].status) == (Status.ALLOWED, "allowed")
+
+
+def test_an_instant_with_its_offset_is_read_in_a_quota_of_copilot() -> None:
+    headers = {"x-quota-snapshot-chat": "ent=300&rem=50.0&rst=2026-10-01T00:00:00+00:00"}
+    assert families.read(Evidence(200, headers, 0.0)).windows[0].resets_at == parse_rfc3339("2026-10-01T00:00:00Z")
+
+
+def test_the_window_that_binds_behind_a_proxy_has_the_name_of_that_window() -> None:
+    headers = _unified(status="rejected", representative_claim="five_hour", **{"5h_status": "rejected"})
+    behind = {f"llm_provider-{name}": value for name, value in headers.items()}
+    reading = families.read(Evidence(429, behind, 0.0))
+    assert reading.binding == reading.windows[0].name == "upstream:5h"
+
+
+def test_a_served_answer_with_a_spent_window_names_it_without_a_claim() -> None:
+    headers = _unified(**{"5h_status": "allowed", "7d_status": "rejected", "7d_utilization": "1.02"})
+    reading = families.read(Evidence(200, headers, 0.0))
+    assert (reading.status, reading.binding) == (Status.ALLOWED_WARNING, "7d")
 
 
 def test_a_spend_limit_says_when_access_comes_back() -> None:
@@ -179,7 +286,7 @@ def test_removing_a_header_only_ever_removes_figures(fixture: dict[str, Any], da
     for window in families.read(replace(seen, headers=fewer)).windows:
         # A slot whose length is not said any more has lost its name.
         before = full.window(window.name) or next(
-            each for each in full.windows if each.slot and each.slot == window.slot
+            each for each in full.windows if each.slot and (each.slot, each.scope) == (window.slot, window.scope)
         )
         assert window.utilization in {None, before.utilization}
         # Where a reset is said twice, as an instant and as a span, the span is what is left: some seconds off.

@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tokmon.families.verdicts import by_status_code, combine, error_text, said_wait
+from tokmon.families.verdicts import believable, by_status_code, by_text, combine, error_text, said_by_error, said_wait
 from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window, replace
 
 
@@ -79,10 +79,11 @@ def allowed(name: str) -> bool:
 def read(evidence: Evidence) -> Reading:
     """What a capture or a probe says, by every family that has something to say about it."""
     parsed = _parse(evidence)
-    if not evidence.text:
+    text = evidence.text and said_by_error(evidence.text, evidence.http_status)
+    if not text:
         return combine(evidence, evidence.http_status, parsed, by_status_code(evidence.http_status, None))
-    error = error_text(evidence.text, evidence.http_status, evidence.at, evidence.kind)
-    verdict = _classify(error) or by_status_code(error.http_status, error.text)
+    error = error_text(text, evidence.http_status, evidence.at, evidence.kind)
+    verdict = _classify(error) or by_text(error)
     if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
         verdict = replace(verdict, retry_after_s=wait)
     return combine(evidence, error.http_status, parsed, verdict)
@@ -113,7 +114,9 @@ def _parse(evidence: Evidence) -> Reading | None:
         behind = {name.removeprefix(prefix): said for name, said in evidence.headers.items() if name.startswith(prefix)}
         reading = _parse(replace(evidence, headers=behind))
         if reading is not None:
-            readings.append(replace(reading, windows=_of_upstream(reading), account=None, family=None))
+            binding = reading.binding and _behind(reading.binding)
+            reading = replace(reading, windows=_of_upstream(reading), binding=binding, account=None, family=None)
+            readings.append(reading)
     if len(readings) < 2:  # noqa: PLR2004 - nothing to put together
         return readings[0] if readings else None
     return _together(readings)
@@ -137,7 +140,11 @@ def _upstream_of(told: tuple[Family, ...]) -> tuple[str, ...]:
 
 
 def _of_upstream(reading: Reading) -> tuple[Window, ...]:
-    return tuple(replace(window, name=f"upstream:{window.name}") for window in reading.windows)
+    return tuple(replace(window, name=_behind(window.name)) for window in reading.windows)
+
+
+def _behind(name: str) -> str:
+    return f"upstream:{name}"
 
 
 def _together(readings: list[Reading]) -> Reading:
@@ -169,6 +176,6 @@ def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
 def _classify(error: ErrorText) -> Verdict | None:
     for family in FAMILIES:
         verdict = family.classify(error)
-        if verdict is not None:
+        if verdict is not None and believable(error, verdict):
             return verdict
     return None

@@ -45,21 +45,29 @@ def parse(evidence: Evidence) -> Reading | None:
     found = tuple(window for window, _ in read)
     status, unknown = _status(said(f"{_PREFIX}status"), found)
     claim = values.single(said(f"{_PREFIX}representative-claim"))
-    overage = _overage(*(said(name) for name in _OVERAGE))
+    overage, doubtful = _overage(*(said(name) for name in _OVERAGE))
+    paid = overage is not None and overage.in_use
+    if paid and status in _UNPAID:
+        status = Status.ALLOWED_WARNING
+    # Only a refusal has an end: the reset of the window that binds, which may be the only one that is said.
+    refused = evidence.http_status == _TOO_MANY
     return Reading(
         status=status,
         windows=found,
         claim=claim,
-        binding=_CLAIMS.get(claim or "", claim)
-        or next((window.name for window in found if window.status == "rejected"), None),
+        binding=_CLAIMS.get(claim or "", claim),
         overage=overage,
         account=account,
-        billing="overage" if overage is not None and overage.in_use else None,
+        billing="overage" if paid else None,
+        blocked_until=values.instant(said(f"{_PREFIX}reset")) if refused else None,
         family=NAME,
-        warnings=tuple(warning for _, warnings in read for warning in warnings) + unknown,
+        warnings=tuple(warning for _, warnings in read for warning in warnings) + unknown + doubtful,
     )
 
 
+_TOO_MANY: Final = 429
+_UNPAID: Final = frozenset({Status.ALLOWED, Status.UNKNOWN})
+_WORST_FIRST: Final = (Status.REJECTED, Status.ALLOWED_WARNING, Status.ALLOWED)
 _FIELDS: Final = ("utilization", "reset", "status", "surpassed-threshold")
 _OVERAGE: Final = tuple(
     f"{_PREFIX}overage-{field}" for field in ("status", "in-use", "utilization", "reset", "disabled-reason")
@@ -83,8 +91,13 @@ def _window(
     name: str, utilization: str | None, reset: str | None, status: str | None, surpassed: str | None
 ) -> tuple[Window, tuple[str, ...]]:
     """A window and what of it could not be understood. Windows recur from response to response."""
-    used, resets_at, word = values.fraction(utilization), values.instant(reset), values.single(status)
+    used, resets_at, word = values.fraction(utilization), values.instant(reset), _word(status)
     warnings = []
+    said = {} if utilization is None else {part.strip(): values.fraction(part) for part in utilization.split(", ")}
+    if len(said) > 1 and None not in said.values():
+        # Duplicates that differ: nobody knows which is right, and too little used would be the costlier mistake.
+        used = max(each for each in said.values() if each is not None)
+        warnings.append(f"conflicting utilization: {name} = {(utilization or '')[:40]}")
     if used is None and utilization:
         warnings += values.unread(name, {"utilization": utilization}, {"utilization": None})
     elif used is not None and "%" in (utilization or ""):
@@ -103,33 +116,43 @@ def _window(
 
 
 def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tuple[str, ...]]:
-    said = values.single(value)
+    if value in _STATUSES:
+        return _STATUSES[value], ()
+    said = _word(value)
     if said in _STATUSES:
-        return _STATUSES[said], ()
+        parts = {part.strip().lower() for part in (value or "").split(",")}
+        worst = next(word for word in _WORST_FIRST if word in parts)
+        return worst, (f"conflicting unified status: {(value or '')[:40]}",) if len(parts) > 1 else ()
     if said is not None:
         # A word that no capture has shown yet: something is up, and it is not known to be a refusal.
         return Status.ALLOWED_WARNING, (f"unknown unified status: {said[:40]}",)
     statuses = {window.status for window in windows if window.scope is None}
-    for worst in (Status.REJECTED, Status.ALLOWED_WARNING, Status.ALLOWED):
-        if worst in statuses:
-            return worst, ()
-    return Status.UNKNOWN, ()
+    return next((word for word in _WORST_FIRST if word in statuses), Status.UNKNOWN), ()
+
+
+def _word(value: str | None) -> str | None:
+    said = values.single(value)
+    return None if said is None else said.lower()
 
 
 @lru_cache(256)
 def _overage(
     status: str | None, in_use: str | None, utilization: str | None, reset: str | None, reason: str | None
-) -> Overage | None:
+) -> tuple[Overage | None, tuple[str, ...]]:
+    """What is said of paid use, and what of it could not be understood."""
     if status is None and in_use is None and utilization is None and reset is None and reason is None:
-        return None
-    word = values.single(status)
-    return Overage(
+        return None, ()
+    word = _word(status)
+    used, resets_at = values.fraction(utilization), values.instant(reset)
+    said = {"utilization": utilization or "", "reset": "" if values.number(reset) == 0 else reset or ""}
+    overage = Overage(
         status=None if word == "null" else word,
         in_use=values.flag(in_use) or False,
-        utilization=values.fraction(utilization),
-        resets_at=values.instant(reset),
+        utilization=used,
+        resets_at=resets_at,
         disabled_reason=values.single(reason),
     )
+    return overage, tuple(values.unread("overage", said, {"utilization": used, "reset": resets_at}))
 
 
 # The order is part of the meaning: `invalid_request_error` and `rate_limit_error` each stand for several
@@ -142,7 +165,7 @@ _TEXTS: Final = (
     ("this organization has been disabled", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
     ("usage credits are required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
     ("extra usage is required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
-    ("usage credits are required for this model", Verdict(Status.NO_CREDIT, Scope.MODEL)),
+    ("usage credits are required for", Verdict(Status.NO_CREDIT, Scope.MODEL)),
     ("credits_required", Verdict(Status.NO_CREDIT, Scope.MODEL)),
     ("monthly spend limit", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("you're out of extra usage", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
@@ -153,9 +176,15 @@ _TEXTS: Final = (
     ("oauth authentication is currently not supported", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "beta_header")),
     ("invalid oauth token", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
     ("invalid x-api-key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
+)
+_TYPES: Final = (
     ("authentication_error", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
     ("overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
 )
+"""What a type says where no sentence does. In a 400 it is quoted: the error itself is an `invalid_request_error`."""
+
+_ALL: Final = (*_TEXTS, *_TYPES)
+_BAD_REQUEST: Final = 400
 _REGAIN: Final = re.compile(
     r"reached your specified (?:\w+ )?api usage limits.*?regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) utc",
     re.DOTALL,
@@ -169,4 +198,5 @@ def classify(error: ErrorText) -> Verdict | None:
         regain = _REGAIN.search(said)
         until = values.instant(f"{regain.group(1)}t{regain.group(2)}:00z") if regain else None
         return Verdict(Status.NO_CREDIT, Scope.ACCOUNT, resets_at=until)
-    return next((verdict for sentence, verdict in _TEXTS if sentence in said), None)
+    asked = _TEXTS if error.http_status == _BAD_REQUEST else _ALL
+    return next((verdict for words, verdict in asked if words in said), None)

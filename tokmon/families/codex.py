@@ -25,6 +25,7 @@ _DAY_MINUTES: Final = 1440
 _FRAME: Final = "codex.rate_limits"
 _RESET_WORDS: Final = ("reset_at", "resets_at")
 _WAIT_WORDS: Final = ("reset_after_seconds", "resets_in_seconds")
+_LIMIT_WORDS: Final = ("metered_limit_name", "limit_name")
 
 Slots = dict[tuple[str, str], dict[str, str]]
 """What each slot of each limit says, by field."""
@@ -79,6 +80,10 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
         wait = values.number(said.get("reset-after-seconds"))
         if resets_at is None and wait is not None and wait > 0:
             resets_at = values.sane(at + wait)
+        if percent is None or minutes is None:
+            warnings += values.unread(slot, said, {"used-percent": percent, "window-minutes": minutes})
+        if said.get("reset-at") and values.instant(said["reset-at"]) is None:
+            warnings += values.unread(slot, said, {"reset-at": None})
         if not percent and not minutes and resets_at is None:
             continue
         own = limit == "codex"
@@ -87,9 +92,6 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
             name = f"{name}_{slot}"
         scope = None if own else Scope.MODEL
         found[name] = Window(name, percent, resets_at, scope=scope, slot=slot)
-        warnings += values.unread(name, said, {"used-percent": percent, "window-minutes": minutes})
-        if said.get("reset-at") and values.instant(said["reset-at"]) is None:
-            warnings += values.unread(name, said, {"reset-at": None})
     return tuple(found.values()), tuple(warnings)
 
 
@@ -118,7 +120,7 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
     for slot in _SLOTS:
         told = limits.get(slot)
         if isinstance(told, Mapping):
-            slots["codex", slot] = _fields(told)
+            slots[_limit(frame), slot] = _fields(told)
     windows, warnings = _windows(slots, at)
     refused = limits.get("allowed") is False or limits.get("limit_reached") is True
     plan, told = frame.get("plan_type"), frame.get("credits")
@@ -127,17 +129,25 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
     credit = Credits(
         _truth(told.get("has_credits")), _truth(told.get("unlimited")), None if balance is None else str(balance)[:40]
     )
-    spent = [window.resets_at for window in windows if (window.utilization or 0) >= 1 and window.resets_at is not None]
+    full = [window for window in windows if (window.utilization or 0) >= 1] if refused else []
+    binding = max(full, key=lambda window: window.resets_at or 0.0, default=None)
     return Reading(
         status=Status.REJECTED if refused else Status.ALLOWED,
-        scope=Scope.ACCOUNT if refused else None,
+        scope=(Scope.ACCOUNT if _limit(frame) == "codex" else Scope.MODEL) if refused else None,
         windows=windows,
-        blocked_until=max(spent, default=None) if refused else None,
+        binding=None if binding is None else binding.name,
+        blocked_until=None if binding is None else binding.resets_at,
         plan=plan if isinstance(plan, str) else None,
         credits=None if credit == Credits() else credit,
         family=NAME,
         warnings=warnings,
     )
+
+
+def _limit(frame: Mapping[str, object]) -> str:
+    """Which metered limit the frame tells of: the account's own, `codex`, where it names none."""
+    named = next((name for key in _LIMIT_WORDS if isinstance(name := frame.get(key), str) and name.strip()), "codex")
+    return named.strip().lower().replace("-", "_")[:60]
 
 
 def _fields(told: Mapping[str, object]) -> dict[str, str]:
@@ -158,6 +168,7 @@ def _truth(value: object) -> bool | None:
 
 _TEXT: Final = re.compile(r"hit your chatgpt usage limit(?: \((\w+) plan\))?(?:\W+try again in ~?(\d+) min)?")
 _UNTIL: Final = re.compile(r'"resets_at": ?(\d{9,14})\b')
+_IN: Final = re.compile(r'"resets_in_seconds": ?(\d{1,9})\b')
 _PLAN: Final = re.compile(r'"plan_type": ?"(\w{1,40})"')
 
 
@@ -170,11 +181,14 @@ def classify(error: ErrorText) -> Verdict | None:
         end = None if wait is None else values.sane(error.at + wait)
         return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=end, retry_after_s=wait, plan=found[1])
     if "usage_limit_reached" in said or "the usage limit has been reached" in said:
-        until, plan = _UNTIL.search(said), _PLAN.search(said)
+        until, span, plan = _UNTIL.search(said), _IN.search(said), _PLAN.search(said)
+        end = values.instant(until[1]) if until else None
+        if end is None and span is not None:
+            end = values.sane(error.at + float(span[1]))
         return Verdict(
             Status.REJECTED,
             Scope.ACCOUNT,
-            resets_at=values.instant(until[1]) if until else None,
+            resets_at=end,
             plan=plan[1] if plan else None,
         )
     if "usage_not_included" in said:

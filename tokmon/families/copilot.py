@@ -32,9 +32,13 @@ def parse(evidence: Evidence) -> Reading | None:
         if not header.startswith(_QUOTAS):
             continue
         name = header.removeprefix(_QUOTAS[0]).removeprefix(_QUOTAS[1]).replace("-", "_")
-        said = {key: found[0] for key, found in parse_qs(evidence.headers[header]).items()}
+        # A plus sign is that of a time zone here, not a space.
+        query = (values.single(evidence.headers[header]) or "").replace("+", "%2B")
+        said = {key: found[0] for key, found in parse_qs(query).items()}
         window = _quota(name, said, evidence.at)
         windows[name] = window
+        if not said:
+            warnings += values.unread(name, {"quota": query}, {"quota": None})
         warnings += values.unread(name, said, {"rem": window.utilization, "rst": window.resets_at})
         if "ov" in said and (overage is None or name.startswith(_PREMIUM)):
             used = values.count(said["ov"])
@@ -72,11 +76,13 @@ def _quota(name: str, said: dict[str, str], at: float) -> Window:
 
 def classify(error: ErrorText) -> Verdict | None:
     """Read an error text of Copilot's."""
-    if "exceeded your" in error.said and ("session limit" in error.said or "weekly" in error.said):
+    spent = "exceeded your" in error.said and ("session limit" in error.said or "weekly" in error.said)
+    if spent and error.http_status != _BAD_REQUEST:
         return Verdict(Status.REJECTED, Scope.ACCOUNT)
     if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.kind:
         return Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
     return None
 
 
+_BAD_REQUEST: Final = 400
 _CLIENT_UNSUPPORTED: Final = 466

@@ -13,6 +13,7 @@ PREFIXES: Final = ()
 
 _CODE: Final = re.compile(r'"status_code": ?"?(\d{4})\b')
 _BRACKETED: Final = re.compile(r"\((1002|1004|1008|1039|2049|2056)\)")
+_BAD_REQUEST: Final = 400
 _CODES: Final = {
     "1002": Verdict(Status.REJECTED),
     "1004": Verdict(Status.INVALID_KEY, Scope.ACCOUNT),
@@ -32,5 +33,6 @@ def classify(error: ErrorText) -> Verdict | None:
     """Read an error by its code."""
     if "insufficient_balance_error" in error.said:
         return _CODES["1008"]
-    found = _CODE.search(error.said) or _BRACKETED.search(error.said)
+    # In a 400 a number in parentheses may be any.
+    found = _CODE.search(error.said) or (_BRACKETED.search(error.said) if error.http_status != _BAD_REQUEST else None)
     return _CODES.get(found[1]) if found else None

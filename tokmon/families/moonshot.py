@@ -12,9 +12,11 @@ NAME: Final = "moonshot"
 PREFIXES: Final = ()
 
 _GATE: Final = re.compile(r"\b(\d{1,3})[ -](hour|day) usage limit|\b(weekly) usage limit")
+_FORBIDDEN: Final = 403
 _TYPES: Final = (
     ("exceeded_current_quota_error", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("engine_overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
+    ("engine is currently overloaded", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
     ("rate_limit_reached_error", Verdict(Status.REJECTED)),
     ("invalid_authentication_error", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
 )
@@ -27,7 +29,8 @@ def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no h
 
 def classify(error: ErrorText) -> Verdict | None:
     """Read an error by its type; a spent window of the coding plan comes as a 403 `permission_error`."""
-    gate = _GATE.search(error.said) if "permission_error" in error.said or "kimi" in error.kind else None
+    asked = "permission_error" in error.said or "kimi" in error.kind or error.http_status == _FORBIDDEN
+    gate = _GATE.search(error.said) if asked else None
     if gate is not None:
         name = "7d" if gate[3] else f"{gate[1]}{gate[2][0]}"
         window = Window(name, 1.0, status=Status.REJECTED)

@@ -7,7 +7,13 @@ from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 NAME: Final = "opencode"
 PREFIXES: Final = ()
 
-_WORDS: Final = ("gousagelimiterror", "freeusagelimiterror", "monthly usage limit reached")
+_WORDS: Final = (
+    "gousagelimiterror",
+    "freeusagelimiterror",
+    "-hour usage limit reached",
+    "weekly usage limit reached",
+    "monthly usage limit reached",
+)
 
 
 def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits

@@ -23,7 +23,12 @@ _PLAIN: Final = {
     "1305": Verdict(Status.OVERLOADED, Scope.PROVIDER),
     "1313": Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
-_LIMITS: Final = {"1308": "5h", "1310": "7d"}
+_LIMITS: Final = {"1308": "5h", "1310": "7d", "1316": "5h", "1317": "7d"}
+_SENTENCES: Final = (
+    ("limit reached for", _PERIOD, "1308"),
+    ("limit exhausted. your limit will reset", None, "1310"),
+    ("fair usage policy", None, "1313"),
+)
 
 
 def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
@@ -34,15 +39,21 @@ def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no h
 def classify(error: ErrorText) -> Verdict | None:
     """Read an error by its code."""
     found = _CODE.search(error.said)
-    if found is None:
+    # pi shows the sentence alone where the body has the form of OpenAI's.
+    code = found[1] if found else _told(error.said)
+    if code is None:
         return None
-    code = found[1]
     if code not in _LIMITS:
         return _PLAIN.get(code)
     reset = _RESET.search(error.said)
     resets_at = values.local_instant(reset[1], _CHINA_H) if reset else None
     window = Window(_window(error.said) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
     return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
+
+
+def _told(said: str) -> str | None:
+    """The code of the sentence, where it stands alone."""
+    return next((code for words, more, code in _SENTENCES if words in said and (not more or more.search(said))), None)
 
 
 def _window(said: str) -> str | None:
