@@ -229,6 +229,12 @@ def test_a_spent_quota_of_openai_is_credit_and_no_throttle(pi: Pi, provider: Pro
     }
 
 
+def refused_model(account: Account) -> tuple[str, str | None]:
+    """The status of the one model that is refused, and until when."""
+    (refusal,) = account.shown["refused_models"]
+    return refusal["status"], refusal["blocked_until"]
+
+
 def test_a_spent_quota_of_gemini_is_a_window_of_one_model_although_no_header_says_so(
     pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
@@ -259,7 +265,8 @@ def test_a_spent_quota_of_gemini_is_a_window_of_one_model_although_no_header_say
         "blocked_until": later(error, 62.5),
     }
     assert daily.windows == {day: (1, 20, None)}
-    assert daily.shown["status"]["blocked_until"] is None, "the time to wait is that of the minute"
+    assert refused_model(daily) == ("rejected", None), "the time to wait is that of the minute"
     assert minutely.windows == {minute: (1, 10, later(error, 62.5))}
-    assert minutely.shown["status"]["blocked_until"] == later(error, 62.5)
-    assert {account.standing for account in accounts.values()} == {("rejected", "model", "WARN")}
+    assert refused_model(minutely) == ("rejected", later(error, 62.5))
+    assert {account.shown["severity"] for account in accounts.values()} == {"WARN"}
+    assert daily.shown["status"]["last_status"] == "allowed", "what one model was refused says nothing of the account"
