@@ -341,3 +341,25 @@ def test_what_took_long_to_read_is_saved_for_the_next_who_looks(found: Paths) ->
     found.snapshot.unlink()
     found.snapshot.mkdir()
     assert store.encode(state.current(found).to_json()) == store.encode(first.to_json()), "a cache that cannot be saved"
+
+
+def test_what_was_said_again_and_again_over_hours_leaves_its_history(found: Paths) -> None:
+    """Of lines that end alike the newest of each minute counts: when a key was refused, and how a window filled."""
+    tails = (
+        ',"provider":"a","source":"piggyback","status":"invalid_key"}',
+        ',"provider":"a","source":"piggyback","status":"allowed","windows":[{"name":"7d","utilization":0.4}]}',
+    )
+    lines = [
+        (
+            f'{{"kind":"capture","id":"event-{number:05}",'
+            f'"ts":"2026-11-22T0{number // 60}:{number % 60:02}:30.000Z"{tail}'
+        ).encode()
+        for number in range(480)
+        for tail in tails
+    ]
+    _append(found.piggyback, lines)
+    read = state.current(found)
+    assert store.encode(read.snapshot.to_json()) == store.encode(_plainly(lines).snapshot.to_json())
+    history = read.snapshot.accounts["a"].history
+    assert len(history.denials) == 16
+    assert len(history.samples("7d")) == 32

@@ -126,3 +126,23 @@ def _number(value: float) -> float:
 def stamp_json(stamp: Stamp) -> dict[str, Any]:
     """When, which, and from where."""
     return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
+
+
+def observation_from(provider: str, entry: Mapping[str, Any] | None) -> Observation | None:
+    """What was saved of one; KeyError, TypeError or ValueError if it is not that."""
+    if entry is None:
+        return None
+    stamp_from(entry)
+    return observation({**entry, "provider": provider})
+
+
+def stamp_from(entry: Mapping[str, Any]) -> Stamp:
+    """The reverse of `stamp_json`; KeyError, TypeError or ValueError if it is not that."""
+    return Stamp(parse_rfc3339(text_from(entry["ts"])), text_from(entry["id"]), text_from(entry["source"]))
+
+
+def text_from(value: object) -> str:
+    """A text; TypeError if it is none."""
+    if not isinstance(value, str):
+        raise TypeError("a text is missing")
+    return value

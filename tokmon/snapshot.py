@@ -11,19 +11,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tokmon.headers import parse_rfc3339
+from tokmon.history import SERVED, History, Sample, later, newer
 from tokmon.model import Credits, Scope, Status, Window
-from tokmon.observation import Observation, Stamp, in_one_form, observation, observation_json, stamp_json
+from tokmon.observation import (
+    Observation,
+    Stamp,
+    in_one_form,
+    observation,
+    observation_from,
+    observation_json,
+    stamp_from,
+    stamp_json,
+    text_from,
+)
 from tokmon.reading import credits_from, credits_json, window_from, window_json
 
-__all__ = ["SERVED", "VERSION", "Account", "Observation", "Seen", "Snapshot", "Stamp", "fold", "observation"]
+__all__ = ["SERVED", "VERSION", "Account", "Observation", "Sample", "Seen", "Snapshot", "Stamp", "fold", "observation"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the serialised form; another version is rebuilt from the logs."""
-
-
-SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-"""What an account says that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,62 +58,39 @@ class Account:
     credits: tuple[Stamp, Credits] | None = None
     binding: tuple[Stamp, str] | None = None
     windows: dict[str, Seen] = field(default_factory=dict)
+    history: History = field(default_factory=History)
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
         stamp = seen.stamp
         if seen.status is not Status.UNKNOWN and seen.scope != Scope.REQUEST:
             self._take_status(seen)
-        if seen.overage is not None and _newer(seen, self.paid):
+        if seen.overage is not None and newer(seen, self.paid):
             self.paid = seen
-        if seen.type is not None and _later(stamp, seen.type, self.type):
+        if seen.type is not None and later(stamp, seen.type, self.type):
             self.type = (stamp, seen.type)
-        if seen.plan is not None and _later(stamp, seen.plan, self.plan):
+        if seen.plan is not None and later(stamp, seen.plan, self.plan):
             self.plan = (stamp, seen.plan)
-        if seen.credits is not None and _later(stamp, seen.credits, self.credits):
+        if seen.credits is not None and later(stamp, seen.credits, self.credits):
             self.credits = (stamp, seen.credits)
         binding = seen.binding or seen.claim
-        if binding is not None and _later(stamp, binding, self.binding):
+        if binding is not None and later(stamp, binding, self.binding):
             self.binding = (stamp, binding)
+        self.history.take(seen)
         for window in seen.windows:
             known = self.windows.get(window.name)
-            if known is None or _later(stamp, window, (known.stamp, known.window)):
+            if known is None or later(stamp, window, (known.stamp, known.window)):
                 self.windows[window.name] = Seen(window, stamp)
 
     def _take_status(self, seen: Observation) -> None:
         """An answer speaks for the account and for its model, a refusal of one model for that model alone."""
         served = seen.status in SERVED
-        if (served or seen.scope != Scope.MODEL) and _newer(seen, self.last):
+        if (served or seen.scope != Scope.MODEL) and newer(seen, self.last):
             self.last = seen
         if served or seen.scope == Scope.MODEL:
             model = seen.model or ""
-            if _newer(seen, self.models.get(model)):
+            if newer(seen, self.models.get(model)):
                 self.models[model] = seen
-
-
-def _newer(seen: Observation, known: Observation | None) -> bool:
-    return known is None or _later(seen.stamp, seen, (known.stamp, known))
-
-
-def _later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> bool:
-    """Whether that outranks what is known. It is a total order, or the order of the lines would matter."""
-    if known is None:
-        return True
-    other, before = known
-    if stamp.ts != other.ts:
-        return stamp.ts > other.ts
-    if stamp.id != other.id:
-        return stamp.id > other.id
-    return (said is not before or stamp is not other) and _weight(stamp, said) > _weight(other, before)
-
-
-def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
-    """Which of two of one stamp is kept, by what would be saved of them."""
-    if isinstance(said, Observation):
-        said = observation_json(said)
-    elif isinstance(said, Window):
-        said = in_one_form(window_json(said))
-    return stamp.source == "piggyback", stamp.source, repr(said)
 
 
 class Snapshot:
@@ -155,6 +138,7 @@ def _account_to_json(account: Account) -> dict[str, Any]:
         "last": None if account.last is None else observation_json(account.last),
         "paid": None if account.paid is None else observation_json(account.paid),
         "models": {name: observation_json(seen) for name, seen in sorted(account.models.items())},
+        "history": account.history.to_json(),
         "windows": [
             {**in_one_form(window_json(seen.window)), **stamp_json(seen.stamp)}
             for _, seen in sorted(account.windows.items())
@@ -170,33 +154,19 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
     credit = entry["credits"]
     return Account(
         name,
-        last=_observation(name, entry["last"]),
-        paid=_observation(name, entry["paid"]),
-        models={model: seen for model, said in entry["models"].items() if (seen := _observation(name, said))},
+        last=observation_from(name, entry["last"]),
+        paid=observation_from(name, entry["paid"]),
+        models={model: seen for model, said in entry["models"].items() if (seen := observation_from(name, said))},
         type=_said(entry["type"]),
         plan=_said(entry["plan"]),
-        credits=None if credit is None else (_stamp(credit), credits_from(credit)),
+        credits=None if credit is None else (stamp_from(credit), credits_from(credit)),
         binding=_said(entry["binding"]),
-        windows={found.name: Seen(found, _stamp(said)) for said in entry["windows"] if (found := window_from(said))},
+        windows={
+            found.name: Seen(found, stamp_from(said)) for said in entry["windows"] if (found := window_from(said))
+        },
+        history=History.from_json(name, entry["history"]),
     )
 
 
-def _observation(provider: str, entry: Mapping[str, Any] | None) -> Observation | None:
-    if entry is None:
-        return None
-    _stamp(entry)
-    return observation({**entry, "provider": provider})
-
-
 def _said(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
-    return None if entry is None else (_stamp(entry), _text(entry["said"]))
-
-
-def _stamp(entry: Mapping[str, Any]) -> Stamp:
-    return Stamp(parse_rfc3339(_text(entry["ts"])), _text(entry["id"]), _text(entry["source"]))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a text is missing")
-    return value
+    return None if entry is None else (stamp_from(entry), text_from(entry["said"]))

@@ -8,7 +8,7 @@ read from their start, and the result is the same.
 import contextlib
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import FileIO
 from operator import itemgetter
@@ -37,6 +37,7 @@ _WORTH_SAVING: Final = 1 << 20
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _SHAPE: Final = b"0000-00-00T00:00:00.000Z"
+_MINUTE: Final = len("0000-00-00T00:00")
 
 
 @dataclass(slots=True)
@@ -164,8 +165,9 @@ class _Reader:
     """Reads lines as `snapshot.observation` does, in a fraction of its time.
 
     Our own lines say first what changes every time and from `provider` on what recurs (`wire`, `sidecar.ingest`).
-    What a tail says is read once and remembered; of the lines of a block that end in it, the newest says all
-    that the others say, so of a head only the stamp is needed. Whatever is not plain in this way is read in full.
+    What a tail says is read once and remembered; of the lines of a minute that end in it, the newest says all
+    that the others say (`history`), so of a head only the stamp is needed. What is not plain in this way is read in
+    full.
     """
 
     def __init__(self) -> None:
@@ -194,7 +196,7 @@ class _Reader:
                 continue
             newest = _newest(lines, places, recurring.size, recurring.says)
             if newest is not None:
-                seen.append(newest)
+                seen += newest
                 continue
             for place in places:
                 seen += self._in_full(place, lines[place], learn=False)
@@ -228,8 +230,10 @@ class _Reader:
             self._known[line[cut:]] = _Recurring(len(line) - cut, seen)
 
 
-def _newest(lines: list[bytes], places: list[int], size: int, says: Observation) -> tuple[int, Observation] | None:
-    """The newest of the lines that end alike, with its place; None if it cannot be told without reading them."""
+def _newest(
+    lines: list[bytes], places: list[int], size: int, says: Observation
+) -> list[tuple[int, Observation]] | None:
+    """Of the lines that end alike, the newest of each minute with its place; None if the lines must be read in full."""
     heads = store.heads([lines[place][:-size] for place in places])
     if heads is None:
         return None
@@ -237,18 +241,25 @@ def _newest(lines: list[bytes], places: list[int], size: int, says: Observation)
     said = "".join(times).encode()
     if said.translate(_DIGITS) != _SHAPE * len(times) or b"T24" in said:
         return None  # only texts of one form sort as their instants do
-    newest = max(times)
-    if times.count(newest) == 1:
-        index = times.index(newest)
+    if min(times)[:_MINUTE] == max(times)[:_MINUTE]:
+        groups: list[Sequence[int]] = [range(len(times))]
     else:
-        index = max((at for at, ts in enumerate(times) if ts == newest), key=lambda at: (heads[at].id, -at))
-    try:
-        stamp = Stamp(parse_rfc3339(newest), heads[index].id, says.stamp.source)
-    except ValueError:
-        return None
-    if _ahead(stamp):
-        return None  # those before it may not be
-    return places[index], replace(says, stamp=stamp)
+        by_minute: dict[str, list[int]] = {}
+        for index, ts in enumerate(times):
+            by_minute.setdefault(ts[:_MINUTE], []).append(index)
+        groups = list(by_minute.values())
+    found = []
+    for group in groups:
+        # Of two that claim one id at one instant, the first.
+        index = max(group, key=lambda at: (times[at], heads[at].id, -at))
+        try:
+            stamp = Stamp(parse_rfc3339(times[index]), heads[index].id, says.stamp.source)
+        except ValueError:
+            return None
+        if _ahead(stamp):
+            return None  # those before it may not be
+        found.append((places[index], replace(says, stamp=stamp)))
+    return found
 
 
 def _ahead(stamp: Stamp) -> bool:

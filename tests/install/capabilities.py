@@ -19,6 +19,26 @@ def without_shell(name: str) -> str | None:
     return None if shutil.which(SHELLS[name][0]) else f"this machine has no {SHELLS[name][0]}"
 
 
+def without_program(name: str) -> str | None:
+    """Why a test that needs that program cannot run, or None if it can."""
+    return None if shutil.which(name) else f"this machine has no `{name}`"
+
+
+def without_root() -> str | None:
+    """Why nothing can be given to another user, or None if it can."""
+    return None if os.geteuid() == 0 else "not root: a file of another user needs it"
+
+
+@functools.cache
+def without_mounts() -> str | None:
+    """Why no mount can be made that this process alone sees, or None if one can."""
+    if reason := without_root() or without_program("unshare"):
+        return reason
+    probe = ("unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run")
+    done = subprocess.run(probe, capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else "this machine does not allow mounts of one's own"
+
+
 @functools.cache
 def public_python() -> Path | None:
     """A Python >= 3.11 that every user of this machine can run: a home folder may be closed to others."""
@@ -55,7 +75,12 @@ def without_user_manager() -> str | None:
 def main() -> None:
     """Print what tests will skip here, one line each."""
     missing = [reason for name in SHELLS if (reason := without_shell(name))]
-    missing += [reason for reason in (without_another_user(), without_user_manager()) if reason]
+    missing += [reason for name in ("strace", "prlimit") if (reason := without_program(name))]
+    missing += [
+        reason
+        for reason in (without_root(), without_mounts(), without_another_user(), without_user_manager())
+        if reason
+    ]
     for reason in dict.fromkeys(missing):
         sys.stdout.write(f"skip  {reason}\n")
 

@@ -60,7 +60,7 @@ def unknown(text: str, fix: str) -> Finding:
 
 
 _COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "dim"}
-_INDENT: Final = 20
+_INDENT: Final = 22
 _NARROW: Final = 60
 
 
@@ -68,7 +68,7 @@ def finding_text(named: Named, width: int, style: Style, home: str) -> list[str]
     """A line, folded where the terminal is narrow, and one with the fix, which is left whole to be copied."""
     found = named.finding
     indent = _INDENT if width >= _NARROW else 4
-    head = f"{style.paint(f'{found.level:<7}', _COLOURS[found.level])} {named.name:<11} "
+    head = f"{style.paint(f'{found.level:<7}', _COLOURS[found.level])} {named.name:<13} "
     lines = _fold(_safe(found.text).replace(f"`{home}/", "`~/"), width - indent)
     first = [head + lines[0], *_indented(lines[1:], indent)] if indent == _INDENT else [head, *_indented(lines, indent)]
     if found.fix is None:

@@ -13,6 +13,7 @@ from typing import Final
 from tokmon import families, wire
 from tokmon.accounts import Account, account_type
 from tokmon.errors import WireError
+from tokmon.history import MINUTE_S
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
 from tokmon.sidecar.commit import Pending
@@ -48,8 +49,8 @@ class Ingest:
         self.accounts = accounts
         self.recent = recent
         self.pending = pending
-        self.news: list[Told] = []
-        """Readings with evidence that the snapshot has not taken yet."""
+        self.news: dict[tuple[Told, int], wire.Event] = {}
+        """Readings with evidence that the snapshot has not taken yet, by minute, and the newest event of each."""
 
         self._told: dict[bytes, Told] = {}
         self._types: dict[tuple[str | None, ...], str | None] = {}
@@ -105,8 +106,11 @@ class Ingest:
             for place, head in zip(places, heads, strict=True):
                 self._take_one(place, head + told.tail, refused)
             return
-        if told.evidence:
+        if told.evidence and _minute(oldest) == _minute(newest):
             self._latest(told, max((event for event in events if event.ts == newest), key=_id))
+        elif told.evidence:
+            for event in events:
+                self._latest(told, event)
         end = told.end
         if told.resets_at is not None:
             wait = told.wait(newest)
@@ -123,12 +127,11 @@ class Ingest:
             refused(place, line, error)
 
     def _latest(self, told: Told, event: wire.Event) -> None:
-        """The snapshot is to hear of that event, unless a newer one says the same."""
-        latest = told.latest
-        if latest is None:
-            self.news.append(told)
+        """The snapshot is to hear of that event, unless a newer one of that minute says the same."""
+        of = (told, _minute(event.ts))
+        latest = self.news.get(of)
         if latest is None or (event.ts, event.id) > (latest.ts, latest.id):
-            told.latest = event
+            self.news[of] = event
 
     def _read(self, line: bytes) -> None:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
@@ -166,12 +169,9 @@ class Ingest:
         self._types.clear()
 
     def observations(self) -> list[Observation]:
-        """The news since the last call, one observation per reading: its newest event stands for the others."""
-        news, self.news = self.news, []
-        found = [_observation(told, told.provider, told.latest) for told in news if told.provider and told.latest]
-        for told in news:
-            told.latest = None
-        return found
+        """The news since the last call, one per reading and minute: its newest event stands for the others."""
+        news, self.news = self.news, {}
+        return [_observation(told, told.provider, event) for (told, _), event in news.items() if told.provider]
 
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
         sent = wire.headers_of(event.headers)
@@ -234,6 +234,11 @@ class Ingest:
         if event.provider in self.accounts:
             del texts["provider"]
         return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
+
+
+def _minute(ts: datetime) -> int:
+    """The minute of the epoch: within one, of events that say the same the newest says it all (`history`)."""
+    return int(ts.timestamp() // MINUTE_S)
 
 
 def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:

@@ -12,6 +12,7 @@ from tokmon import state as states
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.sidecar.commit import Ranges
+from tokmon.sidecar.deciding import Announcer
 from tokmon.sidecar.ingest import Ingest
 
 _SAVE_AFTER_S: Final = 1.0
@@ -30,6 +31,7 @@ class Keeper:
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
         self._failing = False
+        self._announcer = Announcer(paths, say)
         self.state = states.load(paths)
         self._catching: Iterator[None] | None = None
 
@@ -84,6 +86,8 @@ class Keeper:
                 states.catch_up(self.state, self._paths)
             states.save(self.state, self._paths)
             self._failing = False
+            if self._catching is None:
+                self._announcer.announce(self.state.snapshot)
         except (OSError, StoreError, ValueError) as error:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")

@@ -45,9 +45,6 @@ class Told:
     tail: bytes = b"\0"
     """What recurs of the event, as it comes."""
 
-    latest: wire.Event | None = None
-    """The newest such event that the snapshot has not taken yet."""
-
     def wait(self, at: datetime) -> bytes:
         """How long it is from then until the binding window starts afresh, as the line says it."""
         return b"" if self.resets_at is None else b',"reset_in_seconds":%d' % (self.resets_at - at).total_seconds()

@@ -4,13 +4,14 @@ subject    what the checks look at, and what they ask of it only once
 places     home, folders, files, space
 running    socket, sidecar, lock, service manager
 installed  pi, the extension, models.json, versions
+configured the configuration of the choice
 logs       what has been captured, and the state of the files
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from tokmon.commands.checks import installed, logs, places, running
+from tokmon.commands.checks import configured, installed, logs, places, running
 from tokmon.commands.checks.subject import Subject
 from tokmon.report.findings import Finding, Named, fail
 
@@ -29,6 +30,7 @@ TABLE: Final[dict[str, Check]] = {
     "pi": installed.pi,
     "extension": installed.extension,
     "models": installed.models,
+    "configuration": configured.configuration,
     "capture": logs.capture,
     "integrity": logs.integrity,
     "writable": logs.writable,

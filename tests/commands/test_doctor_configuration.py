@@ -1,0 +1,62 @@
+"""The configuration as the doctor sees it: every invalid key and value, what is in use instead, and unknown names."""
+
+import os
+
+from tests.commands.clinic import found, level
+from tests.commands.logbook import configure, line, tokmon, write
+from tests.configuration import select, write_config
+from tokmon import paths, policy_file
+from tokmon.report.findings import Level
+
+
+def test_no_configuration_is_no_fault_and_names_what_is_proposed() -> None:
+    assert "no chain is configured" in found("configuration").text
+    configure(team_a={"baseUrl": "https://api.anthropic.com", "api": "anthropic-messages", "apiKey": "x"})
+    assert found("configuration").text.endswith("models.json`: `team-a`")
+
+
+def test_every_invalid_key_and_value_is_named_with_its_place() -> None:
+    path = select(chain=["a", "b c"], threshold=90)
+    finding = found("configuration", BUDGET_SWITCH_THRESHOLD="80")
+    assert finding.level is Level.FAIL
+    for words in (
+        f"`{path}`: `select.chain[1]` is `b c`",
+        f"`{path}`: `select.threshold` is `90`",
+        "variable `BUDGET_SWITCH_THRESHOLD`: `select.threshold` is `80`",
+        "in use: the keys that are valid",
+    ):
+        assert words in finding.text
+    assert finding.fix == "90 % is written 0.9; 80 % is written 0.8"
+
+
+def test_the_last_valid_one_is_said_to_be_in_use() -> None:
+    select(chain=["a"])
+    policy_file.load(paths.find(), os.environ)
+    write_config("[select")
+    finding = found("configuration")
+    assert finding.level is Level.FAIL
+    assert finding.text.endswith("in use: the last valid configuration")
+    assert "docs/configuration.md" in str(finding.fix)
+
+
+def test_a_provider_that_nobody_knows_is_a_warning() -> None:
+    select(chain=["team-a", "seen"], fallback=["team-z"], emergency="gate")
+    configure(team_a={})
+    write("piggyback.jsonl", line("seen"))
+    finding = found("configuration", TOKMON_PIN="x")
+    assert finding.level is Level.WARN
+    assert finding.text.startswith("`team-z`, `gate`, `x`: not in ")
+
+
+def test_a_configuration_whose_providers_are_known_is_well_and_a_pin_is_told() -> None:
+    select(chain=["team-a"])
+    configure(team_a={}, team_b={})
+    assert found("configuration").text == "forecast over `team-a`"
+    assert found("configuration", TOKMON_PIN="team-b").text.endswith("TOKMON_PIN pins `team-b`")
+    assert level("configuration", TOKMON_PIN="team b") == "fail"
+
+
+def test_the_doctor_makes_no_file_of_it() -> None:
+    select(chain=["a"])
+    assert "configuration" in tokmon("doctor").stdout
+    assert not policy_file.place(paths.find()).exists()

@@ -1,0 +1,43 @@
+"""The configuration of the choice: whether it is valid, and what is in use where it is not."""
+
+from typing import Final
+
+from tokmon import policy_file, state
+from tokmon.accounts import read_accounts
+from tokmon.commands.checks.subject import Subject
+from tokmon.policy_file import Loaded, Source
+from tokmon.report.findings import Finding, fail, ok, warn
+
+_MEND: Final = "correct it there: docs/configuration.md says what each key takes"
+
+
+def configuration(subject: Subject) -> Finding:
+    """Every key and value that cannot be; else whom the chain names, and whether they are known."""
+    loaded = policy_file.load(subject.paths, subject.env, keep=False)
+    if loaded.errors:
+        return _invalid(loaded)
+    policy = loaded.policy
+    if not policy.order and policy.pin is None:
+        proposal = policy_file.propose(subject.paths, policy).order
+        named = f"; a first one out of `{subject.paths.models}`: {_names(proposal)}" if proposal else ""
+        return ok(f"no chain is configured in `{subject.paths.config}`{named}")
+    asked = [name for name in (policy.pin, policy.default_provider) if name is not None]
+    known = {*read_accounts(subject.paths.models), *state.current(subject.paths).snapshot.accounts}
+    unknown = [name for name in dict.fromkeys((*policy.order, *asked)) if name not in known]
+    if unknown:
+        return warn(
+            f"{_names(unknown)}: not in `{subject.paths.models}`, and never seen",
+            "correct the name in the configuration, or give pi that provider",
+        )
+    pinned = "" if policy.pin is None else f"; TOKMON_PIN pins `{policy.pin}`"
+    return ok(f"{policy.policy} over {_names(policy.order)}{pinned}")
+
+
+def _invalid(loaded: Loaded) -> Finding:
+    used = "" if loaded.source is Source.CONFIGURED else f"; in use: {loaded.source.value}"
+    hints = dict.fromkeys(error.hint for error in loaded.errors if error.hint)
+    return fail("; ".join(map(str, loaded.errors)) + used, "; ".join(hints) or _MEND)
+
+
+def _names(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,154 @@
+"""What of an account's past is needed to judge it now: who said what last, when its key worked, how fast it burns.
+
+A fold like the snapshot's, of which it is a part: it does not care for the order or repetition of lines, nor for
+which of the events of one minute that say the same are left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tokmon.headers import parse_rfc3339, rfc3339
+from tokmon.model import Scope, Status, Window
+from tokmon.observation import (
+    Observation,
+    Stamp,
+    in_one_form,
+    observation_from,
+    observation_json,
+    stamp_from,
+    stamp_json,
+)
+from tokmon.reading import number, window_json
+
+SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
+"""What an account says that answers."""
+
+MINUTE_S: Final = 60.0
+_DENIALS: Final = 16
+_SAMPLE_S: Final = 900.0
+_SAMPLES: Final = 32
+"""Eight hours of quarters."""
+
+_SAMPLED: Final = ("5h", "7d")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How much of a window was used at an instant; `resets_at` tells one window from the next of its name."""
+
+    ts: float
+    utilization: float
+    resets_at: float | None
+
+
+@dataclass(slots=True)
+class History:
+    """The past of one account.
+
+    `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
+    network, `worked` the newest answer, `denials` the minutes (of the epoch) in which its key was refused.
+    """
+
+    sources: dict[str, Observation] = field(default_factory=dict)
+    network: Observation | None = None
+    worked: Stamp | None = None
+    denials: set[int] = field(default_factory=set)
+    quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
+
+    def take(self, seen: Observation) -> None:
+        """Fold one observation in."""
+        if seen.status is Status.NETWORK_ERROR:
+            if newer(seen, self.network):
+                self.network = seen
+        elif seen.status is not Status.UNKNOWN and seen.scope not in {Scope.REQUEST, Scope.MODEL}:
+            self._take_status(seen)
+        for window in seen.windows:
+            if window.name in _SAMPLED and window.utilization is not None:
+                self._take_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
+
+    def _take_status(self, seen: Observation) -> None:
+        source = seen.stamp.source
+        if newer(seen, self.sources.get(source)):
+            self.sources[source] = seen
+        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
+            self.worked = seen.stamp
+        if seen.status is Status.INVALID_KEY:
+            self.denials.add(int(seen.stamp.ts // MINUTE_S))
+            if len(self.denials) > _DENIALS:
+                self.denials.remove(min(self.denials))
+
+    def _take_sample(self, stamp: Stamp, window: Window) -> None:
+        quarters = self.quarters.setdefault(window.name, {})
+        quarter = int(stamp.ts // _SAMPLE_S)
+        known = quarters.get(quarter)
+        if known is None or later(stamp, window, known):
+            quarters[quarter] = (stamp, window)
+            if len(quarters) > _SAMPLES:
+                del quarters[min(quarters)]
+
+    def samples(self, name: str) -> tuple[Sample, ...]:
+        """The last figure of each quarter of an hour that had one, the oldest first."""
+        found = (found for _, found in sorted(self.quarters.get(name, {}).items()))
+        return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in found)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain form with keys in a fixed order."""
+        return {
+            "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
+            "network": None if self.network is None else observation_json(self.network),
+            "worked": None if self.worked is None else stamp_json(self.worked),
+            "denials": sorted(self.denials),
+            "samples": {
+                name: [_sample_json(*found) for _, found in sorted(quarters.items())]
+                for name, quarters in sorted(self.quarters.items())
+            },
+        }
+
+    @classmethod
+    def from_json(cls, provider: str, entry: Mapping[str, Any]) -> "History":
+        """The reverse; KeyError, TypeError or ValueError if it is not what `to_json` made."""
+        history = cls(
+            {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
+            observation_from(provider, entry["network"]),
+            None if entry["worked"] is None else stamp_from(entry["worked"]),
+            {int(minute) for minute in entry["denials"]},
+        )
+        for name, samples in entry["samples"].items():
+            for said in samples:
+                resets_at = None if said["resets_at"] is None else parse_rfc3339(said["resets_at"])
+                stamp = stamp_from(said)
+                window = Window(name, number(said["utilization"]), resets_at)
+                history.quarters.setdefault(name, {})[int(stamp.ts // _SAMPLE_S)] = (stamp, window)
+        return history
+
+
+def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
+    resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
+    return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+
+
+def newer(seen: Observation, known: Observation | None) -> bool:
+    """Whether that observation outranks the known one."""
+    return known is None or later(seen.stamp, seen, (known.stamp, known))
+
+
+def later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> bool:
+    """Whether that outranks what is known. It is a total order, or the order of the lines would matter."""
+    if known is None:
+        return True
+    other, before = known
+    if stamp.ts != other.ts:
+        return stamp.ts > other.ts
+    if stamp.id != other.id:
+        return stamp.id > other.id
+    return (said is not before or stamp is not other) and _weight(stamp, said) > _weight(other, before)
+
+
+def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
+    """Which of two of one stamp is kept, by what would be saved of them."""
+    if isinstance(said, Observation):
+        said = observation_json(said)
+    elif isinstance(said, Window):
+        said = in_one_form(window_json(said))
+    return stamp.source == "piggyback", stamp.source, repr(said)

@@ -1,0 +1,247 @@
+"""One account out of the configuration, with the reason, and why not each other."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tokmon.headers import rfc3339
+from tokmon.selection import forecast
+from tokmon.selection.policy import Policy
+from tokmon.selection.standing import Standing, Verdict, standing
+from tokmon.snapshot import Account, Snapshot
+
+VALID_S: Final = 30.0
+"""How long a decision stands at most: new evidence may come at any moment."""
+
+_STICKY: Final = 1.5
+"""How much more urgent another account must be before a session leaves its own: a switch loses prompt caches."""
+
+_CLOSE: Final = 1.1
+"""Within which two are as urgent as each other, and the order of the chain decides."""
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """One account that was looked at, and why it was not taken (or was)."""
+
+    standing: Standing
+    why: str
+    projections: tuple[forecast.Projection, ...] = ()
+    urgency: float = 0.0
+
+    @property
+    def unsafe(self) -> forecast.Projection | None:
+        """The window that would be used up first within the session."""
+        hits = [each for each in self.projections if each.hits_in_s is not None]
+        return min(hits, key=lambda each: each.hits_in_s or 0.0, default=None)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The choice. `emergency` is a failure, and is said so; instants are epoch seconds."""
+
+    provider: str
+    model: str
+    reason: str
+    policy: str
+    decided_at: float
+    valid_until: float
+    emergency: bool = False
+    spends: bool = False
+    pinned: bool = False
+    afresh: bool = False
+    """Whether every key of the chain was refused by what is remembered, and that was not believed."""
+
+    alternatives: tuple[Alternative, ...] = ()
+
+
+def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None = None) -> Decision | None:
+    """The account for a session that starts now; None where the configuration names nobody.
+
+    `current` is the account that the session has had, or that the last decision was for.
+    """
+    if policy.pin is not None:
+        return _decision(policy, policy.pin, "pinned by TOKMON_PIN", now, (), pinned=True)
+    if not policy.order:
+        return None
+    looked = {name: standing(name, snapshot.accounts.get(name), policy, now) for name in policy.order}
+    chain = [looked[name] for name in policy.chain]
+    afresh = bool(chain) and all(each.denied for each in chain)
+    if afresh:
+        for each in chain:
+            looked[each.provider] = msgspec.structs.replace(
+                each, verdict=Verdict.UNKNOWN, why="every key of the chain was refused: not believed", denied=False
+            )
+    seen = _projected(policy, snapshot, looked, now)
+    picked, reason = (_by_threshold if policy.policy == "threshold" else _by_forecast)(policy, seen, current)
+    emergency = picked is None
+    if picked is None:
+        picked = policy.emergency or policy.order[0]
+        reason = "nothing else is usable"
+    return _decision(policy, picked, reason, now, tuple(seen.values()), emergency=emergency, afresh=afresh)
+
+
+def _projected(
+    policy: Policy, snapshot: Snapshot, looked: Mapping[str, Standing], now: float
+) -> dict[str, Alternative]:
+    accounts: dict[str, Account | None] = {name: snapshot.accounts.get(name) for name in looked}
+    session = forecast.typical_session((account for account in accounts.values() if account is not None), now)
+    hours = policy.session_minutes / 60
+    found = {}
+    for name, each in looked.items():
+        burn = forecast.burn_of(accounts[name], session, now)
+        projections = tuple(
+            forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
+        )
+        urgency = forecast.dying(each.window("7d"), now)
+        found[name] = Alternative(each, each.why, projections, urgency)
+    return found
+
+
+def _usable(policy: Policy, seen: Mapping[str, Alternative], names: tuple[str, ...]) -> list[Alternative]:
+    """Those that may be taken: in the order of the names, with credit where `spend_credit` puts it."""
+    able = [seen[name] for name in names if seen[name].standing.verdict is not Verdict.EXCLUDED]
+    spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
+    plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
+    # A network error excludes nothing; it only lets others go first.
+    plain.sort(key=lambda each: each.standing.unreachable)
+    if policy.spend_credit == "never":
+        return plain
+    return [*spending, *plain] if policy.spend_credit == "first" else [*plain, *spending]
+
+
+def _by_threshold(policy: Policy, seen: Mapping[str, Alternative], _current: str | None) -> tuple[str | None, str]:
+    """The first of the chain that is usable and under the threshold; the lowest if all are over; then the fallback."""
+    able = _usable(policy, seen, policy.chain)
+    checked = [each for each in able if each.standing.checked]
+    if any(each.standing.checked for each in seen.values()) and checked:
+        able = checked
+    spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
+    plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
+    if spending and (policy.spend_credit == "first" or not plain):
+        return spending[0].standing.provider, spending[0].standing.why
+    for each in plain:
+        used = each.standing.utilization("7d")
+        if used is None:
+            return each.standing.provider, "first of the chain; its 7d is unknown, and assumed to be fresh"
+        if used < policy.threshold:
+            return each.standing.provider, f"first of the chain under {policy.threshold:.0%}: 7d at {used:.0%}"
+    if plain:
+        lowest = min(plain, key=lambda each: each.standing.utilization("7d") or 0.0)
+        used = lowest.standing.utilization("7d") or 0.0
+        return lowest.standing.provider, f"all are over {policy.threshold:.0%}; the lowest 7d, at {used:.0%}"
+    return _fallback(policy, seen)
+
+
+def _fallback(policy: Policy, seen: Mapping[str, Alternative]) -> tuple[str | None, str]:
+    able = _usable(policy, seen, policy.fallback)
+    return (able[0].standing.provider, "no account of the chain is usable") if able else (None, "")
+
+
+def _by_forecast(policy: Policy, seen: Mapping[str, Alternative], current: str | None) -> tuple[str | None, str]:
+    """Of those that last for the session, the one whose quota dies first; else the one that lasts longest."""
+    able = _usable(policy, seen, policy.chain)
+    plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
+    spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
+    safe = [each for each in plain if _lasts(each, policy)]
+    if policy.spend_credit == "first" and spending:
+        return spending[0].standing.provider, f"{spending[0].standing.why}, which expires"
+    if safe:
+        return _most_urgent(safe, current)
+    if spending:
+        return spending[0].standing.provider, f"no plan lasts for the session; {spending[0].standing.why}"
+    reserve = [each for each in _usable(policy, seen, policy.fallback) if _lasts(each, policy)]
+    if reserve:
+        return reserve[0].standing.provider, "no account of the chain would last for the session"
+    if plain:
+        longest = max(plain, key=_lasting)
+        return longest.standing.provider, f"none would last for the session; this one lasts longest ({_until(longest)})"
+    return _fallback(policy, seen)
+
+
+def _lasts(each: Alternative, policy: Policy) -> bool:
+    return each.unsafe is None and (each.standing.utilization("5h") or 0.0) < policy.five_hour_guard
+
+
+def _lasting(each: Alternative) -> float:
+    """Seconds until it would be used up; past the 5h guard counts for less than before it."""
+    unsafe = each.unsafe
+    return float("inf") if unsafe is None or unsafe.hits_in_s is None else unsafe.hits_in_s
+
+
+def _until(each: Alternative) -> str:
+    unsafe = each.unsafe
+    if unsafe is None or unsafe.hits_in_s is None:
+        return "past the 5h guard"
+    return f"{unsafe.name} used up in {unsafe.hits_in_s / 60:.0f} min"
+
+
+def _most_urgent(safe: list[Alternative], current: str | None) -> tuple[str, str]:
+    most = max(each.urgency for each in safe)
+    own = next((each for each in safe if each.standing.provider == current), None)
+    if own is not None and own.urgency * _STICKY >= most and not own.standing.unreachable:
+        return own.standing.provider, "it goes on: it lasts for the session, and none is much more urgent"
+    picked = next(each for each in safe if each.urgency * _CLOSE >= most)
+    if most <= 0:
+        return picked.standing.provider, "first of the chain; nothing is known of any reset"
+    return picked.standing.provider, "it lasts for the session, and its week is lost first"
+
+
+def _decision(
+    policy: Policy, provider: str, reason: str, now: float, alternatives: tuple[Alternative, ...], **flags: bool
+) -> Decision:
+    taken = next((each for each in alternatives if each.standing.provider == provider), None)
+    spends = taken is not None and taken.standing.verdict is Verdict.SPENDS
+    return Decision(
+        provider=provider,
+        model=policy.model_of(provider),
+        reason=reason,
+        policy=policy.policy,
+        decided_at=now,
+        valid_until=_valid_until(alternatives, now),
+        spends=spends,
+        alternatives=alternatives,
+        **flags,
+    )
+
+
+def _valid_until(alternatives: tuple[Alternative, ...], now: float) -> float:
+    """Until something may change by itself: a window starts afresh, or would be used up."""
+    moments = [now + VALID_S]
+    for each in alternatives:
+        moments += [window.resets_at for window in each.standing.windows if window.resets_at is not None]
+        moments += [now + hit.hits_in_s for hit in each.projections if hit.hits_in_s]
+    return min(moment for moment in moments if moment > now)
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """The decision as it stands in `decisions.jsonl` and in `tokmon select --json`."""
+    return {
+        "provider": decision.provider,
+        "model": decision.model,
+        "reason": decision.reason,
+        "emergency": decision.emergency,
+        "spends_credit": decision.spends,
+        "pinned": decision.pinned,
+        "policy": decision.policy,
+        "decided_at": rfc3339(decision.decided_at),
+        "valid_until": rfc3339(decision.valid_until),
+        "alternatives": [_alternative_json(each) for each in decision.alternatives],
+    }
+
+
+def _alternative_json(each: Alternative) -> dict[str, Any]:
+    told = each.standing
+    week = told.window("7d") or told.window("5h")
+    resets_at = None if week is None else week.resets_at
+    return {
+        "provider": told.provider,
+        "status": told.status,
+        "utilization_5h": told.utilization("5h"),
+        "utilization_7d": told.utilization("7d"),
+        "resets_at": None if resets_at is None else rfc3339(resets_at),
+        "age_s": None if told.age_s is None else round(told.age_s, 1),
+        "source": told.source,
+        "verdict": told.verdict,
+        "why": each.why,
+        "expired": list(told.expired),
+    }

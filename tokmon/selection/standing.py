@@ -1,0 +1,202 @@
+"""What an account is good for as of now: the evidence that stands, ranked by where it comes from.
+
+A real pi turn outranks a pi check outranks a probe of the bare API, within their age limits. What no longer stands is
+not its old value and not nothing: it is unknown, and an unknown account may be tried.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from tokmon.history import MINUTE_S, SERVED
+from tokmon.model import Status, Window
+from tokmon.selection.policy import Policy
+from tokmon.snapshot import Account, Observation
+
+SOURCES: Final = ("piggyback", "pi-check", "probe")
+"""By rank."""
+
+CHECK_S: Final = 2 * 3600.0
+PROBE_S: Final = 20 * 60.0
+TURN_S: Final = 24 * 3600.0
+"""How long what a source says stands, where the provider names no end. A turn's windows have resets of their own."""
+
+PASSING_S: Final = 600.0
+"""How long an overload stands that names no end."""
+
+_DENIED_IN_A_ROW: Final = 3
+_DENIED_OVER_S: Final = 120.0
+
+
+class Verdict(StrEnum):
+    """What the account is good for, the best first."""
+
+    USABLE = "usable"
+    SPENDS = "spends"
+    UNKNOWN = "unknown"
+    EXCLUDED = "excluded"
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One account as of now. Utilizations are fractions, None where unknown or expired; ages in seconds."""
+
+    provider: str
+    verdict: Verdict
+    why: str
+    status: Status = Status.UNKNOWN
+    source: str | None = None
+    age_s: float | None = None
+    windows: tuple[Window, ...] = ()
+    """Of the account, as far as they stand."""
+
+    expired: tuple[str, ...] = ()
+    """Names of windows that have started afresh since they were read."""
+
+    checked: bool = False
+    """Whether a fresh pi check has passed."""
+
+    denied: bool = False
+    """Whether it is excluded for its key alone."""
+
+    unreachable: bool = False
+    """Whether the newest word is that the network failed: that breaks ties and excludes nothing."""
+
+    def window(self, name: str) -> Window | None:
+        """The window of that name, if it stands."""
+        return next((window for window in self.windows if window.name == name), None)
+
+    def utilization(self, name: str) -> float | None:
+        """How much of it is used."""
+        found = self.window(name)
+        return None if found is None else found.utilization
+
+
+def standing(provider: str, account: Account | None, policy: Policy, now: float) -> Standing:
+    """What that account is good for, for the model that would be asked of it."""
+    if account is None:
+        return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
+    seen = _ranked(account, now)
+    failed, check = account.history.network, account.history.sources.get("pi-check")
+    own = [each.window for each in account.windows.values() if each.window.scope is None]
+    told = Standing(
+        provider,
+        Verdict.UNKNOWN,
+        "nothing that stands",
+        status=Status.UNKNOWN if seen is None else seen.status,
+        source=None if seen is None else seen.stamp.source,
+        age_s=None if seen is None else now - seen.stamp.ts,
+        windows=tuple(window for window in own if not window.expired(now)),
+        expired=tuple(sorted(window.name for window in own if window.expired(now))),
+        checked=check is not None and check.status in SERVED and now - check.stamp.ts <= CHECK_S,
+        unreachable=failed is not None
+        and (seen is None or failed.stamp > seen.stamp)
+        and now - failed.stamp.ts < PASSING_S,
+    )
+    verdict, why = _verdict(account, seen, told, policy, now)
+    return msgspec.structs.replace(told, verdict=verdict, why=why, denied=why == _DENIED)
+
+
+_DENIED: Final = "its key is refused"
+
+
+def _ranked(account: Account, now: float) -> Observation | None:
+    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started."""
+    sources = account.history.sources
+    counting = [
+        seen
+        for source in SOURCES
+        if (seen := sources.get(source)) and stands(seen, now) and not _reset_since(account, seen, now)
+    ]
+    if not counting:
+        return None
+    first, check = counting[0], sources.get("pi-check")
+    started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
+    return check if started and first.status not in SERVED else first
+
+
+def stands(seen: Observation, now: float) -> bool:
+    """Whether that evidence of a status counts as of now."""
+    if seen.status not in SERVED and seen.blocked_until is not None:
+        return seen.blocked_until > now
+    age = now - seen.stamp.ts
+    if seen.status is Status.OVERLOADED:
+        return age < PASSING_S
+    return age <= {"piggyback": TURN_S, "pi-check": CHECK_S}.get(seen.stamp.source, PROBE_S)
+
+
+def _reset_since(account: Account, seen: Observation, now: float) -> bool:
+    """Whether a rejection that names no end has ended with the windows that were used up."""
+    if seen.status is not Status.REJECTED or seen.blocked_until is not None:
+        return False
+    full = [each.window for each in account.windows.values() if each.window.scope is None and _is_full(each.window)]
+    return bool(full) and all(window.expired(now) for window in full)
+
+
+def _is_full(window: Window) -> bool:
+    return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
+
+
+def _verdict(
+    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
+) -> tuple[Verdict, str]:
+    model = policy.model_of(told.provider)
+    refused = account.models.get(model)
+    if refused is not None and refused.status not in SERVED and stands(refused, now):
+        return Verdict.EXCLUDED, f"{model} is refused ({refused.status})"
+    if seen is not None and seen.status is Status.INVALID_KEY:
+        denied = _is_denied(account, seen)
+        return (Verdict.EXCLUDED, _DENIED) if denied else (Verdict.UNKNOWN, "one 401 on a key that worked")
+    if seen is not None and seen.status not in {*SERVED, Status.REJECTED}:
+        return Verdict.EXCLUDED, _REFUSED.get(seen.status, seen.status)
+    return _by_use(account, seen, told, policy, now)
+
+
+def _by_use(
+    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
+) -> tuple[Verdict, str]:
+    """By what is left of the plan, and whether credit pays where nothing is."""
+    full = _spent(told.windows)
+    rejected = seen is not None and seen.status is Status.REJECTED
+    if (full is not None or rejected) and _overage_is_open(account, now):
+        if policy.spend_credit == "never":
+            return Verdict.EXCLUDED, "it would spend credit, and `spend_credit` is `never`"
+        return Verdict.SPENDS, "the plan is used up, credit pays"
+    if rejected or (seen is None and full is not None):
+        return Verdict.EXCLUDED, f"{full.name} is used up" if full else _REFUSED[Status.REJECTED]
+    return (Verdict.UNKNOWN, told.why) if seen is None else (Verdict.USABLE, "answers")
+
+
+_REFUSED: Final = {
+    Status.REJECTED: "its limit is reached",
+    Status.POLICY_REJECTED: "refused by policy",
+    Status.NO_CREDIT: "no credit left",
+    Status.OVERLOADED: "overloaded",
+}
+
+
+def _overage_is_open(account: Account, now: float) -> bool:
+    """Whether use beyond the plan is paid from credit, by the newest word on that."""
+    paid = account.paid
+    if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
+        return False
+    return paid.overage.in_use or paid.overage.status in SERVED or paid.overage.permitted is True
+
+
+def _spent(windows: tuple[Window, ...]) -> Window | None:
+    return next((window for window in windows if (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}), None)
+
+
+def _is_denied(account: Account, seen: Observation) -> bool:
+    """Whether its key is taken for invalid: 401s flap on valid ones.
+
+    It takes three in a row over two minutes, a second source that says so too, or a key that never worked.
+    """
+    past = account.history
+    if past.worked is None:
+        return True
+    minutes = [minute for minute in past.denials if minute * MINUTE_S > past.worked.ts]
+    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes)) * MINUTE_S >= _DENIED_OVER_S:
+        return True
+    others = [other for source, other in past.sources.items() if source != seen.stamp.source]
+    return any(other.status is Status.INVALID_KEY and other.stamp > past.worked for other in others)
