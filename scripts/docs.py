@@ -38,7 +38,10 @@ def _families() -> Iterator[str]:
     yield "| family | header prefixes | what it is |"
     yield "|---|---|---|"
     for family in families.FAMILIES:
-        prefixes = ", ".join(f"`{prefix}`" for prefix in family.PREFIXES) or "none: error texts only"
+        prefixes = (
+            ", ".join(f"`{prefix}`" for prefix in family.PREFIXES)
+            or f"none: {'frames' if hasattr(family, 'frame') else 'error texts'} only"
+        )
         yield f"| `{family.NAME}` | {prefixes} | {_first_sentence(family.__doc__ or '')} |"
     companions = ", ".join(f"`{name}`" for name in families.COMPANIONS)
     yield f"| (any) | {companions} | Companions, that help to read any. |"

@@ -38,6 +38,7 @@ class Family(Protocol):
 
 _TABLE: Final = (
     "anthropic_unified",
+    "anthropic_usage",
     "anthropic_classic",
     "codex",
     "copilot",
@@ -81,7 +82,9 @@ def read(evidence: Evidence) -> Reading:
     parsed = _parse(evidence)
     text = evidence.text and said_by_error(evidence.text, evidence.http_status)
     if not text:
-        return combine(evidence, evidence.http_status, parsed, by_status_code(evidence.http_status, None))
+        # A frame tells of the account by itself: that it came with a 200 serves no answer.
+        status = evidence.http_status if evidence.frame is None else None
+        return combine(evidence, status, parsed, by_status_code(status, None))
     error = error_text(text, evidence.http_status, evidence.at, evidence.kind)
     verdict = _classify(error) or by_text(error)
     if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
