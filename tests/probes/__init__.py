@@ -1,0 +1,1 @@
+"""Asking providers: credentials, turns, and every kind of answer over real sockets."""

@@ -1,0 +1,110 @@
+"""Who may be asked, and when."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tokmon.errors import StoreError
+from tokmon.probes.turns import BACK_OFF_S, INTERVAL_S, LONGEST_S, Turns
+
+NOW = 1_795_330_800.0
+
+
+def test_who_was_asked_is_not_asked_again_within_twenty_minutes(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    assert turns.take(["a"], NOW)["a"].granted
+    again = turns.take(["a", "b"], NOW + INTERVAL_S - 1)
+    assert not again["a"].granted
+    assert again["a"].asked_at == NOW
+    assert again["b"].granted
+    assert turns.take(["a"], NOW + 1.2 * INTERVAL_S)["a"].granted
+
+
+def test_force_asks_again_and_that_counts(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    turns.take(["a"], NOW)
+    assert turns.take(["a"], NOW + 60, force=True)["a"].granted
+    assert turns.take(["a"], NOW + 61)["a"].asked_at == NOW + 60
+
+
+def test_who_says_too_often_is_left_alone_for_an_hour_then_for_two_and_never_for_more_than_a_day(
+    tmp_path: Path,
+) -> None:
+    turns = Turns(tmp_path)
+    at = NOW
+    for wait in (BACK_OFF_S, 2 * BACK_OFF_S, 4 * BACK_OFF_S):
+        assert turns.take(["a"], at)["a"].granted
+        turns.settle({"a": 0.0}, at)
+        assert not turns.take(["a"], at + wait - 1)["a"].granted
+        at += wait + INTERVAL_S
+    turns.take(["a"], at)
+    turns.settle({"a": 1e7}, at)
+    assert not turns.take(["a"], at + LONGEST_S - 1)["a"].granted
+    assert turns.take(["a"], at + LONGEST_S + INTERVAL_S)["a"].granted
+
+
+def test_what_the_endpoint_says_to_wait_counts_where_it_is_longer(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    turns.take(["a"], NOW)
+    turns.settle({"a": 3 * BACK_OFF_S}, NOW)
+    assert not turns.take(["a"], NOW + 3 * BACK_OFF_S - 1)["a"].granted
+
+
+def test_an_answer_ends_the_doubling(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    for told in (0.0, None, 0.0):
+        turns.take(["a"], NOW, force=True)
+        turns.settle({"a": told}, NOW)
+    assert turns.take(["a"], NOW + BACK_OFF_S + INTERVAL_S)["a"].granted
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"providers":7}',
+        b'{"providers":{"a":null}}',
+        b'{"providers":{"a":{"asked_at":"x","next_at":1,"refused":0}}}',
+        b'{"providers":{"a":{"asked_at":9e9,"next_at":9e9,"refused":0}}}',
+        b'{"providers":{"a":{"asked_at":1,"next_at":9e9,"refused":0}}}',
+    ],
+)
+def test_a_damaged_state_or_one_of_a_clock_that_was_ahead_holds_nobody_up(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "probes.json").write_bytes(damaged)
+    assert Turns(tmp_path).take(["a"], NOW)["a"].granted
+
+
+def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
+    Turns(tmp_path).take(["a"], NOW)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("probes.*")} == {0o600}
+
+
+def test_where_nothing_can_be_written_nobody_has_a_turn(tmp_path: Path) -> None:
+    (tmp_path / "probes.json").mkdir()
+    with pytest.raises(StoreError):
+        Turns(tmp_path).take(["a"], NOW)
+
+
+def test_of_eight_processes_at_once_one_asks(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from tokmon.probes.turns import Turns;"
+        "sys.stdin.read(1); print(Turns(Path(sys.argv[1])).take(['a'], time.time())['a'].granted)"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ
+        )
+        for _ in range(8)
+    ]
+    for each in running:
+        assert each.stdin is not None
+        each.stdin.write(b"x")
+        each.stdin.flush()
+    said = [each.communicate(timeout=30)[0].strip() for each in running]
+    assert sorted(said) == [b"False"] * 7 + [b"True"]

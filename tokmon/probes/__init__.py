@@ -1,0 +1,15 @@
+"""Asking providers, where no response came that would have told. The only package that speaks HTTP (`httpx`).
+
+credentials  what models.json and auth.json give to ask with; read, and never refreshed, run, written or shown
+targets      the providers of models.json, each with what is needed to ask it, or why it cannot be asked
+kinds        what is asked of each kind of account, the cheapest first
+fetch        one bounded request
+asking       all of them at once, within one deadline
+turns        who may be asked now: one state file for all processes of the user
+"""
+
+from tokmon.probes.asking import Result, ask
+from tokmon.probes.targets import Target, targets
+from tokmon.probes.turns import Turn, Turns
+
+__all__ = ["Result", "Target", "Turn", "Turns", "ask", "targets"]

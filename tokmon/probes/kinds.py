@@ -1,0 +1,193 @@
+"""What is asked of each kind of account: steps, the cheapest first, each taken only if the one before gave way.
+
+A step that opens no window and spends nothing comes before one that does. What comes back is read by the families;
+a body that tells of a quota is first put into the form of a stream's frame, so that a line of the log that keeps it
+can be read again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tokmon.probes.targets import Target
+
+Frame = dict[str, Any]
+
+_OAUTH: Final = {
+    "anthropic-beta": "claude-code-20250219,oauth-2025-04-20",
+    "anthropic-dangerous-direct-browser-access": "true",
+    "user-agent": "claude-cli/2.1.322",
+    "x-app": "cli",
+}
+"""What pi 1.5.2 sends for a plan's seat; without it the answer is a 429 that says nothing of the account."""
+
+_VERSION: Final = {"anthropic-version": "2023-06-01"}
+_PROMPT: Final = "You are Claude Code, Anthropic's official CLI for Claude."
+_NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
+_NOT_ALLOWED: Final = 405
+
+
+def never(_status: int, _text: str) -> bool:
+    """The answer is final."""
+    return False
+
+
+def missing(status: int, _text: str) -> bool:
+    """There is no such endpoint there, or it knows no such model."""
+    return status in {_NOT_FOUND, _NOT_ALLOWED}
+
+
+def out_of_scope(status: int, text: str) -> bool:
+    """The endpoint is not there, or not for this credential."""
+    return missing(status, text) or (status == _FORBIDDEN and "scope" in text.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request. `serves`: it is a call of a model, so that an answer proves more than that the key is valid."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any] | None = None
+    serves: bool = False
+    frame: Callable[[Mapping[str, Any]], Frame | None] | None = None
+    gives_way: Callable[[int, str], bool] = never
+
+
+def steps(target: Target) -> tuple[Step, ...]:
+    """What to ask of this one, in this order; empty where there is no way to ask."""
+    if target.kind in _KINDS:
+        return _KINDS[target.kind](target)
+    kind = _OF_API.get(target.api)
+    return () if kind is None else kind(target)
+
+
+def _seat(target: Target) -> tuple[Step, ...]:
+    headers = {**_bearer(target), **_VERSION, **_OAUTH}
+    usage = {**headers, "anthropic-beta": "oauth-2025-04-20"}
+    return (
+        Step("GET", f"{target.base}/api/oauth/usage", usage, frame=usage_frame, gives_way=out_of_scope),
+        _message(target, headers),
+    )
+
+
+def _message(target: Target, headers: Mapping[str, str]) -> Step:
+    body = {
+        "model": _model(target),
+        "max_tokens": 1,
+        "system": [{"type": "text", "text": _PROMPT}],
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    return Step("POST", f"{target.base}/v1/messages", headers, body, serves=True)
+
+
+def _model(target: Target) -> str:
+    """The cheapest of the models that are configured."""
+    small = (name for name in target.models if "haiku" in name)
+    return next(small, target.models[0] if target.models else "claude-haiku-4-5")
+
+
+def _anthropic_key(target: Target) -> tuple[Step, ...]:
+    headers = {"x-api-key": target.key, **_VERSION, **target.headers}
+    body = {"model": _model(target), "messages": [{"role": "user", "content": "hi"}]}
+    return (
+        Step("POST", f"{target.base}/v1/messages/count_tokens", headers, body, gives_way=missing),
+        Step("GET", f"{target.base}/v1/models?limit=1", headers),
+    )
+
+
+def _gateway(target: Target) -> tuple[Step, ...]:
+    """One minimal call: only a call says what it costs, and whether there is credit for it."""
+    if target.api == "anthropic-messages":
+        return (_message(target, {"x-api-key": target.key, **_VERSION, **target.headers}),)
+    if target.api == "openai-completions" and target.models:
+        body = {"model": target.models[0], "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+        return (Step("POST", f"{target.base}/chat/completions", _bearer(target), body, serves=True),)
+    return _models_list(target)
+
+
+def _gemini(target: Target) -> tuple[Step, ...]:
+    headers = {"x-goog-api-key": target.key, **target.headers}
+    return (Step("GET", f"{target.base}/models?pageSize=1", headers),)
+
+
+def _codex(target: Target) -> tuple[Step, ...]:
+    headers = _bearer(target) | ({"chatgpt-account-id": target.account} if target.account else {})
+    base = target.base.removesuffix("/codex")
+    return (Step("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
+
+
+def _openrouter(target: Target) -> tuple[Step, ...]:
+    return (Step("GET", f"{target.base}/key", _bearer(target)),)  # its list of models is open to everybody
+
+
+def _models_list(target: Target) -> tuple[Step, ...]:
+    return (Step("GET", f"{target.base}/models", _bearer(target)),)
+
+
+def _unaskable(_target: Target) -> tuple[Step, ...]:
+    return ()
+
+
+def _bearer(target: Target) -> dict[str, str]:
+    return {"authorization": f"Bearer {target.key}", **target.headers}
+
+
+_KINDS: Final[Mapping[str | None, Callable[[Target], tuple[Step, ...]]]] = {
+    "teams-direct": _seat,
+    "anthropic-api": _anthropic_key,
+    "gateway": _gateway,
+    "gemini": _gemini,
+    "openai-codex": _codex,
+    "openrouter": _openrouter,
+    "vertex": _unaskable,
+    "bedrock": _unaskable,
+    "azure-openai": _unaskable,
+    "github-copilot": _unaskable,
+}
+_OF_API: Final[Mapping[str, Callable[[Target], tuple[Step, ...]]]] = {
+    "anthropic-messages": _anthropic_key,
+    "openai-completions": _models_list,
+    "openai-responses": _models_list,
+    "mistral-conversations": _models_list,
+}
+
+_USAGE_FIELDS: Final = ("utilization", "resets_at")
+_EXTRA_FIELDS: Final = ("is_enabled", "monthly_limit", "used_credits", "utilization", "currency")
+_WINDOWS_KEPT: Final = 20
+
+
+def usage_frame(body: Mapping[str, Any]) -> Frame | None:
+    """What `oauth/usage` says of windows and of extra usage, and nothing else of it; None if it says neither."""
+    windows = {
+        name: {key: said.get(key) for key in _USAGE_FIELDS}
+        for name, said in list(body.items())[:200]
+        if isinstance(said, Mapping) and "utilization" in said and name.startswith(("five_hour", "seven_day"))
+    }
+    if "five_hour" not in body and "seven_day" not in body:
+        return None
+    extra = body.get("extra_usage")
+    paid = {key: extra.get(key) for key in _EXTRA_FIELDS} if isinstance(extra, Mapping) else None
+    kept = dict(list(windows.items())[:_WINDOWS_KEPT])
+    return {"type": "anthropic.oauth_usage", "windows": kept, "extra_usage": paid}
+
+
+def codex_frame(body: Mapping[str, Any]) -> Frame | None:
+    """What `wham/usage` says, in the form in which a stream says the same; None if it says nothing."""
+    limits = body.get("rate_limit")
+    if not isinstance(limits, Mapping):
+        return None
+    said: dict[str, Any] = {key: limits.get(key) for key in ("allowed", "limit_reached")}
+    for slot in ("primary", "secondary"):
+        window = limits.get(f"{slot}_window")
+        if isinstance(window, Mapping):
+            seconds = window.get("limit_window_seconds")
+            minutes = round(seconds / 60) if isinstance(seconds, (int, float)) else None
+            figures = {key: window.get(key) for key in ("used_percent", "reset_at", "reset_after_seconds")}
+            said[slot] = {**figures, "window_minutes": minutes}
+    credit = body.get("credits")
+    credit = credit if isinstance(credit, Mapping) else {}
+    paid = {key: credit.get(key) for key in ("has_credits", "unlimited", "balance")}
+    return {"type": "codex.rate_limits", "plan_type": body.get("plan_type"), "rate_limits": said, "credits": paid}

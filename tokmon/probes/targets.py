@@ -1,0 +1,109 @@
+"""The providers of models.json, each with what is needed to ask it, or why it cannot be asked."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from tokmon.accounts import Account, account_type, read_accounts, read_models
+from tokmon.paths import Paths
+from tokmon.probes.credentials import Credential, NoCredentialError, credential, resolved
+from tokmon.store import encode, read_json
+
+_SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
+_SECRET_MIN: Final = 8
+"""Characters: what is shorter (`none`, `true`) is no secret, and taken out it would break what it stands in."""
+
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A provider to ask. `why_not` says why it cannot be asked, and then nothing else is of use."""
+
+    name: str
+    kind: str | None
+    api: str = ""
+    base: str = ""
+    key: str = field(default="", repr=False)
+    account: str | None = None
+    models: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    why_not: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in anything that is kept or shown, the longest first."""
+        plain = {self.key, self.account or "", *self.headers.values()}
+        escaped = {encode(each).decode()[1:-1] for each in plain}
+        said = plain | escaped | {each.replace("/", "\\/") for each in escaped}
+        return tuple(sorted((each for each in said if len(each) >= _SECRET_MIN), key=len, reverse=True))
+
+
+def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Target]:
+    """All providers of models.json, in its order."""
+    said = (read_models(found.models) or {}).get("providers")
+    entries = said if isinstance(said, dict) else {}
+    logins = read_json(found.agent / "auth.json") or {}
+    return {
+        name: _target(name, account, entries[name], logins.get(name), env, now)
+        for name, account in read_accounts(found.models).items()
+    }
+
+
+def _target(
+    name: str, account: Account, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
+) -> Target:
+    unasked = Target(name, account_type(account, api=None, key_shape=None, family=None))
+    try:
+        base = _base(account.base_url)
+        key = credential(entry, login, env, now)
+        headers = _headers(entry.get("headers"), env)
+    except NoCredentialError as error:
+        return replace(unasked, why_not=f"no credential here: {error}")
+    except ValueError as error:
+        return replace(unasked, why_not=str(error))
+    return Target(
+        name=name,
+        kind=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
+        api=account.api or "",
+        base=base,
+        key=key.key,
+        account=key.account,
+        models=_models(entry.get("models")),
+        headers=headers,
+    )
+
+
+def _base(url: str | None) -> str:
+    try:
+        parts = urlsplit(url or "")
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment
+        if not fits or parts.username is not None or (parts.port or 1) < 0:
+            raise ValueError
+    except ValueError:
+        raise ValueError("its base URL is none that can be asked" if url else "models.json gives no base URL") from None
+    return (url or "").rstrip("/")
+
+
+def _shape(key: Credential) -> str | None:
+    return next((shape for prefix, shape in _SHAPES if key.key.startswith(prefix)), None)
+
+
+def _models(said: object) -> tuple[str, ...]:
+    listed = said if isinstance(said, list) else []
+    ids = (each.get("id") for each in listed if isinstance(each, dict))
+    return tuple(each for each in ids if isinstance(each, str) and each)
+
+
+def _headers(said: object, env: Mapping[str, str]) -> dict[str, str]:
+    """Headers that pi is told to send to this provider; one whose value is not to be had here is left out."""
+    found = {}
+    for name, value in said.items() if isinstance(said, dict) else ():
+        try:
+            if isinstance(value, str) and _HEADER.fullmatch(name):
+                found[name.lower()] = resolved(value, env)
+        except NoCredentialError:
+            continue
+    return found
