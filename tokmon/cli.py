@@ -14,6 +14,7 @@ VERBS: Final = {
     "doctor": "look for what is wrong, and say how to mend it",
     "extension": "render the pi extension for the pi that is installed",
     "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
+    "monitor": "ask every provider how much is left, and report it",
     "read": "say what captures say: JSON lines on stdin, readings on stdout",
     "select": "pick the account for the next session",
     "sidecar": "take captures over a Unix socket and append them to the logs",

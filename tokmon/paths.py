@@ -33,6 +33,11 @@ class Paths:
         return self.logs / "piggyback.jsonl"
 
     @property
+    def probe(self) -> Path:
+        """One line per answer to a question of ours."""
+        return self.logs / "probe.jsonl"
+
+    @property
     def usage(self) -> Path:
         """One line per billed thing."""
         return self.logs / "usage.jsonl"

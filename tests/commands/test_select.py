@@ -145,6 +145,7 @@ def test_a_running_sidecar_keeps_it_for_the_next_wake() -> None:
         talk.send(capture(2))
         talk.acknowledged(2)
         wait_until(lambda: " team-a " in path.read_text("ascii"), "the decision is another")
+        wait_until(lambda: len(decisions()) == 3, "each change is a line")
     assert [line["provider"] for line in decisions() if line["source"] == "sidecar"] == ["team-b", "team-a"]
 
 

@@ -158,6 +158,9 @@ def alone(outlived: str = "") -> Iterator[None]:
         yield
     finally:
         left = _children() - before
+        patience = time.monotonic() + SLACK_S
+        while outlived == "by dead" and time.monotonic() < patience and _living(left):
+            time.sleep(0.01)  # killed, and on a busy machine not dead yet
         names = [_name(pid) for pid in left]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -167,6 +170,10 @@ def alone(outlived: str = "") -> Iterator[None]:
     if outlived == "by dead":
         names = [each for each in names if not each.endswith(" Z")]
     assert outlived == "by its own" or not names, names
+
+
+def _living(processes: set[int]) -> list[int]:
+    return [pid for pid in processes if not _name(pid).endswith(" Z")]
 
 
 def _children() -> set[int]:

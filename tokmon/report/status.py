@@ -1,5 +1,6 @@
 """The view as text: a block a provider, one line a window; stacked where the terminal is narrow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,13 +41,13 @@ _REMARK_LINES: Final = 2
 _OFFERED: Final = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}
 
 
-def status_text(shown: View, width: int, style: Style) -> list[str]:
-    """The lines of the report; none is longer than `width`."""
+def status_text(shown: View, width: int, style: Style, notes: Mapping[str, str] | None = None) -> list[str]:
+    """The lines of the report; none is longer than `width`. `notes` are a remark more on each provider, by name."""
     page = _page(shown, min(width, _WIDEST), style)
     lines: list[str] = []
     before = 1
     for provider in shown.providers:
-        block = page.block(provider)
+        block = page.block(provider) + page.note((notes or {}).get(provider.name))
         if lines and max(len(block), before) > 1:
             lines.append("")
         lines += block
@@ -104,6 +105,10 @@ class _Page:
             if refusal.ended is None:
                 lines += self._row("refused", self._refusal(refusal), refusal.seen.stamp)
         return lines
+
+    def note(self, said: str | None) -> list[str]:
+        """A remark in a line or two of its own."""
+        return [] if said is None else self._wrap([clean(said)], indent=2)
 
     def _title(self, provider: Provider) -> list[str]:
         """Severity, name, type, and why; without the type or in two lines where there is no room for all."""

@@ -14,10 +14,10 @@ def suffix(fields: dict[str, Any]) -> bytes:
     return b"," + store.encode(fields)[1:-1]
 
 
-def capture_fields(reading: Reading, kind: str | None) -> dict[str, Any]:
-    """What a capture says, in the names of the log; the older format's fields are always there."""
+def capture_fields(reading: Reading, kind: str | None, source: str = SOURCE) -> dict[str, Any]:
+    """What a capture or a probe says, in the names of the log; the older format's fields are always there."""
     said: dict[str, Any] = {
-        "source": SOURCE,
+        "source": source,
         "type": kind,
         "status": reading.status,
         "utilization_5h": _utilization(reading, "5h"),

@@ -1,0 +1,145 @@
+"""`tokmon monitor`: ask every provider of models.json, and report what they say beside what was known."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tokmon import paths, probes, state, store
+from tokmon.commands.probing import line_of, record
+from tokmon.commands.terminal import output, put, say, style_of, width_of
+from tokmon.errors import StoreError, UsageError
+from tokmon.probes import Result, Target, Turn, Turns
+from tokmon.probes.kinds import steps
+from tokmon.report.as_json import to_json
+from tokmon.report.status import status_text
+from tokmon.report.view import View, view
+from tokmon.report.words import ago, duration
+from tokmon.snapshot import fold
+
+SUMMARY: Final = "ask every provider how much is left, and report it"
+
+DEADLINE_S: Final = 10.0
+_LONGEST_S: Final = 300.0
+_SHOWN: Final = 100
+
+
+def run(arguments: list[str]) -> int:
+    """Ask, keep, report; 1 only where the answers could not be kept."""
+    options = _options(arguments)
+    found, now = paths.find(), time.time()
+    known = probes.targets(found, os.environ, now)
+    asked = _chosen(known, options.provider)
+    snapshot = state.current(found).snapshot
+    why_not = {name: why for name, target in asked.items() if (why := _why_not(target)) is not None}
+    turns = _turns(found, [name for name in asked if name not in why_not], now, force=options.force)
+    granted = [target for name, target in asked.items() if name in turns and turns[name].granted]
+    results = {result.provider: result for result in probes.ask(granted, options.deadline)}
+    _settle(found, results)
+    lines = {name: line_of(result) for name, result in results.items()}
+    code = 0 if options.no_log else _record(found, list(lines.values()))
+    now = time.time()
+    shown = view(fold(snapshot, lines.values()), {name: target.kind for name, target in asked.items()}, now)
+    shown = View(now, tuple(provider for provider in shown.providers if provider.name in asked))
+    notes = {name: _note(results.get(name), turns.get(name), why_not.get(name), now) for name in asked}
+    if options.json:
+        put(store.encode(_json(shown, lines, turns, notes)))
+    elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
+        say(text)
+    else:
+        print(f"nobody to ask: `{found.models}` names no provider", file=sys.stderr)
+    return code
+
+
+def _chosen(known: Mapping[str, Target], names: list[str]) -> dict[str, Target]:
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise UsageError(f"no provider `{strange[0]}` in models.json", hint=f"it names: {', '.join(known) or 'none'}")
+    return {name: target for name, target in known.items() if not names or name in names}
+
+
+def _why_not(target: Target) -> str | None:
+    if target.why_not is None and not steps(target):
+        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
+    return target.why_not
+
+
+def _turns(found: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Turn]:
+    """Whose turn it is; where that cannot be kept nobody's, since nothing would stop the next from asking again."""
+    try:
+        return Turns(found.state).take(names, now, force=force)
+    except StoreError as error:
+        print(f"warning: nobody was asked: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return {name: Turn(granted=False) for name in names}
+
+
+def _settle(found: paths.Paths, results: Mapping[str, Result]) -> None:
+    told = {
+        name: (result.reading.retry_after_s or 0.0) if result.throttled else None
+        for name, result in results.items()
+        if result.answer.http_status is not None
+    }
+    try:
+        Turns(found.state).settle(told, time.time())
+    except StoreError as error:
+        print(f"warning: {error}", file=sys.stderr)
+
+
+def _record(found: paths.Paths, lines: list[dict[str, Any]]) -> int:
+    try:
+        record(found, lines)
+    except (StoreError, OSError) as error:
+        print(f"error: the answers were not kept: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _note(result: Result | None, turn: Turn | None, why_not: str | None, now: float) -> str:
+    """What was asked and came back, or why nothing was asked."""
+    if result is not None:
+        code = result.answer.http_status
+        said = f"HTTP {code}" if code is not None else "no answer"
+        why = " ".join((result.answer.error or result.reading.substatus or "").split())[:_SHOWN]
+        return f"asked {result.path}: {said} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
+    if why_not is not None:
+        return f"not asked: {why_not}"
+    if turn is None or turn.asked_at is None or turn.next_at is None:
+        return "not asked"
+    return f"not asked: it was {ago(now - turn.asked_at)}, and may be in {duration(turn.next_at - now)}"
+
+
+def _json(
+    shown: View, lines: Mapping[str, dict[str, Any]], turns: Mapping[str, Turn], notes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The object of `tokmon status --json`, with what was asked of each provider now."""
+    found = to_json(shown)
+    for provider in found["providers"]:
+        name = provider["provider"]
+        turn = turns.get(name)
+        before = None if name in lines or turn is None or turn.asked_at is None else round(shown.now - turn.asked_at, 3)
+        provider["probe"] = {"asked": name in lines, "note": notes[name], "age_s": before, "line": lines.get(name)}
+    return found
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tokmon monitor", description=SUMMARY)
+    parser.add_argument(
+        "--json", action="store_true", help="one object, as of `tokmon status --json`, with the answers"
+    )
+    parser.add_argument("--provider", action="append", default=[], metavar="P", help="this one alone; may be repeated")
+    parser.add_argument("--no-log", action="store_true", help="keep no line of the answers")
+    parser.add_argument("--deadline", type=_seconds, default=DEADLINE_S, metavar="S", help="seconds for all of it (10)")
+    parser.add_argument("--force", action="store_true", help="ask those too that were asked in the last 20 minutes")
+    parser.add_argument("--utc", action="store_true", help="clock times in UTC")
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"it must be above 0 and {_LONGEST_S:g} at most")
+    return number
