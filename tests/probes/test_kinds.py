@@ -64,6 +64,7 @@ def test_a_seat_is_asked_where_nothing_is_spent_and_no_window_is_opened() -> Non
     assert line["http_status"] == 200
     assert [window["name"] for window in line["windows"]] == ["5h", "7d", "7d_sonnet"]
     assert line["windows"][2]["scope"] == "model"
+    assert line["windows"][0]["resets_at"] == "2027-01-15T12:00:00Z"
     assert "limits" not in line["frame"]
 
 

@@ -91,7 +91,7 @@ def test_who_was_asked_lately_is_shown_from_what_is_known_with_its_age() -> None
         tokmon("monitor")
         done = tokmon("monitor")
         assert len(server.asked) == 1
-        assert "not asked: it was" in done.stdout
+        assert "not asked: it was asked" in done.stdout
         assert " 62%" in done.stdout
         tokmon("monitor", "--force")
         assert len(server.asked) == 2

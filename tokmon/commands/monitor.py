@@ -16,7 +16,7 @@ from tokmon.probes.kinds import steps
 from tokmon.report.as_json import to_json
 from tokmon.report.status import status_text
 from tokmon.report.view import View, view
-from tokmon.report.words import ago, duration
+from tokmon.report.words import ago, duration, spoken
 from tokmon.snapshot import fold
 
 SUMMARY: Final = "ask every provider how much is left, and report it"
@@ -103,13 +103,17 @@ def _note(result: Result | None, turn: Turn | None, why_not: str | None, now: fl
     if result is not None:
         code = result.answer.http_status
         said = f"HTTP {code}" if code is not None else "no answer"
-        why = " ".join((result.answer.error or result.reading.substatus or "").split())[:_SHOWN]
+        substatus = result.reading.substatus or ""
+        why = " ".join((result.answer.error or ("" if substatus == "key_valid" else spoken(substatus))).split())[
+            :_SHOWN
+        ]
         return f"asked {result.path}: {said} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
     if why_not is not None:
         return f"not asked: {why_not}"
     if turn is None or turn.asked_at is None or turn.next_at is None:
         return "not asked"
-    return f"not asked: it was {ago(now - turn.asked_at)}, and may be in {duration(turn.next_at - now)}"
+    since = ago(max(1.0, now - turn.asked_at))
+    return f"not asked: it was asked {since}, and may be again in {duration(turn.next_at - now)}"
 
 
 def _json(

@@ -89,7 +89,8 @@ def _figure(value: object) -> float | None:
 
 
 def _instant(value: object) -> float | None:
+    """To the second: the fraction is another one each time, and the reset the same."""
     try:
-        return parse_rfc3339(value) if isinstance(value, str) else None
+        return float(round(parse_rfc3339(value))) if isinstance(value, str) else None
     except ValueError:
         return None
