@@ -3,14 +3,19 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A test is never timed: what a busy machine does to an example says nothing about the program.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a home of its own, and return it."""
     for name in os.environ:
-        if name.startswith(("XDG_", "TOKMON_", "PI_")):
+        if name.startswith(("XDG_", "TOKMON_", "PI_", "BUDGET_", "VIGILIO_")):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     folders = {

@@ -194,7 +194,7 @@ def test_a_pipe_and_a_folder_in_its_place_are_told_and_not_waited_for() -> None:
     assert "is not a file" in str(only())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user without the rights of root")
 def test_a_file_that_may_not_be_read_is_told() -> None:
     write_config(WHOLE).chmod(0)
     assert "cannot be read: permission denied" in str(only())
