@@ -87,10 +87,10 @@ class History:
             if len(quarters) > _SAMPLES:
                 del quarters[min(quarters)]
 
-    def samples(self, name: str) -> tuple[Sample, ...]:
-        """The last figure of each quarter of an hour that had one, the oldest first."""
-        found = (found for _, found in sorted(self.quarters.get(name, {}).items()))
-        return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in found)
+    def samples(self, name: str, since: float = float("-inf")) -> tuple[Sample, ...]:
+        """The last figure of each quarter of an hour that had one, from that instant on, the oldest first."""
+        found = sorted((quarter, *said) for quarter, said in self.quarters.get(name, {}).items() if said[0].ts >= since)
+        return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for _, stamp, window in found)
 
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""

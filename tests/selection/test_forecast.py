@@ -136,3 +136,38 @@ def test_a_rate_needs_two_samples_of_one_window() -> None:
 def test_a_decrease_in_the_middle_of_a_window_is_no_burn() -> None:
     down = pool(turn("a", 0.5, age=2 * HOUR), turn("a", 0.3, age=60)).accounts["a"].history.samples("7d")
     assert forecast.rate(down, NOW) == 0
+
+
+def test_what_others_burn_goes_on_beside_the_session() -> None:
+    """Somebody on it burns 0.3 an hour, and so do sessions: 0.5 is 1.1 at the end, and not 0.8."""
+    lines = [*burning("team-vigilio", five=(0.2, 0.5), resets=DAY), turn("team-ludo", 0.4)]
+    decision = decide(*lines)
+    assert decision.alternatives[0].projections[0].then == pytest.approx(0.5 + 2 * 0.3, abs=0.02)
+    assert decision.provider == "team-ludo"
+
+
+def test_who_has_been_silent_for_half_an_hour_is_on_it_no_more() -> None:
+    lines = [turn("team-vigilio", 0.3, used, age=age) for used, age in ((0.2, 1.5 * HOUR), (0.4, 0.6 * HOUR))]
+    projected = decide(*lines).alternatives[0].projections[0]
+    assert projected.then == pytest.approx(0.4 + 0.2 / 0.9, abs=0.02)
+
+
+def test_between_weeks_that_are_lost_alike_room_in_five_hours_decides() -> None:
+    """0.70 an hour of room left to the fourth is 0.91, 0.15 is 0.62: a quarter more urgent does not make up for it."""
+    assert decide(turn("team-vigilio", 0.3, 0.75), turn("team-ludo", 0.4, 0.1)).provider == "team-ludo"
+    assert decide(turn("team-vigilio", 0.3, 0.20), turn("team-ludo", 0.4, 0.1)).provider == "team-vigilio"
+
+
+def test_a_dormant_account_whose_week_ends_soon_is_woken() -> None:
+    """Its last known week ended 13 days ago; the present one, of which nothing is known, ends in a day."""
+    known = [turn(name, 0.5, week_resets=5 * DAY) for name in SEATS[:4]]
+    dormant = turn("team-nadja", 0.1, five_resets=-12 * DAY, week_resets=-13 * DAY, age=14 * DAY)
+    decision = decide(*known, dormant)
+    assert decision.provider == "team-nadja"
+    assert "taken to be fresh" in decision.reason
+
+
+def test_a_seat_that_nobody_has_seen_is_not_left_to_lie_for_ever() -> None:
+    known = [turn(name, 0.6, week_resets=6 * DAY) for name in SEATS if name != "team-buio"]
+    assert decide(*known).provider == "team-buio"
+    assert decide(*(turn(name, 0.4, week_resets=2 * DAY) for name in SEATS[1:])).provider == "team-ludo"

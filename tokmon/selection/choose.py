@@ -9,7 +9,7 @@ from tokmon.headers import rfc3339
 from tokmon.selection import forecast
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import Standing, Verdict, standing
-from tokmon.snapshot import Account, Snapshot
+from tokmon.snapshot import Snapshot
 
 VALID_S: Final = 30.0
 """How long a decision stands at most: new evidence may come at any moment."""
@@ -83,18 +83,26 @@ def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None =
 def _projected(
     policy: Policy, snapshot: Snapshot, looked: Mapping[str, Standing], now: float
 ) -> dict[str, Alternative]:
-    accounts: dict[str, Account | None] = {name: snapshot.accounts.get(name) for name in looked}
-    session = forecast.typical_session((account for account in accounts.values() if account is not None), now)
+    rates = {name: forecast.measured(snapshot.accounts.get(name), now) for name in looked}
+    session = forecast.typical_session(rates.values())
     hours = policy.session_minutes / 60
     found = {}
     for name, each in looked.items():
-        burn = forecast.burn_of(accounts[name], session, now)
+        late = {window: of.late for window, of in rates[name].items()}
+        burn = forecast.Burn(late, session)
         projections = tuple(
             forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
         )
-        urgency = forecast.dying(each.window("7d"), now)
+        urgency = forecast.dying(each.window("7d"), _week_ended(snapshot, name), now) * forecast.room(projections)
         found[name] = Alternative(each, each.why, projections, urgency)
     return found
+
+
+def _week_ended(snapshot: Snapshot, name: str) -> float | None:
+    """When the last known week of the account ended, or will: the next ones have the same slot."""
+    account = snapshot.accounts.get(name)
+    week = None if account is None else account.windows.get("7d")
+    return None if week is None else week.window.resets_at
 
 
 def _usable(policy: Policy, seen: Mapping[str, Alternative], names: tuple[str, ...]) -> list[Alternative]:
@@ -181,8 +189,8 @@ def _most_urgent(safe: list[Alternative], current: str | None) -> tuple[str, str
     if own is not None and own.urgency * _STICKY >= most and not own.standing.unreachable:
         return own.standing.provider, "it goes on: it lasts for the session, and none is much more urgent"
     picked = next(each for each in safe if each.urgency * _CLOSE >= most)
-    if most <= 0:
-        return picked.standing.provider, "first of the chain; nothing is known of any reset"
+    if picked.standing.utilization("7d") is None:
+        return picked.standing.provider, "nothing is known of its week, which is taken to be fresh"
     return picked.standing.provider, "it lasts for the session, and its week is lost first"
 
 

@@ -15,9 +15,17 @@ from tokmon.model import Window
 from tokmon.snapshot import Account
 
 HOUR: Final = 3600.0
+_WEEK_S: Final = 7 * 24 * HOUR
 _RECENT_S: Final = 6 * HOUR
+_LATE_S: Final = 1.25 * HOUR
+_HEARD_S: Final = HOUR / 2
+"""Who is on an account is heard of: after so long a silence nobody is."""
+
 _SAME_S: Final = 900.0
 """Resets that differ by less are of one window."""
+
+_ROOM: Final = 0.25
+"""A root, so that room decides between weeks that are lost at about the same rate, and where there is hardly any."""
 
 _PERIOD: Final = re.compile(r"^(\d+)([hd])$")
 _UNITS: Final = {"h": HOUR, "d": 24 * HOUR}
@@ -34,6 +42,13 @@ class Burn(msgspec.Struct, frozen=True):
     session: Mapping[str, float]
 
 
+class Rates(msgspec.Struct, frozen=True):
+    """Of one window, in fractions an hour: over the last hours (None if not known), and of late by who is on it now."""
+
+    mean: float | None
+    late: float
+
+
 class Projection(msgspec.Struct, frozen=True):
     """A window at the end of the session. `hits_in_s` is when it would be used up, None if not within the session."""
 
@@ -45,19 +60,24 @@ class Projection(msgspec.Struct, frozen=True):
     """Whether nothing is known of it now, so that it is taken to be fresh."""
 
 
-def burn_of(account: Account | None, session: Mapping[str, float], now: float) -> Burn:
-    """The burn of an account of late; 0 where no two samples of one window are recent enough."""
-    rates = {name: rate(account.history.samples(name) if account else (), now) or 0.0 for name in WATCHED}
-    return Burn(rates, session)
-
-
-def typical_session(accounts: Iterable[Account], now: float) -> dict[str, float]:
-    """What a session burns an hour: the mean over the accounts that are burning, else the default."""
-    found: dict[str, float] = {}
-    known = list(accounts)
+def measured(account: Account | None, now: float) -> dict[str, Rates]:
+    """How fast each watched window of an account burns; what cannot be measured is left out."""
+    found = {}
     for name in WATCHED:
-        rates = [burned for account in known if (burned := rate(account.history.samples(name), now))]
-        found[name] = sum(rates) / len(rates) if rates else TYPICAL[name]
+        samples = account.history.samples(name, now - _RECENT_S) if account else ()
+        of_late = [sample for sample in samples if now - sample.ts <= _LATE_S]
+        heard = bool(of_late) and now - of_late[-1].ts <= _HEARD_S
+        found[name] = Rates(rate(samples, now), (rate(of_late, now) if heard else None) or 0.0)
+    return found
+
+
+def typical_session(rates: Iterable[Mapping[str, Rates]]) -> dict[str, float]:
+    """What a session burns an hour: the mean over the accounts that are burning, else the default."""
+    known = list(rates)
+    found: dict[str, float] = {}
+    for name in WATCHED:
+        burning = [burned for each in known if (burned := each[name].mean)]
+        found[name] = sum(burning) / len(burning) if burning else TYPICAL[name]
     return found
 
 
@@ -89,7 +109,7 @@ def project(name: str, window: Window | None, burn: Burn, hours: float, now: flo
     used = None if window is None else window.utilization
     assumed = used is None
     used = used or 0.0
-    an_hour = max(burn.account.get(name, 0.0), burn.session.get(name, 0.0))
+    an_hour = burn.account.get(name, 0.0) + burn.session.get(name, 0.0)
     left = None if window is None or window.resets_at is None else (window.resets_at - now) / HOUR
     counted = hours if left is None or left >= hours else max(0.0, left)
     at_reset = used + an_hour * counted
@@ -108,9 +128,22 @@ def _period(name: str) -> float | None:
     return None if found is None else float(found[1]) * _UNITS[found[2]]
 
 
-def dying(window: Window | None, now: float) -> float:
-    """How urgent it is to use the window: what remains of it over the hours until that is lost; 0 where unknown."""
-    if window is None or window.utilization is None or window.resets_at is None:
+def dying(window: Window | None, ended: float | None, now: float) -> float:
+    """How urgent it is to use the week: what remains of it over the hours until that is lost; 0 where that is unknown.
+
+    A week of which nothing stands is taken to be fresh: to its next reset where an earlier one is known (`ended`),
+    else whole. Were it 0, an account that nobody has been on would stay so, and lose week after week.
+    """
+    if window is not None and (window.utilization is None or window.resets_at is None):
         return 0.0
-    hours = max(0.25, (window.resets_at - now) / HOUR)
-    return max(0.0, 1 - window.utilization) / hours
+    if window is not None and window.resets_at is not None:
+        seconds = window.resets_at - now
+    else:
+        seconds = _WEEK_S if ended is None else _WEEK_S - (now - ended) % _WEEK_S
+    used = 0.0 if window is None else window.utilization or 0.0
+    return max(0.0, 1 - used) / max(0.25, seconds / HOUR)
+
+
+def room(projections: Iterable[Projection]) -> float:
+    """What would be left of 5h after the session: a week is spread over accounts that have room for its sessions."""
+    return next((max(0.0, 1 - each.then) ** _ROOM for each in projections if each.name == "5h"), 1.0)
