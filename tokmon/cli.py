@@ -16,6 +16,7 @@ VERBS: Final = {
     "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
     "monitor": "ask every provider how much is left, and report it",
     "read": "say what captures say: JSON lines on stdin, readings on stdout",
+    "replay": "what each policy would have done, over logs or over a simulated fleet",
     "select": "pick the account for the next session",
     "sidecar": "take captures over a Unix socket and append them to the logs",
     "status": "what is known of every provider, with its age",

@@ -1,0 +1,99 @@
+"""`tokmon replay`: what each policy would have done, over logs or over a simulated fleet."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tokmon import paths, policy_file, store
+from tokmon.analysis.outcome import Outcome, table
+from tokmon.analysis.recorded import record
+from tokmon.analysis.recorded import replay as replay_record
+from tokmon.analysis.simulate import simulate
+from tokmon.analysis.world import world
+from tokmon.commands.terminal import put, say
+from tokmon.errors import InputError, TokmonError, UsageError
+from tokmon.model import replace
+from tokmon.selection.policy import POLICIES, Policy
+
+SUMMARY: Final = "what each policy would have done, over logs or over a simulated fleet"
+
+_WEEKS: Final = 200
+
+
+def run(arguments: list[str]) -> int:
+    """Print the figures of each policy."""
+    options = _options(arguments)
+    policies = tuple(dict.fromkeys(options.policy or reversed(POLICIES)))
+    runs = _simulated(options, policies) if options.simulate else _recorded(options.logs, policies)
+    if options.json:
+        told = [{**what, "policies": [each.to_json() for each in outcomes]} for what, outcomes in runs]
+        put(store.encode({"runs": told}))
+        return 0
+    for what, outcomes in runs:
+        say([_heading(what), "", *table(outcomes), ""])
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tokmon replay", description=SUMMARY)
+    parser.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="logs of readings, taken together")
+    parser.add_argument("--simulate", nargs="+", type=int, metavar="SEED", help="a simulated fleet instead, each seed")
+    parser.add_argument("--weeks", type=int, metavar="N", help=f"how long it is simulated ({_WEEKS})")
+    parser.add_argument("--policy", action="append", choices=POLICIES, help="one of them only; may be repeated")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    options = parser.parse_args(arguments)
+    if bool(options.logs) == bool(options.simulate):
+        raise UsageError("either logs or `--simulate SEED`", hint="`tokmon replay --help` says more")
+    if options.weeks is not None and (options.logs or options.weeks < 1):
+        raise UsageError("`--weeks` is a number of simulated weeks, from 1 on")
+    return options
+
+
+def _simulated(
+    options: argparse.Namespace, policies: tuple[str, ...]
+) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+    weeks = options.weeks or _WEEKS
+    for seed in options.simulate:
+        fleet = world(seed, weeks)
+        yield {"seed": seed, "weeks": weeks}, [simulate(fleet, policy) for policy in policies]
+
+
+def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+    policy = _configured()
+    told = record(line for path in logs for line in _lines(path))
+    if not told.starts:
+        raise InputError("no line of these logs names a session", field="session")
+    outcomes = replay_record(told, [replace(policy, policy=each) for each in policies])
+    yield {"logs": [str(path) for path in logs]}, outcomes
+
+
+def _configured() -> Policy:
+    """The owner's accounts, without a person's one-shot override: that is of this moment, not of the logs'."""
+    found = paths.find()
+    policy = policy_file.load(found, os.environ).policy
+    policy = policy if policy.order else policy_file.propose(found, policy)
+    if not policy.order:
+        raise TokmonError(
+            "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"
+        )
+    return replace(policy, pin=None)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with store.opened(path):
+            pass
+        for _, line in store.lines_from(path):
+            parsed = store.parse(line)
+            if parsed is not None:
+                yield parsed
+    except OSError as error:
+        raise TokmonError(f"cannot read `{path}`: {error.strerror or error}") from error
+
+
+def _heading(what: dict[str, Any]) -> str:
+    if "seed" in what:
+        return f"seed {what['seed']}, {what['weeks']} simulated weeks"
+    return f"recorded in {', '.join(what['logs'])}"
