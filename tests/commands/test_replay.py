@@ -42,6 +42,7 @@ def test_what_cannot_be_replayed_is_said() -> None:
         (("--simulate", "1", str(empty)), 2, ""),
         ((str(empty), "--weeks", "3"), 2, "--weeks"),
         (("--simulate", "1", "--weeks", "0"), 2, "--weeks"),
+        (("--simulate", "1", "--load", "nan"), 2, "--load"),
         ((str(empty),), 1, "names a session"),
         ((f"{empty}.none",), 1, "cannot read"),
     ):

@@ -69,11 +69,11 @@ class World:
         return START + self.weeks * WEEK
 
 
-def world(seed: int, weeks: int) -> World:
-    """The world of that seed."""
+def world(seed: int, weeks: int, load: float = 1.0) -> World:
+    """The world of that seed; `load` is how much work there is, 1 being about what the seats can bear."""
     fates = tuple(_fate(Chance(seed, 100 + index), name, weeks) for index, name in enumerate(SEATS))
     chance = Chance(seed, 1)
-    sessions = [session for week in range(weeks) for session in _sessions(chance, START + week * WEEK)]
+    sessions = [session for week in range(weeks) for session in _sessions(chance, START + week * WEEK, load)]
     outside = _outside(Chance(seed, 2), weeks)
     return World(weeks, tuple(sorted(sessions, key=lambda each: (each.at, each.lane))), fates, tuple(outside))
 
@@ -95,11 +95,11 @@ def _spans(chance: Chance, end: float, every: float, length: Span) -> tuple[Span
     return tuple(found)
 
 
-def _sessions(chance: Chance, week: float) -> list[Session]:
+def _sessions(chance: Chance, week: float, load: float) -> list[Session]:
     """One week's: it may be a quiet or a busy one, has less at its end, and a day has hours of work."""
     size = 0.15 if chance.happens(_QUIET) else chance.between(0.6, 1.35)
     found: list[Session] = []
-    while len(found) < size * _SESSIONS:
+    while len(found) < size * load * _SESSIONS:
         day = chance.below(7)
         if day > 4 and chance.happens(0.65):  # noqa: PLR2004 - Saturday and Sunday
             continue

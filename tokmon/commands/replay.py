@@ -20,6 +20,7 @@ from tokmon.selection.policy import POLICIES, Policy
 SUMMARY: Final = "what each policy would have done, over logs or over a simulated fleet"
 
 _WEEKS: Final = 200
+_MOST: Final = 10.0
 
 
 def run(arguments: list[str]) -> int:
@@ -41,6 +42,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="logs of readings, taken together")
     parser.add_argument("--simulate", nargs="+", type=int, metavar="SEED", help="a simulated fleet instead, each seed")
     parser.add_argument("--weeks", type=int, metavar="N", help=f"how long it is simulated ({_WEEKS})")
+    parser.add_argument("--load", type=float, default=1.0, metavar="X", help="how much work there is for it (1.0)")
     parser.add_argument("--policy", action="append", choices=POLICIES, help="one of them only; may be repeated")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     options = parser.parse_args(arguments)
@@ -48,6 +50,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         raise UsageError("either logs or `--simulate SEED`", hint="`tokmon replay --help` says more")
     if options.weeks is not None and (options.logs or options.weeks < 1):
         raise UsageError("`--weeks` is a number of simulated weeks, from 1 on")
+    if not 0 < options.load <= _MOST:
+        raise UsageError(f"`--load` is a factor of the usual work, over 0 and up to {_MOST:g}")
     return options
 
 
@@ -56,8 +60,8 @@ def _simulated(
 ) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
     weeks = options.weeks or _WEEKS
     for seed in options.simulate:
-        fleet = world(seed, weeks)
-        yield {"seed": seed, "weeks": weeks}, [simulate(fleet, policy) for policy in policies]
+        fleet = world(seed, weeks, options.load)
+        yield {"seed": seed, "weeks": weeks, "load": options.load}, [simulate(fleet, policy) for policy in policies]
 
 
 def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
@@ -95,5 +99,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _heading(what: dict[str, Any]) -> str:
     if "seed" in what:
-        return f"seed {what['seed']}, {what['weeks']} simulated weeks"
+        load = "" if what["load"] == 1 else f", {what['load']:g} of the usual work"
+        return f"seed {what['seed']}, {what['weeks']} simulated weeks{load}"
     return f"recorded in {', '.join(what['logs'])}"
