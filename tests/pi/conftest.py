@@ -1,6 +1,7 @@
 """Fixtures of the tests that run a real pi."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         install.everything()
     except install.InstallError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(autouse=True)
+def no_key_is_written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """After each test no file holds a key of a seat: logs, state, spool, what was printed into a file.
+
+    Left out is what pi itself writes of a session, and who the test has given a key.
+    """
+    if "provider" not in request.fixturenames:
+        yield
+        return
+    known: Provider = request.getfixturevalue("provider")
+    yield
+    keys = [key.encode() for key in known.keys]
+    written = [
+        path for path in tmp_path.rglob("*") if path.is_file() and not {"sessions", "node_modules"} & {*path.parts}
+    ]
+    assert [path for path in written if any(key in path.read_bytes() for key in keys)] == []
 
 
 @pytest.fixture(params=install.VERSIONS)

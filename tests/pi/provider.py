@@ -109,6 +109,11 @@ class Provider:
         """Recognise requests with this fake key as those of `seat`."""
         self._seats[key] = seat
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every fake key that has been made known."""
+        return tuple(self._seats)
+
     def seat_of(self, key: str) -> str:
         """The seat this key belongs to, or an empty string."""
         return self._seats.get(key, "")
