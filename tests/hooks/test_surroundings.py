@@ -174,12 +174,11 @@ def stranger(wake: Wake) -> Iterator[tuple[Wake, int]]:
 
 def test_where_no_process_can_be_started_there_is_still_a_line(stranger: tuple[Wake, int]) -> None:
     wake, user = stranger
-    if wake.shell[0].endswith("/bash"):
-        pytest.skip("bash itself waits half a minute for a process that it cannot have")
     become = ("prlimit", "--nproc=0", "setpriv", f"--reuid={user}", "--clear-groups", "--no-new-privs")
     hook = wake.folder.parent / "budget-select"
     done = subprocess.run(
-        [*become, *wake.shell, hook], env=wake.environment, capture_output=True, text=True, timeout=30, check=False
+        [*become, *wake.shell, hook], env=wake.environment, capture_output=True, text=True, timeout=90, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"{BUILT_IN}\n")
-    assert done.stderr.count("\n") <= 1
+    # bash itself tries again for a quarter of a minute, and says so each time.
+    assert len([line for line in done.stderr.splitlines() if ": fork: " not in line]) <= 1
