@@ -61,11 +61,13 @@ def _clock() -> tuple[str, int] | None:
         return None
 
 
-def record(found: Paths, decision: Decision, source: str) -> None:
-    """A line of `decisions.jsonl`, by whom it was taken; StoreError if it cannot be written."""
+def record(found: Paths, decision: Decision, source: str, *, blocking: bool = True) -> bool:
+    """A line of `decisions.jsonl`, by whom it was taken; StoreError or OSError if it cannot be written.
+
+    False if another process holds the log and `blocking` is off.
+    """
     line = {"ts": rfc3339(decision.decided_at), "source": source, **decision_json(decision)}
-    with store.Log(found.logs / "decisions.jsonl") as log:
-        log.append([store.encode(line) + b"\n"])
+    return store.append_to(found.logs / "decisions.jsonl", [store.encode(line) + b"\n"], blocking=blocking)
 
 
 def last(found: Paths) -> str | None:

@@ -1,7 +1,10 @@
 """`tokmon select` and `tokmon guard`, as processes."""
 
+import fcntl
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -117,6 +120,33 @@ def test_what_cannot_be_recorded_changes_nothing() -> None:
     done = tokmon("select")
     assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
     assert "was not recorded" in done.stderr
+
+
+def test_on_a_full_disk_the_choice_is_printed_and_the_loss_is_said() -> None:
+    full = ("prlimit", "--fsize=0", sys.executable, "-m", "tokmon", "select")
+    env = {**os.environ, "BUDGET_SWITCH_THRESHOLD": "0.9"}  # so that nothing but the log is written
+    done = subprocess.run(full, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
+    assert "the decision was not recorded" in done.stderr
+
+
+def test_who_holds_the_log_of_decisions_holds_up_no_capture() -> None:
+    tokmon("select")
+    written = decision_file.place(paths.find(), os.environ)
+    written.unlink()
+    with (paths.find().logs / "decisions.jsonl.lock").open("rb+") as lock, sidecar() as running:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until(written.exists, "the decision is there for the hook all the same")
+        talk.send(capture(2))
+        talk.acknowledged(2)
+        assert [line["source"] for line in decisions()] == ["select"]
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        talk.send(capture(3))
+        talk.acknowledged(3)
+        wait_until(lambda: [line["source"] for line in decisions()] == ["select", "sidecar"], "the line comes later")
 
 
 def test_the_decision_file_is_one_line_for_now() -> None:

@@ -47,10 +47,7 @@ def record(found: Paths, lines: Iterable[Mapping[str, Any]]) -> None:
     blocks = [store.encode(line) + b"\n" for line in lines]
     if not blocks:
         return
-    with store.Log(found.probe) as log:
-        done = log.append(blocks)
-    if done is not None and done.error is not None:
-        raise done.error
+    store.append_to(found.probe, blocks)
 
 
 def _member() -> str | None:

@@ -34,9 +34,10 @@ class Announcer:
             return
         try:
             decision_file.write(self._paths, os.environ, decision)
-            if (decision.provider, decision.model) != self._said:
-                decision_file.record(self._paths, decision, "sidecar")
-            self._said = (decision.provider, decision.model)
+            said = (decision.provider, decision.model)
+            # Who holds that log must not hold up the captures: the line then comes with the next occasion.
+            if said != self._said and decision_file.record(self._paths, decision, "sidecar", blocking=False):
+                self._said = said
             self._failing = False
         except (OSError, StoreError) as error:
             if not self._failing:

@@ -3,7 +3,7 @@
 A log is append-only and is rotated by rename. This package owns `filelock`.
 """
 
-from tokmon.store.append import Appended, Held, Log
+from tokmon.store.append import Appended, Held, Log, append_to
 from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
 from tokmon.store.whole import encode, plain_json, read_json, replace
 
@@ -12,6 +12,7 @@ __all__ = [
     "Head",
     "Held",
     "Log",
+    "append_to",
     "blocks_from",
     "encode",
     "heads",

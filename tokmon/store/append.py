@@ -135,6 +135,18 @@ class Log:
         return Appended(self._inode[1], start, start + whole, data[max(whole, torn) :], error)
 
 
+def append_to(path: Path, blocks: Sequence[bytes], *, blocking: bool = True) -> bool:
+    """Append to a log that is written now and then; False if its lock is held elsewhere and `blocking` is off.
+
+    StoreError or OSError if not all of it is in the file.
+    """
+    with Log(path) as log:
+        done = log.append(blocks, blocking=blocking)
+    if done is not None and done.error is not None:
+        raise done.error
+    return done is not None
+
+
 class Held:
     """A lock held for the life of a process, with its pid in the file for whoever finds it held."""
 
