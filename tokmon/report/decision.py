@@ -45,6 +45,6 @@ def _line(each: Alternative, decision: Decision, width: int, style: Style) -> st
     if told.source is not None and told.age_s is not None:
         parts.append(f"{told.status}, {ago(told.age_s)}, {source_word(told.source)}")
     verdict = style.paint(f"{told.verdict:<8}", _COLOURS[told.verdict])
-    return f"{mark} {clean(told.provider):<{width}}  {verdict}  {clean(each.why)}" + "".join(
+    return f"{mark} {clean(told.provider):<{width}}  {verdict}  {clean(told.why)}" + "".join(
         f"; {part}" for part in parts
     )

@@ -22,10 +22,9 @@ _CLOSE: Final = 1.1
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """One account that was looked at, and why it was not taken (or was)."""
+    """One account that was looked at: what it is good for, and what the session would do to it."""
 
     standing: Standing
-    why: str
     projections: tuple[forecast.Projection, ...] = ()
     urgency: float = 0.0
 
@@ -94,7 +93,7 @@ def _projected(
             forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
         )
         urgency = forecast.dying(each.window("7d"), _week_ended(snapshot, name), now) * forecast.room(projections)
-        found[name] = Alternative(each, each.why, projections, urgency)
+        found[name] = Alternative(each, projections, urgency)
     return found
 
 
@@ -105,26 +104,28 @@ def _week_ended(snapshot: Snapshot, name: str) -> float | None:
     return None if week is None else week.window.resets_at
 
 
-def _usable(policy: Policy, seen: Mapping[str, Alternative], names: tuple[str, ...]) -> list[Alternative]:
-    """Those that may be taken: in the order of the names, with credit where `spend_credit` puts it."""
+def _able(seen: Mapping[str, Alternative], names: tuple[str, ...]) -> tuple[list[Alternative], list[Alternative]]:
+    """Those that may be taken, in the order of the names: on their plan, and on credit."""
     able = [seen[name] for name in names if seen[name].standing.verdict is not Verdict.EXCLUDED]
     spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
     plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
     # A network error excludes nothing; it only lets others go first.
     plain.sort(key=lambda each: each.standing.unreachable)
-    if policy.spend_credit == "never":
-        return plain
+    return plain, spending
+
+
+def _reserve(policy: Policy, seen: Mapping[str, Alternative]) -> list[Alternative]:
+    """Those of the fallback that may be taken, with credit where `spend_credit` puts it."""
+    plain, spending = _able(seen, policy.fallback)
     return [*spending, *plain] if policy.spend_credit == "first" else [*plain, *spending]
 
 
 def _by_threshold(policy: Policy, seen: Mapping[str, Alternative], _current: str | None) -> tuple[str | None, str]:
     """The first of the chain that is usable and under the threshold; the lowest if all are over; then the fallback."""
-    able = _usable(policy, seen, policy.chain)
-    checked = [each for each in able if each.standing.checked]
-    if any(each.standing.checked for each in seen.values()) and checked:
-        able = checked
-    spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
-    plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
+    checked = tuple(name for name in policy.chain if seen[name].standing.checked)
+    plain, spending = _able(seen, checked)
+    if not plain and not spending:
+        plain, spending = _able(seen, policy.chain)
     if spending and (policy.spend_credit == "first" or not plain):
         return spending[0].standing.provider, spending[0].standing.why
     for each in plain:
@@ -141,15 +142,13 @@ def _by_threshold(policy: Policy, seen: Mapping[str, Alternative], _current: str
 
 
 def _fallback(policy: Policy, seen: Mapping[str, Alternative]) -> tuple[str | None, str]:
-    able = _usable(policy, seen, policy.fallback)
+    able = _reserve(policy, seen)
     return (able[0].standing.provider, "no account of the chain is usable") if able else (None, "")
 
 
 def _by_forecast(policy: Policy, seen: Mapping[str, Alternative], current: str | None) -> tuple[str | None, str]:
     """Of those that last for the session, the one whose quota dies first; else the one that lasts longest."""
-    able = _usable(policy, seen, policy.chain)
-    plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
-    spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
+    plain, spending = _able(seen, policy.chain)
     safe = [each for each in plain if _lasts(each, policy)]
     if policy.spend_credit == "first" and spending:
         return spending[0].standing.provider, f"{spending[0].standing.why}, which expires"
@@ -157,7 +156,7 @@ def _by_forecast(policy: Policy, seen: Mapping[str, Alternative], current: str |
         return _most_urgent(safe, current)
     if spending:
         return spending[0].standing.provider, f"no plan lasts for the session; {spending[0].standing.why}"
-    reserve = [each for each in _usable(policy, seen, policy.fallback) if _lasts(each, policy)]
+    reserve = [each for each in _reserve(policy, seen) if _lasts(each, policy)]
     if reserve:
         return reserve[0].standing.provider, "no account of the chain would last for the session"
     if plain:
@@ -250,6 +249,6 @@ def _alternative_json(each: Alternative) -> dict[str, Any]:
         "age_s": None if told.age_s is None else round(told.age_s, 1),
         "source": told.source,
         "verdict": told.verdict,
-        "why": each.why,
+        "why": told.why,
         "expired": list(told.expired),
     }

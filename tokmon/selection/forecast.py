@@ -4,7 +4,6 @@ A burn rate is a fraction of a window an hour, measured between samples of one a
 them apart). What an account burns without us goes on; a session of ours adds what sessions have been seen to burn.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -27,8 +26,6 @@ _SAME_S: Final = 900.0
 _ROOM: Final = 0.25
 """A root, so that room decides between weeks that are lost at about the same rate, and where there is hardly any."""
 
-_PERIOD: Final = re.compile(r"^(\d+)([hd])$")
-_UNITS: Final = {"h": HOUR, "d": 24 * HOUR}
 TYPICAL: Final = {"5h": 0.10, "7d": 0.012}
 """What a session burns an hour where none has been seen yet: a tenth of 5 h, an eightieth of a week."""
 
@@ -117,15 +114,9 @@ def project(name: str, window: Window | None, burn: Burn, hours: float, now: flo
     if used >= 1:
         hits = 0.0
     then = at_reset if counted == hours else an_hour * (hours - counted)
-    period = _period(name)
-    if hits is None and counted < hours and period is not None and an_hour * (hours - counted) >= 1:
+    if hits is None and counted < hours and an_hour * (hours - counted) >= 1:
         hits = (counted + 1 / an_hour) * HOUR
     return Projection(name, used, then, hits, assumed)
-
-
-def _period(name: str) -> float | None:
-    found = _PERIOD.match(name)
-    return None if found is None else float(found[1]) * _UNITS[found[2]]
 
 
 def dying(window: Window | None, ended: float | None, now: float) -> float:
