@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-_PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap")
+_PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap", "hooks")
 _LEFT_OUT: Final = {"__pycache__", "_shipped", "node_modules"}
 _LOCK_FD: Final = 9
 _PATIENCE_S: Final = 900
