@@ -140,7 +140,10 @@ def test_the_installed_pi_is_asked_for_its_version(
     assert capsys.readouterr().out == rendered(said)
 
 
-@pytest.mark.parametrize(("script", "reason"), [("exit 1", "named no version"), ("exec sleep 30", "no answer in 0 s")])
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("exit 1", "ended with 1"), ("true", "named no version"), ("exec sleep 30", "did not answer in 0.2 s")],
+)
 def test_a_pi_that_does_not_say_its_version_is_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -148,7 +151,7 @@ def test_a_pi_that_does_not_say_its_version_is_an_error(
     script: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("tokmon.commands.extension._PATIENCE_S", 0.2)
+    monkeypatch.setattr("tokmon.pi.PATIENCE_S", 0.2)
     pi = tmp_path / "pi"
     pi.write_text(f"#!/bin/sh\n{script}\n")
     pi.chmod(0o755)
@@ -160,7 +163,7 @@ def test_a_pi_that_does_not_say_its_version_is_an_error(
 
 def test_an_absent_pi_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["extension", "--pi", "/nowhere/pi"]) == 1
-    assert "no such file" in capsys.readouterr().err
+    assert "no such program" in capsys.readouterr().err
 
 
 @pytest.mark.pi
