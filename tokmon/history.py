@@ -24,6 +24,9 @@ from tokmon.reading import number, window_json
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
 """What an account says that answers."""
 
+KEY_VALID: Final = "key_valid"
+"""The substatus of an answer that shows the key to be valid, and says nothing of what it is good for."""
+
 MINUTE_S: Final = 60.0
 _DENIALS: Final = 16
 _SAMPLE_S: Final = 900.0
@@ -68,11 +71,13 @@ class History:
                 self._take_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
 
     def _take_status(self, seen: Observation) -> None:
+        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
+            self.worked = seen.stamp
+        if seen.substatus == KEY_VALID:
+            return
         source = seen.stamp.source
         if newer(seen, self.sources.get(source)):
             self.sources[source] = seen
-        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
-            self.worked = seen.stamp
         if seen.status is Status.INVALID_KEY:
             self.denials.add(int(seen.stamp.ts // MINUTE_S))
             if len(self.denials) > _DENIALS:

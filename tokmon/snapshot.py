@@ -28,7 +28,7 @@ from tokmon.reading import credits_from, credits_json, window_from, window_json
 
 __all__ = ["SERVED", "VERSION", "Account", "Observation", "Sample", "Seen", "Snapshot", "Stamp", "fold", "observation"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the serialised form; another version is rebuilt from the logs."""
 
 

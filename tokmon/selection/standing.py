@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tokmon.history import MINUTE_S, SERVED
+from tokmon.history import MINUTE_S, SERVED, History
 from tokmon.model import Status, Window
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Account, Observation
@@ -59,6 +59,9 @@ class Standing(msgspec.Struct, frozen=True):
     denied: bool = False
     """Whether it is excluded for its key alone."""
 
+    confirmed: bool = False
+    """Whether that is what it has just said when it was asked."""
+
     unreachable: bool = False
     """Whether the newest word is that the network failed: that breaks ties and excludes nothing."""
 
@@ -77,12 +80,15 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
     if account is None:
         return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
     seen = _ranked(account, now)
-    failed, check = account.history.network, account.history.sources.get("pi-check")
+    past = account.history
+    failed, check = past.network, past.sources.get("pi-check")
+    valid = past.worked is not None and now - past.worked.ts <= PROBE_S
+    heard = [stamp for stamp in (past.worked, None if seen is None else seen.stamp) if stamp is not None]
     own = [each.window for each in account.windows.values() if each.window.scope is None]
     told = Standing(
         provider,
         Verdict.UNKNOWN,
-        "nothing that stands",
+        "its key is valid, and nothing else that stands" if valid else "nothing that stands",
         status=Status.UNKNOWN if seen is None else seen.status,
         source=None if seen is None else seen.stamp.source,
         age_s=None if seen is None else now - seen.stamp.ts,
@@ -90,23 +96,33 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
         expired=tuple(sorted(window.name for window in own if window.expired(now))),
         checked=check is not None and check.status in SERVED and now - check.stamp.ts <= CHECK_S,
         unreachable=failed is not None
-        and (seen is None or failed.stamp > seen.stamp)
+        and all(failed.stamp > stamp for stamp in heard)
         and now - failed.stamp.ts < PASSING_S,
     )
     verdict, why = _verdict(account, seen, told, policy, now)
-    return msgspec.structs.replace(told, verdict=verdict, why=why, denied=why == _DENIED)
+    denied = why == _DENIED
+    return msgspec.structs.replace(
+        told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
+    )
 
 
 _DENIED: Final = "its key is refused"
 
 
-def _ranked(account: Account, now: float) -> Observation | None:
-    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started."""
+def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
+    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started.
+
+    Without `keys`, refusals of its key are left out.
+    """
     sources = account.history.sources
     counting = [
         seen
         for source in SOURCES
-        if (seen := sources.get(source)) and stands(seen, now) and not _reset_since(account, seen, now)
+        if (seen := sources.get(source))
+        and stands(seen, now)
+        and not _reset_since(account, seen, now)
+        and not _worked_since(account, seen)
+        and (keys or seen.status is not Status.INVALID_KEY)
     ]
     if not counting:
         return None
@@ -133,6 +149,18 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
     return bool(full) and all(window.expired(now) for window in full)
 
 
+def _asked(past: History, now: float) -> bool:
+    """Whether a question of the last minutes was answered with a refusal of its key."""
+    answer = past.sources.get("probe")
+    return answer is not None and answer.status is Status.INVALID_KEY and now - answer.stamp.ts <= _DENIED_OVER_S
+
+
+def _worked_since(account: Account, seen: Observation) -> bool:
+    """Whether it is a refusal of a key that has been shown to be valid since."""
+    worked = account.history.worked
+    return seen.status is Status.INVALID_KEY and worked is not None and worked > seen.stamp
+
+
 def _is_full(window: Window) -> bool:
     return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
 
@@ -145,8 +173,12 @@ def _verdict(
     if refused is not None and refused.status not in SERVED and stands(refused, now):
         return Verdict.EXCLUDED, f"{model} is refused ({refused.status})"
     if seen is not None and seen.status is Status.INVALID_KEY:
-        denied = _is_denied(account, seen)
-        return (Verdict.EXCLUDED, _DENIED) if denied else (Verdict.UNKNOWN, "one 401 on a key that worked")
+        if _is_denied(account, seen):
+            return Verdict.EXCLUDED, _DENIED
+        # It says nothing yet, and so hides nothing that others say.
+        told = msgspec.structs.replace(told, why="one 401 on a key that worked")
+        other = _ranked(account, now, keys=False)
+        seen = None if other is None or other.status in SERVED else other
     if seen is not None and seen.status not in {*SERVED, Status.REJECTED}:
         return Verdict.EXCLUDED, _REFUSED.get(seen.status, seen.status)
     return _by_use(account, seen, told, policy, now)
