@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,15 +24,6 @@ def seats() -> None:
         window = {"name": "7d", "utilization": used, "resets_at": rfc3339(now + 86400)}
         said = {"ts": rfc3339(now - 60), "id": f"turn-{name}", "source": "piggyback", "provider": name}
         write("piggyback.jsonl", {**said, "status": "allowed", "windows": [window]})
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """The real tokmon as one file."""
-    path = tmp_path / "tokmon"
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tokmon "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
-    return path
 
 
 def wake(program: Path | str, **env: str) -> str:
