@@ -207,6 +207,16 @@ def test_where_turns_cannot_be_kept_nobody_is_asked(name: str) -> None:
     assert done.stderr.startswith("warning: nobody was asked: cannot ")
 
 
+@pytest.mark.parametrize("place", ["models.json", "auth.json", "probes.json"])
+def test_a_pipe_in_the_place_of_a_file_hangs_nobody(place: str) -> None:
+    with seats():
+        path = (paths.find().state if place == "probes.json" else paths.find().agent) / place
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        assert choice() == "team-a"
+
+
 def test_answers_that_cannot_be_kept_count_all_the_same_and_that_is_said() -> None:
     with seats(team_a=DEAD):
         paths.find().probe.mkdir(parents=True, mode=0o700)
@@ -256,9 +266,7 @@ def test_who_wakes_while_another_asks_waits_for_its_answer() -> None:
             entry["asked_at"] = time.time() + 50  # a busy machine may take long to come to where it waits
         (folder / "probes.json").write_text(json.dumps(known), encoding="utf-8")
         second = started()
-        wait_until(
-            lambda: (folder / "probes.lock").read_text("ascii") == f"{second.pid}\n", "it looks", 60
-        )
+        wait_until(lambda: (folder / "probes.lock").read_text("ascii") == f"{second.pid}\n", "it looks", 60)
         go_on.set()
         assert [each.communicate(timeout=60)[0] for each in (first, second)] == ["team-b claude-sonnet-4-6\n"] * 2
         assert asked_of(server) == ["team-a", "team-b"]

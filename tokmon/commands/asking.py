@@ -39,7 +39,9 @@ _STARTING_S: Final = 0.3
 _ASKING_S: Final = 3.0
 """How long after somebody took a turn an answer is waited for: a wake that asks is over by then."""
 
-_LOCK_S: Final = 0.2
+_LOCK_S: Final = 1.0
+"""Many may want the lock at once, each for a moment."""
+
 _POLL_S: Final = 0.05
 _SHOWN: Final = 100
 
@@ -63,7 +65,7 @@ def consult(found: Paths, policy: Policy, known: State, current: str | None) -> 
         if not names:
             break
         tried.update(names)
-        turns = turns_of(found).take(names, now, patience_s=_LOCK_S)
+        turns = turns_of(found).take(names, now, patience_s=_patience(until))
         ours = granted({name: able[name] for name in names}, turns)
         if ours:
             asked += _ask(found, ours, known, until)
@@ -83,7 +85,7 @@ def _ask(found: Paths, ours: Collection[Target], known: State, until: float) -> 
     try:
         _record(found, lines, until)
         # After the lines: whoever waits for this reads them then.
-        turns_of(found).settle(said, time.time(), patience_s=_LOCK_S)
+        turns_of(found).settle(said, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
         print(f"warning: the answers were not kept: {error}", file=sys.stderr)
     return [_as_asked(result) for result in results]
@@ -117,6 +119,10 @@ def _wait(found: Paths, names: Collection[str], until: float) -> None:
         if not any(_being_asked(turn, now) for turn in turns_of(found).look(names, now).values()):
             return
         time.sleep(_POLL_S)
+
+
+def _patience(until: float) -> float:
+    return max(_POLL_S, min(_LOCK_S, until - time.monotonic()))
 
 
 def _being_asked(turn: Turn, now: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tokmon.paths import FILE_MODE, private_folder
-from tokmon.store.lines import parse
+from tokmon.store.lines import opened, parse
 
 _encoder = msgspec.json.Encoder()
 
@@ -23,9 +23,10 @@ def encode(value: object) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
+    """A small JSON file, or None if it is missing, damaged or no file: such files are caches and can be rebuilt."""
     try:
-        return parse(path.read_bytes())
+        with opened(path) as file:
+            return parse(file.readall())
     except OSError:
         return None
 
