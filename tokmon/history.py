@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Scope, Status, Window
+from tokmon.model import Scope, Status, Value, Window
 from tokmon.observation import (
     Observation,
     Stamp,
@@ -33,8 +33,7 @@ _SAMPLES: Final = 32
 _SAMPLED: Final = ("5h", "7d")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Value, frozen=True):
     """How much of a window was used at an instant; `resets_at` tells one window from the next of its name."""
 
     ts: float

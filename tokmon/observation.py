@@ -1,11 +1,10 @@
 """One line's evidence about one provider, read with distrust: logs are also written by others."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339, sane
-from tokmon.model import Credits, Overage, Status, Window
+from tokmon.model import Credits, Overage, Status, Value, Window
 from tokmon.reading import credits_from, instant, number, overage_from, overage_json, text, window_from
 
 _STATUSES: Final = frozenset(str(status) for status in Status)
@@ -16,17 +15,21 @@ _LONGEST_7D_S: Final = 7 * 86400 + 300.0
 _EXACT: Final = 2**53
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Stamp:
+class Stamp(Value, frozen=True):
     """When, and which: the order of evidence. `ts` is epoch seconds, `id` the event's."""
 
     ts: float
     id: str
-    source: str = field(compare=False, default="piggyback")
+    source: str = "piggyback"
+
+    def __lt__(self, other: "Stamp") -> bool:
+        return (self.ts, self.id) < (other.ts, other.id)
+
+    def __gt__(self, other: "Stamp") -> bool:
+        return (self.ts, self.id) > (other.ts, other.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Value, frozen=True):
     """One line's evidence about one provider, as far as the snapshot cares."""
 
     provider: str

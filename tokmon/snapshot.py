@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.history import SERVED, History, Sample, later, newer
-from tokmon.model import Credits, Scope, Status, Window
+from tokmon.model import Credits, Scope, Status, Value, Window
 from tokmon.observation import (
     Observation,
     Stamp,
@@ -32,8 +32,7 @@ VERSION: Final = 4
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value, frozen=True):
     """A window as last told, and by what."""
 
     window: Window
