@@ -5,12 +5,14 @@ which of the events of one minute that say the same are left out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
 from tokmon.model import Scope, Status, Value, Window
 from tokmon.observation import (
+    CHECK,
+    SERVED,
     Observation,
     Stamp,
     in_one_form,
@@ -20,9 +22,6 @@ from tokmon.observation import (
     stamp_json,
 )
 from tokmon.reading import number, window_json
-
-SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-"""What an account says that answers."""
 
 MINUTE_S: Final = 60.0
 _DENIALS: Final = 16
@@ -46,17 +45,21 @@ class History:
     """The past of one account.
 
     `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
-    network, `worked` the newest answer, `denials` the minutes (of the epoch) in which its key was refused.
+    network, `worked` the newest answer, `failed` the newest pi check that did not pass, whatever that says of the
+    account, `denials` the minutes (of the epoch) in which its key was refused.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
     network: Observation | None = None
     worked: Stamp | None = None
+    failed: Stamp | None = None
     denials: set[int] = field(default_factory=set)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
+        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.failed):
+            self.failed = seen.stamp
         if seen.status is Status.NETWORK_ERROR:
             if newer(seen, self.network):
                 self.network = seen
@@ -70,7 +73,7 @@ class History:
         source = seen.stamp.source
         if newer(seen, self.sources.get(source)):
             self.sources[source] = seen
-        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
+        if seen.status in SERVED and _last(seen.stamp, self.worked):
             self.worked = seen.stamp
         if seen.status is Status.INVALID_KEY:
             self.denials.add(int(seen.stamp.ts // MINUTE_S))
@@ -91,12 +94,18 @@ class History:
         found = sorted((quarter, *said) for quarter, said in self.quarters.get(name, {}).items() if said[0].ts >= since)
         return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for _, stamp, window in found)
 
+    def copy(self) -> "History":
+        """One that may take more, while this one stays as it is."""
+        quarters = {name: dict(found) for name, found in self.quarters.items()}
+        return replace(self, sources=dict(self.sources), denials=set(self.denials), quarters=quarters)
+
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""
         return {
             "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
             "network": None if self.network is None else observation_json(self.network),
             "worked": None if self.worked is None else stamp_json(self.worked),
+            "failed": None if self.failed is None else stamp_json(self.failed),
             "denials": sorted(self.denials),
             "samples": {
                 name: [_sample_json(*found) for _, found in sorted(quarters.items())]
@@ -111,6 +120,7 @@ class History:
             {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
             observation_from(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
+            None if entry["failed"] is None else stamp_from(entry["failed"]),
             {int(minute) for minute in entry["denials"]},
         )
         for name, samples in entry["samples"].items():
@@ -125,6 +135,10 @@ class History:
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
     resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
     return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+
+
+def _last(stamp: Stamp, known: Stamp | None) -> bool:
+    return later(stamp, "", None if known is None else (known, ""))
 
 
 def newer(seen: Observation, known: Observation | None) -> bool:

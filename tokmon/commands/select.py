@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Final
 
-from tokmon import decision_file, paths, policy_file, state, store
+from tokmon import check_file, decision_file, paths, policy_file, state, store
 from tokmon.commands.terminal import put, say, style_of
 from tokmon.errors import StoreError, UsageError
 from tokmon.paths import Paths
@@ -25,7 +25,9 @@ def run(arguments: list[str]) -> int:
     shape, current = _options(arguments)
     found = paths.find()
     policy = policy_of(found)
-    decision = choose(policy, state.current(found).snapshot, time.time(), current or decision_file.last(found))
+    now = time.time()
+    seen = check_file.beside(state.current(found).snapshot, found, os.environ, policy.order, now)
+    decision = choose(policy, seen, now, current or decision_file.last(found))
     if decision is None:
         print("error: no account is configured, and models.json names none", file=sys.stderr)
         print(f"hint: name a `chain` in `{found.config}` (docs/configuration.md)", file=sys.stderr)
