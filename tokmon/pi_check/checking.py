@@ -48,14 +48,11 @@ def check(
 
 def _following(tried: Try, result: Result) -> "Try | Result":
     """The result of the check, or the next try."""
-    extension, first = tried.how.extension, tried.first
+    extension = tried.how.extension
     if extension is not None and (result.reason == SILENT or str(extension) in (result.error or "")):
         return replace(tried, how=replace(tried.how, extension=None))
-    refused = result.reading.status is Status.INVALID_KEY
-    if refused and first is None:
-        return replace(tried, first=result)
-    if first is None or result.ok:
+    if result.reading.status is not Status.INVALID_KEY:
         return result
-    if refused:
-        return replace(result, reading=with_other(result.reading, substatus=CONFIRMED))
-    return first if result.reading.status is Status.UNKNOWN else result
+    if not tried.again:
+        return replace(tried, again=True)
+    return replace(result, reading=with_other(result.reading, substatus=CONFIRMED))

@@ -88,7 +88,8 @@ class Try:
     wanted: Wanted
     how: How
     until: float | None = None
-    first: Result | None = None
+    again: bool = False
+    """Whether the key was refused to an earlier one."""
 
 
 class Running:
