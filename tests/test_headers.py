@@ -9,7 +9,7 @@ from tokmon import headers
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0.42", 0.42), ("1.13", 1.13), ("42%", 0.42), ("0", 0.0), ("0.25, 0.25", 0.25), (" .5 ", 0.5)],
+    [("0.42", 0.42), ("1.13", 1.13), ("1.0", 1.0), ("42%", 0.42), ("0", 0.0), ("0.25, 0.25", 0.25), (" .5 ", 0.5)],
 )
 def test_fractions(text: str, value: float) -> None:
     assert headers.fraction(text) == pytest.approx(value)

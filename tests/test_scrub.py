@@ -49,3 +49,10 @@ def test_ordinary_words_stay(text: str) -> None:
 @given(st.text(max_size=200))
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     assert scrub(scrub(text)) == scrub(text)
+
+
+def test_what_is_too_short_to_be_looked_at_fits_no_pattern() -> None:
+    shortest = ("sk-12345678", "://u:p@", "eyJ12345678.", "gsk_12345678", "Bearer 12345678", "key=12345678")
+    assert all(scrub(text) != text for text in shortest), "these are what the patterns ask for at least"
+    assert min(map(len, shortest)) == len("://u:p@")
+    assert not any(scrub(text[:-1]) != text[:-1] for text in shortest)

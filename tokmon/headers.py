@@ -26,6 +26,7 @@ _MILLISECONDS = 100_000_000_000.0
 # A merged duplicate is "a, a"; an HTTP date holds a comma of its own, after a day name.
 _DAY_NAME = re.compile(r"^(mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE)
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
+_PLAIN_FRACTION = re.compile(r"^[01]\.\d{1,17}\Z", re.ASCII)
 _THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(, +\d{1,3}(,\d{3})+)*$", re.ASCII)
 _DURATION = re.compile(r"^(\d+(\.\d+)?(h|ms|m|s|us|µs|ns))+$", re.ASCII)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
@@ -59,6 +60,8 @@ def number(value: str | None) -> float | None:
 
 def fraction(value: str | None) -> float | None:
     """A fraction used, `0.42` or `42%`; never negative, and unclamped above 1."""
+    if value is not None and _PLAIN_FRACTION.match(value):
+        return float(value)
     text = single(value)
     if text is None:
         return None

@@ -5,12 +5,14 @@ which of the events of one minute that say the same are left out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Scope, Status, Window
+from tokmon.model import Scope, Status, Value, Window
 from tokmon.observation import (
+    CHECK,
+    SERVED,
     Observation,
     Stamp,
     in_one_form,
@@ -20,9 +22,6 @@ from tokmon.observation import (
     stamp_json,
 )
 from tokmon.reading import number, window_json
-
-SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-"""What an account says that answers."""
 
 KEY_VALID: Final = "key_valid"
 """The substatus of an answer that shows the key to be valid, and says nothing of what it is good for."""
@@ -36,8 +35,7 @@ _SAMPLES: Final = 32
 _SAMPLED: Final = ("5h", "7d")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Value, frozen=True):
     """How much of a window was used at an instant; `resets_at` tells one window from the next of its name."""
 
     ts: float
@@ -50,17 +48,21 @@ class History:
     """The past of one account.
 
     `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
-    network, `worked` the newest answer, `denials` the minutes (of the epoch) in which its key was refused.
+    network, `worked` the newest answer, `failed` the newest pi check that did not pass, whatever that says of the
+    account, `denials` the minutes (of the epoch) in which its key was refused.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
     network: Observation | None = None
     worked: Stamp | None = None
+    failed: Stamp | None = None
     denials: set[int] = field(default_factory=set)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
+        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.failed):
+            self.failed = seen.stamp
         if seen.status is Status.NETWORK_ERROR:
             if newer(seen, self.network):
                 self.network = seen
@@ -71,7 +73,7 @@ class History:
                 self._take_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
 
     def _take_status(self, seen: Observation) -> None:
-        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
+        if seen.status in SERVED and _last(seen.stamp, self.worked):
             self.worked = seen.stamp
         if seen.substatus == KEY_VALID:
             return
@@ -97,12 +99,18 @@ class History:
         found = sorted((quarter, *said) for quarter, said in self.quarters.get(name, {}).items() if said[0].ts >= since)
         return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for _, stamp, window in found)
 
+    def copy(self) -> "History":
+        """One that may take more, while this one stays as it is."""
+        quarters = {name: dict(found) for name, found in self.quarters.items()}
+        return replace(self, sources=dict(self.sources), denials=set(self.denials), quarters=quarters)
+
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""
         return {
             "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
             "network": None if self.network is None else observation_json(self.network),
             "worked": None if self.worked is None else stamp_json(self.worked),
+            "failed": None if self.failed is None else stamp_json(self.failed),
             "denials": sorted(self.denials),
             "samples": {
                 name: [_sample_json(*found) for _, found in sorted(quarters.items())]
@@ -117,6 +125,7 @@ class History:
             {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
             observation_from(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
+            None if entry["failed"] is None else stamp_from(entry["failed"]),
             {int(minute) for minute in entry["denials"]},
         )
         for name, samples in entry["samples"].items():
@@ -131,6 +140,10 @@ class History:
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
     resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
     return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+
+
+def _last(stamp: Stamp, known: Stamp | None) -> bool:
+    return later(stamp, "", None if known is None else (known, ""))
 
 
 def newer(seen: Observation, known: Observation | None) -> bool:

@@ -92,6 +92,15 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> Loaded:
     return Loaded(_policy(used, wanted.fields), _path(used.check_file, paths), errors, source)
 
 
+def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
+    """Where the results of pi checks are read and written, if the configuration says so. It is validated if need be."""
+    entry = _fitting(_entries(paths), paths, env)
+    if entry is not None:
+        return _path(entry.check_file, paths)
+    nothing_said = not relevant(env) and not paths.config.exists()
+    return None if nothing_said else load(paths, env).check_file
+
+
 def propose(paths: Paths, base: Policy) -> Policy:
     """`base` with a chain out of pi's models.json, for where none is configured."""
     from tokmon.accounts import account_type, read_accounts, read_models  # noqa: PLC0415 - only who has no chain comes here

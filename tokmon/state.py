@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import FileIO
 from operator import itemgetter
 from pathlib import Path
@@ -19,6 +19,7 @@ from tokmon import snapshot as snapshots
 from tokmon import store
 from tokmon.errors import StoreError
 from tokmon.headers import parse_rfc3339
+from tokmon.model import replace
 from tokmon.paths import Paths
 from tokmon.snapshot import Observation, Snapshot, Stamp
 

@@ -34,7 +34,7 @@ def _event(client: int, number: int, run: str) -> dict[str, object]:
     if number % 2:
         return first | _usage(turn) | recurring | {"what": "assistant"}
     changing = {"request_id": f"req_{turn:020d}", "elapsed_ms": 800 + turn % 50}
-    return first | changing | recurring | _answer(turn)
+    return first | changing | recurring | _answer(client % len(SEATS), turn)
 
 
 def _usage(turn: int) -> dict[str, object]:
@@ -48,8 +48,8 @@ def _usage(turn: int) -> dict[str, object]:
     }
 
 
-def _answer(turn: int) -> dict[str, object]:
-    used = turn // MOVES_EVERY % 1000
+def _answer(seat: int, turn: int) -> dict[str, object]:
+    used = (turn // MOVES_EVERY + 137 * seat) % 1000
     name = "anthropic-ratelimit-unified-"
     return {
         "attribution": "wrapper",

@@ -108,6 +108,14 @@ def test_who_answered_in_pi_is_not_asked_nor_who_cannot_win() -> None:
     assert not (paths.find().state / "probes.json").exists()
 
 
+def test_a_pi_check_of_another_tool_is_evidence_and_spares_a_question(tmp_path: Path) -> None:
+    checks = {"checked_at": rfc3339(time.time() - 60), "results": {"team-a": {"status": "ok", "ms": 2700}}}
+    (tmp_path / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
+    with seats() as server:
+        assert choice(TOKMON_SELECT_CHECK_FILE=str(tmp_path / "checks.json")) == "team-a"
+        assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "env"), [(("--no-ask",), {}), ((), {"TOKMON_PIN": "team-a"}), ((), {"TOKMON_DEADLINE_MS": "0"})]
 )

@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 
 import pytest
 
@@ -108,3 +109,41 @@ def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() 
     taken.take(data, lambda *_: pytest.fail("refused"))
     found = [json.loads(line)["provider"] for line in b"".join(pending["capture"].blocks).splitlines()]
     assert found == ["xai-production", "[secret]"]
+
+
+def test_sessions_that_share_a_reading_keep_their_own_provider_and_type() -> None:
+    """The headers of two accounts may be the same to the letter; what kind of account it is is not in them."""
+    pending = {"capture": Pending(), "usage": Pending()}
+    taken = Ingest({"mine": Account(), "api": Account(key_shape="ant-api")}, Recent(), pending)
+    said = [("mine", "ant-oat"), ("api", "ant-api"), ("mine", "ant-oat"), ("other", None)]
+    events = [
+        capture(number, provider=name, key_shape=shape, session=f"s{number}")
+        for number, (name, shape) in enumerate(said)
+    ]
+    data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    taken.take(data, lambda *_: pytest.fail("refused"))
+    found = [json.loads(line) for line in b"".join(pending["capture"].blocks).splitlines()]
+    alone, _ = one_by_one([json.dumps(events[0]).encode()])
+    assert [line["provider"] for line in found] == [name for name, _ in said]
+    assert found[0]["type"] == found[2]["type"] != found[1]["type"]
+    assert json.loads(alone["capture"][-1])["utilization_5h"] == found[0]["utilization_5h"] is not None
+
+
+def test_long_lines_are_not_remembered() -> None:
+    """A client that says something else each time, at length, does not fill the memory."""
+    pending = {"capture": Pending(), "usage": Pending()}
+    taken = Ingest({}, Recent(), pending)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(700):
+        headers = {f"anthropic-ratelimit-unified-{number}-{each}": "x" * 4000 for each in range(8)}
+        taken.take(
+            json.dumps(capture(number, headers=headers), separators=(",", ":")).encode() + b"\n",
+            lambda *_: pytest.fail("refused"),
+        )
+        taken.observations()
+        for found in pending.values():
+            found.keep(b"")
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 20 << 20

@@ -7,7 +7,7 @@ and fifty that start at once on an account that does not answer are dearer than 
 import os
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from tokmon.probes import Target, Turn
 from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Asked
 from tokmon.selection.policy import Policy
-from tokmon.snapshot import fold
+from tokmon.snapshot import Snapshot, fold
 from tokmon.state import State
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ _POLL_S: Final = 0.05
 _SHOWN: Final = 100
 
 
-def consult(found: Paths, policy: Policy, known: State, current: str | None) -> tuple[Asked, ...]:
-    """Ask, take what is said into `known`, and say who was asked.
+def consult(
+    found: Paths, policy: Policy, known: State, evidence: Callable[[float], Snapshot], current: str | None
+) -> tuple[Asked, ...]:
+    """Ask, take what is said into `known`, and say who was asked. `evidence` is what a choice then sees at an instant.
 
     StoreError where the turns cannot be kept. Who does not answer is left as it was: here that may be our own haste.
     """
@@ -61,7 +63,7 @@ def consult(found: Paths, policy: Policy, known: State, current: str | None) -> 
         now = time.time()
         turns = turns_of(found).look(able, now)
         open_to_us = {name for name, turn in turns.items() if turn.granted or _being_asked(turn, now)} - tried
-        names = wanted(policy, known.snapshot, now, current, askable=open_to_us)
+        names = wanted(policy, evidence(now), now, current, askable=open_to_us)
         if not names:
             break
         tried.update(names)

@@ -73,7 +73,7 @@ def line_of(result: "Result") -> dict[str, Any]:
         "elapsed_ms": result.elapsed_ms,
         "request_id": answer.request_id,
         "provider": result.provider,
-        "member": _member(),
+        "member": member(),
         "host": socket.gethostname(),
         "asked": f"{result.method} {result.path}",
         "error": answer.error or None,
@@ -88,7 +88,8 @@ def line_of(result: "Result") -> dict[str, Any]:
     }
 
 
-def _member() -> str | None:
+def member() -> str | None:
+    """Who asks, as the log says it."""
     if os.environ.get("TOKMON_MEMBER"):
         return os.environ["TOKMON_MEMBER"]
     try:

@@ -3,9 +3,10 @@
 import os
 import sys
 import time
+from functools import partial
 from typing import Final, NamedTuple
 
-from tokmon import decision_file, paths, policy_file, state, store
+from tokmon import check_file, decision_file, paths, policy_file, state, store
 from tokmon.commands.terminal import put, say, style_of
 from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.model import replace
@@ -15,6 +16,7 @@ from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Asked, Decision, choose, decision_json
 from tokmon.selection.given import relevant
 from tokmon.selection.policy import Policy
+from tokmon.snapshot import Snapshot
 from tokmon.state import State
 
 SUMMARY: Final = "pick the account for the next session"
@@ -32,7 +34,8 @@ def run(arguments: list[str]) -> int:
     policy = policy_of(found)
     known, current = state.current(found), options.current or decision_file.last(found)
     asked = _asked(found, policy, known, current) if options.ask else ()
-    decision = choose(policy, known.snapshot, time.time(), current)
+    now = time.time()
+    decision = choose(policy, _evidence(found, policy, known, now), now, current)
     if decision is None:
         print("error: no account is configured, and models.json names none", file=sys.stderr)
         print(f"hint: name a `chain` in `{found.config}` (docs/configuration.md)", file=sys.stderr)
@@ -53,16 +56,22 @@ def run(arguments: list[str]) -> int:
 def _asked(found: Paths, policy: Policy, known: State, current: str | None) -> tuple[Asked, ...]:
     """Ask those on whose answer the choice depends, and take in what they say; whatever goes wrong stops nothing."""
     try:
-        if not wanted(policy, known.snapshot, time.time(), current):
+        now = time.time()
+        if not wanted(policy, _evidence(found, policy, known, now), now, current):
             return ()
         from tokmon.commands import asking  # noqa: PLC0415 - few wakes ask, and it takes long to import
 
-        return asking.consult(found, policy, known, current)
+        return asking.consult(found, policy, known, partial(_evidence, found, policy, known), current)
     except TokmonError as error:
         print(f"warning: nobody was asked: {error}", file=sys.stderr)
     except Exception as error:  # noqa: BLE001 - a wake goes on with what it has
         print(f"warning: asking failed: {type(error).__name__}", file=sys.stderr)
     return ()
+
+
+def _evidence(found: Paths, policy: Policy, known: State, now: float) -> Snapshot:
+    """All that is known: the logs, and the results of pi checks beside them."""
+    return check_file.beside(known.snapshot, found, os.environ, policy.order, now)
 
 
 def policy_of(found: Paths) -> Policy:

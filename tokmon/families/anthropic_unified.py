@@ -93,10 +93,11 @@ def _window(
     """A window and what of it could not be understood. Windows recur from response to response."""
     used, resets_at, word = values.fraction(utilization), values.instant(reset), _word(status)
     warnings = []
-    said = {} if utilization is None else {part.strip(): values.fraction(part) for part in utilization.split(", ")}
-    if len(said) > 1 and None not in said.values():
+    parts = set() if utilization is None or "," not in utilization else set(map(str.strip, utilization.split(", ")))
+    said = [values.fraction(part) for part in parts]
+    if len(said) > 1 and None not in said:
         # Duplicates that differ: nobody knows which is right, and too little used would be the costlier mistake.
-        used = max(each for each in said.values() if each is not None)
+        used = max(each for each in said if each is not None)
         warnings.append(f"conflicting utilization: {name} = {(utilization or '')[:40]}")
     if used is None and utilization:
         warnings += values.unread(name, {"utilization": utilization}, {"utilization": None})

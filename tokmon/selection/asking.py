@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from tokmon.history import SERVED, History
+from tokmon.history import History
 from tokmon.model import Status
-from tokmon.observation import Stamp
+from tokmon.observation import SERVED, Stamp
 from tokmon.selection.choose import Alternative, cached_refusals, look, pick
 from tokmon.selection.forecast import WATCHED
 from tokmon.selection.policy import Policy
@@ -74,7 +74,7 @@ def _goes_on(account: Account, past: History, now: float) -> bool:
     A window goes on for a day after its reset: that it has started afresh is known, and no reason to ask.
     """
     last = max(past.sources.values(), key=lambda seen: seen.stamp, default=None)
-    worked = past.worked if past.worked is not None and (last is None or past.worked >= last.stamp) else None
+    worked = past.worked if past.worked is not None and (last is None or not past.worked < last.stamp) else None
     if worked is not None and now - worked.ts <= PROBE_S:
         return True
     resets = [account.windows[name].window.resets_at for name in WATCHED if name in account.windows]

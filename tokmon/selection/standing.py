@@ -9,12 +9,13 @@ from typing import Final
 
 import msgspec
 
-from tokmon.history import MINUTE_S, SERVED, History
+from tokmon.history import MINUTE_S, History
 from tokmon.model import Status, Window
+from tokmon.observation import CHECK, CONFIRMED, SERVED
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Account, Observation
 
-SOURCES: Final = ("piggyback", "pi-check", "probe")
+SOURCES: Final = ("piggyback", CHECK, "probe")
 """By rank."""
 
 CHECK_S: Final = 2 * 3600.0
@@ -54,7 +55,7 @@ class Standing(msgspec.Struct, frozen=True):
     """Names of windows that have started afresh since they were read."""
 
     checked: bool = False
-    """Whether a fresh pi check has passed."""
+    """Whether the newest pi check is fresh and has passed."""
 
     denied: bool = False
     """Whether it is excluded for its key alone."""
@@ -81,7 +82,7 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
         return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
     seen = _ranked(account, now)
     past = account.history
-    failed, check = past.network, past.sources.get("pi-check")
+    failed = past.network
     valid = past.worked is not None and now - past.worked.ts <= PROBE_S
     heard = [stamp for stamp in (past.worked, None if seen is None else seen.stamp) if stamp is not None]
     own = [each.window for each in account.windows.values() if each.window.scope is None]
@@ -94,7 +95,7 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
         age_s=None if seen is None else now - seen.stamp.ts,
         windows=tuple(window for window in own if not window.expired(now)),
         expired=tuple(sorted(window.name for window in own if window.expired(now))),
-        checked=check is not None and check.status in SERVED and now - check.stamp.ts <= CHECK_S,
+        checked=_is_checked(account, now),
         unreachable=failed is not None
         and all(failed.stamp > stamp for stamp in heard)
         and now - failed.stamp.ts < PASSING_S,
@@ -107,6 +108,13 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
 
 
 _DENIED: Final = "its key is refused"
+
+
+def _is_checked(account: Account, now: float) -> bool:
+    check, failed = account.history.sources.get(CHECK), account.history.failed
+    if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
+        return False
+    return failed is None or failed < check.stamp
 
 
 def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
@@ -126,7 +134,7 @@ def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation |
     ]
     if not counting:
         return None
-    first, check = counting[0], sources.get("pi-check")
+    first, check = counting[0], sources.get(CHECK)
     started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
     return check if started and first.status not in SERVED else first
 
@@ -138,7 +146,7 @@ def stands(seen: Observation, now: float) -> bool:
     age = now - seen.stamp.ts
     if seen.status is Status.OVERLOADED:
         return age < PASSING_S
-    return age <= {"piggyback": TURN_S, "pi-check": CHECK_S}.get(seen.stamp.source, PROBE_S)
+    return age <= {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
 
 
 def _reset_since(account: Account, seen: Observation, now: float) -> bool:
@@ -151,8 +159,8 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
 
 def _asked(past: History, now: float) -> bool:
     """Whether a question of the last minutes was answered with a refusal of its key."""
-    answer = past.sources.get("probe")
-    return answer is not None and answer.status is Status.INVALID_KEY and now - answer.stamp.ts <= _DENIED_OVER_S
+    answers = [seen for source, seen in past.sources.items() if source in {CHECK, "probe"}]
+    return any(seen.status is Status.INVALID_KEY and now - seen.stamp.ts <= _DENIED_OVER_S for seen in answers)
 
 
 def _worked_since(account: Account, seen: Observation) -> bool:
@@ -222,10 +230,11 @@ def _spent(windows: tuple[Window, ...]) -> Window | None:
 def _is_denied(account: Account, seen: Observation) -> bool:
     """Whether its key is taken for invalid: 401s flap on valid ones.
 
-    It takes three in a row over two minutes, a second source that says so too, or a key that never worked.
+    It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
+    worked.
     """
     past = account.history
-    if past.worked is None:
+    if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
         return True
     minutes = [minute for minute in past.denials if minute * MINUTE_S > past.worked.ts]
     if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes)) * MINUTE_S >= _DENIED_OVER_S:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-from tokmon import decision_file, policy_file
+from tokmon import check_file, decision_file, policy_file
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.selection.choose import choose
@@ -29,7 +29,9 @@ class Announcer:
         policy = policy_file.cached(self._paths, os.environ)
         if policy is None or not policy.order or policy.pin is not None:
             return
-        decision = choose(policy, snapshot, time.time(), decision_file.last(self._paths))
+        now = time.time()
+        seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
+        decision = choose(policy, seen, now, decision_file.last(self._paths))
         if decision is None:
             return
         try:

@@ -17,12 +17,16 @@ from tokmon.history import MINUTE_S
 from tokmon.model import Evidence, Reading
 from tokmon.scrub import scrub
 from tokmon.sidecar.commit import Pending
-from tokmon.sidecar.lines import SOURCE, capture_fields, next_reset, suffix, usage_fields
+from tokmon.sidecar.lines import SOURCE, next_reset, suffix, usage_fields
 from tokmon.sidecar.recent import Recent
-from tokmon.sidecar.told import NOTHING, Run, Told
+from tokmon.sidecar.told import NOTHING, Meaning, Run, Told
 from tokmon.snapshot import Observation, Stamp
 
 _REMEMBERED: Final = 512
+_SHARED: Final = 64
+_LONGEST: Final = 4096
+"""Bytes of a line worth remembering: what a hostile client says is not to fill the memory."""
+
 _FIRST: Final = datetime(2000, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(2099, 12, 30, tzinfo=UTC)
 _NEVER: Final = _FIRST
@@ -53,6 +57,7 @@ class Ingest:
         """Readings with evidence that the snapshot has not taken yet, by minute, and the newest event of each."""
 
         self._told: dict[bytes, Told] = {}
+        self._meanings: dict[tuple[object, ...], Meaning] = {}
         self._types: dict[tuple[str | None, ...], str | None] = {}
 
     def take(self, data: bytes, refused: Refused) -> tuple[int, int]:
@@ -64,34 +69,33 @@ class Ingest:
         part is recognised and only the first is decoded, that of a whole run of lines at once. Both were valid
         where they were read, and an object is its members. Whatever is not plain in this way is read in full.
         """
-        place = begin = 0
-        find, is_tail = data.find, data.endswith
+        lines = data.split(b"\n")
+        rest = lines.pop()
         captures, usages = Run(wire.capture_heads), Run(wire.usage_heads)
-        while (end := find(b"\n", begin)) >= 0:
-            if is_tail(captures.tail, begin, end):
-                captures.heads.append(data[begin : end - captures.cut])
+        for place, line in enumerate(lines):
+            if (head := line.removesuffix(captures.tail)) != line:
+                captures.heads.append(head)
                 captures.places.append(place)
-            elif is_tail(usages.tail, begin, end):
-                usages.heads.append(data[begin : end - usages.cut])
+            elif (head := line.removesuffix(usages.tail)) != line:
+                usages.heads.append(head)
                 usages.places.append(place)
             else:
-                line = data[begin:end]
                 kind = line[:_KIND]
                 run = captures if kind == _CAPTURE else usages
                 self._take_run(run, refused)
                 run.goes_on(self._told.get(kind + line[line.find(_RECURS) :], NOTHING))
                 if run.told is not NOTHING:
+                    run.heads.append(line.removesuffix(run.tail))
+                    run.places.append(place)
                     continue
                 if kind not in {_CAPTURE, _USAGE}:
                     # What `refused` hears of it is to come after what was before it.
                     self._take_run(captures, refused)
                 self._take_one(place, line, refused)
-            place += 1
-            begin = end + 1
         for run in (captures, usages):
             self._take_run(run, refused)
         self.recent.turn()
-        return place, begin
+        return len(lines), len(data) - len(rest)
 
     def _take_run(self, run: Run, refused: Refused) -> None:
         """Take the lines of a run at once; one by one if a single one of them is not plain."""
@@ -157,7 +161,13 @@ class Ingest:
         told.tail = stored[cut:]
         told.end = b"%b%b}\n" % (told.tail[:-1], told.suffix)
         told.log.add(b"%b%b%b" % (stored[:cut], told.wait(event.ts), told.end), 1)
-        if stored is line and told.repeats and line[:_KIND] in {_CAPTURE, _USAGE} and len(told.tail) > 1:
+        if (
+            stored is line
+            and told.repeats
+            and len(line) <= _LONGEST
+            and line[:_KIND] in {_CAPTURE, _USAGE}
+            and len(told.tail) > 1
+        ):
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
             self._told[line[:_KIND] + told.tail] = told
@@ -166,6 +176,7 @@ class Ingest:
         """models.json says something else now."""
         self.accounts = accounts
         self._told.clear()
+        self._meanings.clear()
         self._types.clear()
 
     def observations(self) -> list[Observation]:
@@ -174,28 +185,46 @@ class Ingest:
         return [_observation(told, told.provider, event) for (told, _), event in news.items() if told.provider]
 
     def _read_capture(self, event: wire.Capture, at: float) -> Told:
-        sent = wire.headers_of(event.headers)
-        allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         changes = self._cleaned(event)
+        error = changes.get("error", event.error)
         configured = self._type(event, event.key_shape, None)
-        error, frame = changes.get("error", event.error), wire.frame_of(event.frame)
-        evidence = Evidence(event.http_status, allowed, at, error, configured, frame)
-        reading = families.read(evidence)
-        kind = self._type(event, event.key_shape, reading.family)
-        resets_at = next_reset(reading)
+        # Sessions of one account share its headers: what one was told, another need not be read again.
+        of = (bytes(event.headers), event.http_status, error, bytes(event.frame), configured)
+        meaning = self._meanings.get(of)
+        if meaning is None:
+            meaning = self._meaning(event, at, error, configured)
+            if meaning.repeats and len(event.headers) + len(event.frame) <= _LONGEST:
+                if len(self._meanings) >= _SHARED:
+                    self._meanings.clear()
+                self._meanings[of] = meaning
+        kind = self._type(event, event.key_shape, meaning.reading.family)
         return Told(
-            reading=reading,
+            reading=meaning.reading,
             type=kind,
-            suffix=suffix(capture_fields(reading, kind)),
-            resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
+            suffix=meaning.suffix(kind),
+            resets_at=meaning.resets_at,
             changes=changes,
-            headers=None if allowed == sent else allowed,
-            repeats=families.is_timeless(evidence, reading),
+            headers=meaning.headers,
+            repeats=meaning.repeats,
             evidence=True,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
             http_status=event.http_status,
             log=self.pending["capture"],
+        )
+
+    @staticmethod
+    def _meaning(event: wire.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
+        sent = wire.headers_of(event.headers)
+        allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
+        evidence = Evidence(event.http_status, allowed, at, error, configured, wire.frame_of(event.frame))
+        reading = families.read(evidence)
+        resets_at = next_reset(reading)
+        return Meaning(
+            reading=reading,
+            headers=None if allowed == sent else allowed,
+            repeats=families.is_timeless(evidence, reading),
+            resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
         )
 
     def _read_usage(self, event: wire.Usage, at: float) -> Told:

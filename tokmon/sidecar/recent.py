@@ -20,11 +20,15 @@ class Recent:
 
     def add_all(self, ids: Sequence[str]) -> bool:
         """Remember these ids; or none of them, and False, if one is remembered already or is there twice."""
-        new = set(ids)
-        if len(new) < len(ids) or not self.young.isdisjoint(new) or not self.old.isdisjoint(new):
+        young = self.young
+        if not young.isdisjoint(ids) or not self.old.isdisjoint(ids):
             return False
-        self.young |= new
-        return True
+        before = len(young)
+        young.update(ids)
+        if len(young) - before == len(ids):
+            return True
+        young.difference_update(ids)
+        return False
 
     def turn(self) -> None:
         """Forget the older generation if the younger one is full."""

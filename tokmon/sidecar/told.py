@@ -8,6 +8,24 @@ from typing import Final
 from tokmon import wire
 from tokmon.model import Reading
 from tokmon.sidecar.commit import Pending
+from tokmon.sidecar.lines import capture_fields, suffix
+
+
+@dataclass(slots=True, eq=False)
+class Meaning:
+    """What a response says, whichever session it came to: `repeats` as of `Told`, `headers` likewise."""
+
+    reading: Reading
+    headers: dict[str, str] | None
+    repeats: bool
+    resets_at: datetime | None
+    suffixes: dict[str | None, bytes] = field(default_factory=dict)
+
+    def suffix(self, kind: str | None) -> bytes:
+        """The reading as the end of a line, of an account of that type."""
+        if kind not in self.suffixes:
+            self.suffixes[kind] = suffix(capture_fields(self.reading, kind))
+        return self.suffixes[kind]
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +78,6 @@ class Run:
     decode: Callable[[bytes], list[wire.Event]]
     told: Told = NOTHING
     tail: bytes = NOTHING.tail
-    cut: int = 0
     heads: list[bytes] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
@@ -77,4 +94,4 @@ class Run:
 
     def goes_on(self, told: Told) -> None:
         """What comes next says that."""
-        self.told, self.tail, self.cut = told, told.tail, len(told.tail)
+        self.told, self.tail = told, told.tail

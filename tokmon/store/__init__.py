@@ -5,7 +5,7 @@ A log is append-only and is rotated by rename. This package owns `filelock`.
 
 from tokmon.store.append import Appended, Held, Log, append_to
 from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
-from tokmon.store.whole import encode, plain_json, read_json, replace
+from tokmon.store.whole import encode, plain_json, read_json, replace, replace_shared
 
 __all__ = [
     "Appended",
@@ -23,6 +23,7 @@ __all__ = [
     "plain_json",
     "read_json",
     "replace",
+    "replace_shared",
     "stands_alone",
     "tail",
 ]
