@@ -6,13 +6,22 @@ calls `tokmon select` after the configuration has changed validates it.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
 
 from tokmon import decision_file, policy_file
 from tokmon.errors import StoreError
+from tokmon.grounds import Grounds
 from tokmon.paths import Paths
-from tokmon.selection.choose import choose
+from tokmon.selection.ahead import looking_ahead
+from tokmon.selection.choose import Decision, choose
 from tokmon.snapshot import Snapshot
+
+_LOOKS: Final = 240
+"""Two hours of half minutes: some 40 ms for seven accounts, when nothing else happens."""
+
+_AT_ONCE: Final = 8
 
 
 class Announcer:
@@ -30,8 +39,31 @@ class Announcer:
         if policy is None or not policy.order or policy.pin is not None:
             return
         decision = choose(policy, snapshot, time.time(), decision_file.last(self._paths))
-        if decision is None:
+        if decision is not None:
+            self._write(decision)
+
+    def look_ahead(self) -> Iterator[None]:
+        """Decide, and keep that for as long as the same evidence gives it again: a step at a time.
+
+        From what lies on the disk, as `tokmon select` does it, since it is `tokmon select` that will find it.
+        """
+        grounds = Grounds(self._paths)
+        loaded = policy_file.ready(self._paths, os.environ)
+        if loaded is None or loaded.errors or not loaded.policy.order:
             return
+        grounds.also(loaded.check_file)
+        policy, snapshot = loaded.policy, grounds.state().snapshot
+        decision = choose(policy, snapshot, time.time(), decision_file.last(self._paths))
+        if decision is None or not grounds.certain(os.environ, decision):
+            return
+        ahead = None
+        for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision), _LOOKS)):  # noqa: B007
+            if number % _AT_ONCE == 0:
+                yield
+        self._write(decision)
+        grounds.keep(decision, ahead)
+
+    def _write(self, decision: Decision) -> None:
         try:
             decision_file.write(self._paths, os.environ, decision)
             said = (decision.provider, decision.model)
