@@ -4,8 +4,10 @@ A fold like the snapshot's, of which it is a part: it does not care for the orde
 which of the events of one minute that say the same are left out.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
@@ -33,6 +35,7 @@ _SAMPLES: Final = 32
 """Eight hours of quarters."""
 
 _SAMPLED: Final = ("5h", "7d")
+_instant: Final = attrgetter("ts")
 
 
 class Sample(Value, frozen=True):
@@ -58,6 +61,8 @@ class History:
     failed: Stamp | None = None
     denials: set[int] = field(default_factory=set)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
+    _ordered: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The samples as they are asked for: the same ones for one instant after another."""
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
@@ -91,13 +96,18 @@ class History:
         known = quarters.get(quarter)
         if known is None or later(stamp, window, known):
             quarters[quarter] = (stamp, window)
+            self._ordered.pop(window.name, None)
             if len(quarters) > _SAMPLES:
                 del quarters[min(quarters)]
 
     def samples(self, name: str, since: float = float("-inf")) -> tuple[Sample, ...]:
         """The last figure of each quarter of an hour that had one, from that instant on, the oldest first."""
-        found = sorted((quarter, *said) for quarter, said in self.quarters.get(name, {}).items() if said[0].ts >= since)
-        return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for _, stamp, window in found)
+        ordered = self._ordered.get(name)
+        if ordered is None:
+            said = [said for _, said in sorted(self.quarters.get(name, {}).items())]
+            ordered = tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in said)
+            self._ordered[name] = ordered
+        return ordered[bisect_left(ordered, since, key=_instant) :]
 
     def copy(self) -> "History":
         """One that may take more, while this one stays as it is."""

@@ -1,5 +1,6 @@
 """The hook and the tokmon that it asks: every way gives the same answer for the same evidence."""
 
+import json
 import os
 import subprocess
 import time
@@ -47,6 +48,19 @@ def test_the_long_way_the_quick_way_and_the_last_good_decision_agree(program: Pa
     assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the file that the first has left"
     decision_file.place(paths.find(), os.environ).unlink()
     assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the last good decision"
+
+
+def test_what_is_told_again_is_what_would_be_decided(program: Path) -> None:
+    assert wake(program) == "team-b claude-sonnet-4-6"
+    found = paths.find()
+    for made in (False, True):
+        if made:
+            (found.state / "decision.kept").unlink()
+        decision_file.place(found, os.environ).unlink()
+        assert wake(program) == "team-b claude-sonnet-4-6"
+        last = json.loads((found.logs / "decisions.jsonl").read_bytes().splitlines()[-1])
+        assert ("alternatives" in last) == made
+        assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the file that it has left"
 
 
 def test_an_override_is_of_one_call(program: Path) -> None:

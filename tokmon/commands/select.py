@@ -6,12 +6,13 @@ import time
 from functools import partial
 from typing import Final, NamedTuple
 
-from tokmon import check_file, decision_file, paths, policy_file, state, store
+from tokmon import check_file, decision_file, paths, policy_file, store
 from tokmon.commands.terminal import put, say, style_of
 from tokmon.errors import StoreError, TokmonError, UsageError
+from tokmon.grounds import Grounds
 from tokmon.model import replace
 from tokmon.paths import Paths
-from tokmon.report.decision import decision_text
+from tokmon.selection.ahead import look_ahead
 from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Asked, Decision, choose, decision_json
 from tokmon.selection.given import relevant
@@ -31,11 +32,15 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     shape = options.shape
     found = paths.find()
-    policy = policy_of(found)
-    known, current = state.current(found), options.current or decision_file.last(found)
+    grounds = Grounds(found)
+    loaded = _loaded(found)
+    grounds.also(loaded.check_file)
+    policy = _policy(found, loaded)
+    known, current = grounds.state(), options.current or decision_file.last(found)
     asked = _asked(found, policy, known, current) if options.ask else ()
     now = time.time()
-    decision = choose(policy, _evidence(found, policy, known, now), now, current)
+    evidence = _evidence(found, policy, known, now)
+    decision = choose(policy, evidence, now, current)
     if decision is None:
         print("error: no account is configured, and models.json names none", file=sys.stderr)
         print(f"hint: name a `chain` in `{found.config}` (docs/configuration.md)", file=sys.stderr)
@@ -47,9 +52,13 @@ def run(arguments: list[str]) -> int:
     if shape == "json":
         put(store.encode(decision_json(decision)))
     elif shape == "explain":
+        from tokmon.report.decision import decision_text  # noqa: PLC0415 - a wake does without
+
         say(decision_text(decision, style_of(sys.stdout)))
     else:
         say([f"{decision.provider} {decision.model}"])
+    if not asked and not loaded.errors and grounds.certain(os.environ, decision):
+        grounds.keep(decision, look_ahead(policy, evidence, decision))
     return 0
 
 
@@ -76,9 +85,17 @@ def _evidence(found: Paths, policy: Policy, known: State, now: float) -> Snapsho
 
 def policy_of(found: Paths) -> Policy:
     """The policy that counts; where no chain is configured, one out of models.json. What is invalid is said."""
+    return _policy(found, _loaded(found))
+
+
+def _loaded(found: Paths) -> policy_file.Loaded:
     loaded = policy_file.load(found, os.environ)
     for error in loaded.errors:
         print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
+    return loaded
+
+
+def _policy(found: Paths, loaded: policy_file.Loaded) -> Policy:
     return loaded.policy if loaded.policy.order else policy_file.propose(found, loaded.policy)
 
 

@@ -1,6 +1,6 @@
 """One account out of the configuration, with the reason, and why not each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -247,11 +247,20 @@ def _decision(
 
 def _valid_until(alternatives: tuple[Alternative, ...], now: float) -> float:
     """Until something may change by itself: a window starts afresh, or would be used up."""
-    moments = [now + VALID_S]
-    for each in alternatives:
-        moments += [window.resets_at for window in each.standing.windows if window.resets_at is not None]
-        moments += [now + hit.hits_in_s for hit in each.projections if hit.hits_in_s]
+    moments = [now + VALID_S, *resets(alternatives), *(now + seconds for seconds in crossings(alternatives))]
     return min(moment for moment in moments if moment > now)
+
+
+def resets(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """When the windows that stand start afresh, in epoch seconds."""
+    for each in alternatives:
+        yield from (window.resets_at for window in each.standing.windows if window.resets_at is not None)
+
+
+def crossings(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """How soon limits would be reached, in seconds; not those that are."""
+    for each in alternatives:
+        yield from (hit.hits_in_s for hit in each.projections if hit.hits_in_s)
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:

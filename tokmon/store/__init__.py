@@ -1,6 +1,6 @@
 """Logs: JSON lines appended under a file lock, and small JSON files replaced whole.
 
-A log is append-only and is rotated by rename. This package owns `filelock`.
+A log is append-only and is rotated by rename.
 """
 
 from tokmon.store.append import Appended, Held, Log, append_to
