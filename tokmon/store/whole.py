@@ -5,14 +5,16 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
-from tokmon.store.lines import parse
+from tokmon.store.lines import opened, parse
 
 _encoder = msgspec.json.Encoder()
 
@@ -23,9 +25,10 @@ def encode(value: object) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
+    """A small JSON file, or None if it is missing, damaged or no file: such files are caches and can be rebuilt."""
     try:
-        return parse(path.read_bytes())
+        with opened(path) as file:
+            return parse(file.readall())
     except OSError:
         return None
 
@@ -87,19 +90,37 @@ def place(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         raise
 
 
+def replace_shared(path: Path, data: bytes) -> None:
+    """As `place`, and the mode of a file of ours stays as it is.
+
+    StoreError where there is something that is no file: what a link leads to may be anybody's choice.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        found = None
+    mode = FILE_MODE
+    if found is not None:
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
+        mode = stat.S_IMODE(found.st_mode) & 0o777 if found.st_uid == os.geteuid() else mode
+    place(path, data, mode=mode)
+
+
 def _beside(path: Path, data: bytes, mode: int) -> Path:
     """Write a file under a name of nobody's in the folder of `path`, which is made if it is missing."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         try:
+            os.fchmod(fd, mode)
             _, error = write_all(fd, [data])
         finally:
             os.close(fd)
         if error is not None:
             raise error
-    except OSError:
+    except BaseException:
         temporary.unlink()
         raise
     return temporary
