@@ -29,6 +29,7 @@ OVERRIDES = (
             "SESSION_MINUTES",
             "FIVE_HOUR_GUARD",
             "SPEND_CREDIT",
+            "CHECK_FILE",
         )
     ),
 )
