@@ -130,6 +130,23 @@ def test_on_a_full_disk_the_choice_is_printed_and_the_loss_is_said() -> None:
     assert "the decision was not recorded" in done.stderr
 
 
+def test_who_holds_the_log_of_decisions_holds_up_no_choice() -> None:
+    log = paths.find().logs / "decisions.jsonl"
+    with Path(f"{log}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = tokmon("select")
+    assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
+    assert done.stderr.startswith("warning: the decision was not recorded: another process holds that log")
+    assert decision_file.place(paths.find(), os.environ).exists(), "the next wake has it"
+
+
+def test_a_pipe_in_the_place_of_the_last_decision_hangs_nobody() -> None:
+    place = decision_file.last_place(paths.find())
+    place.parent.mkdir(parents=True, mode=0o700)
+    os.mkfifo(place)
+    assert tokmon("select").stdout == "team-b claude-sonnet-4-6\n"
+
+
 def test_who_holds_the_log_of_decisions_holds_up_no_capture() -> None:
     tokmon("select")
     written = decision_file.place(paths.find(), os.environ)
