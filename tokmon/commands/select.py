@@ -62,7 +62,8 @@ def run(arguments: list[str]) -> int:
     else:
         say([f"{decision.provider} {decision.model}"])
     if not asked and not loaded.errors and grounds.certain(os.environ, decision):
-        grounds.keep(decision, look_ahead(policy, evidence, decision))
+        ahead = look_ahead(policy, evidence, decision)
+        grounds.keep(decision, ahead, check_file.same_until(found, os.environ, now))
     return 0
 
 

@@ -72,7 +72,7 @@ class Announcer:
                 yield
         if ahead is not None:
             self._write(decision)
-            grounds.keep(decision, ahead)
+            grounds.keep(decision, ahead, check_file.same_until(self._paths, os.environ, now))
 
     def _withdraw(self) -> None:
         with contextlib.suppress(OSError):  # it expires by itself within the minute
