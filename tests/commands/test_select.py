@@ -210,3 +210,24 @@ def test_the_guard_stops_an_account_that_is_refused() -> None:
     )
     done = tokmon("guard", "team-b", "--fail-open")
     assert (done.returncode, done.stderr) == (1, "stop: team-b: no credit left\n")
+
+
+def test_the_guard_is_asked_of_the_account_that_would_be_chosen() -> None:
+    """A session stays where it is, although another of which nothing is known would be taken by who is nowhere yet."""
+    select(chain=["team-a", "team-b"], policy="forecast")
+    (paths.find().logs / "piggyback.jsonl").unlink()
+    week = {"name": "7d", "utilization": 0.3, "resets_at": rfc3339(time.time() + 6 * 86400)}
+    write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [week]})
+    assert tokmon("guard").returncode == 3
+    assert tokmon("select", "--current", "team-b").stdout == "team-b claude-sonnet-4-6\n"
+    assert tokmon("guard").returncode == 0
+
+
+def test_the_guard_does_not_believe_that_every_key_is_refused_either() -> None:
+    late = {"status": "invalid_key", "ts": rfc3339(time.time() - 300), "windows": []}
+    (paths.find().logs / "piggyback.jsonl").unlink()
+    write("piggyback.jsonl", *({**now_line(name, 0.3), **late, "id": name} for name in ("team-a", "team-b")))
+    assert tokmon("select").stdout == "team-a claude-sonnet-4-6\n"
+    for named in ((), ("team-b",)):
+        done = tokmon("guard", *named)
+        assert (done.returncode, done.stderr.split(": ", 2)[2]) == (3, "every key of the chain was refused: not believed\n")
