@@ -50,7 +50,8 @@ class Grounds:
     def keep(self, decision: Decision, ahead: Ahead | None, same_until: float = math.inf) -> None:
         """Keep the decision for that long, if nothing has changed since it was read.
 
-        `same_until` (epoch seconds) is when what was read would give other evidence by itself. What cannot be kept costs the next wake time, and nothing else.
+        `same_until` (epoch seconds) is when what was read would give other evidence by itself. What cannot be kept
+        costs the next wake time, and nothing else.
         """
         clock = kept.clock()
         if ahead is None or clock is None:

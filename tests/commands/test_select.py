@@ -230,4 +230,5 @@ def test_the_guard_does_not_believe_that_every_key_is_refused_either() -> None:
     assert tokmon("select").stdout == "team-a claude-sonnet-4-6\n"
     for named in ((), ("team-b",)):
         done = tokmon("guard", *named)
-        assert (done.returncode, done.stderr.split(": ", 2)[2]) == (3, "every key of the chain was refused: not believed\n")
+        assert done.returncode == 3
+        assert done.stderr.endswith(": every key of the chain was refused: not believed\n")

@@ -7,8 +7,8 @@ import pytest
 
 from tests.commands.logbook import tokmon
 from tests.configuration import select
-from tests.sidecar.running import capture, sidecar, wait_until
 from tests.selection.pool import pool, turn
+from tests.sidecar.running import capture, sidecar, wait_until
 from tokmon import decision_file, kept, paths
 from tokmon.sidecar.deciding import Announcer
 
