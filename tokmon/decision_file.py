@@ -14,7 +14,8 @@ from typing import Final
 from tokmon import kept, store
 from tokmon.headers import rfc3339
 from tokmon.paths import Paths
-from tokmon.selection.choose import Decision, decision_json
+from tokmon.selection.as_json import decision_json
+from tokmon.selection.choose import Decision
 
 _LONGEST_S: Final = 60
 _NO_BOOT: Final = "-"

@@ -30,7 +30,7 @@ FORM = "tokmon-kept 1"
 NO_EVIDENCE = frozenset({"decisions.jsonl"})
 """Of the logs."""
 
-OVERRIDES = frozenset({"TOKMON_PIN", "BUDGET_SWITCH_THRESHOLD"})
+OVERRIDES = frozenset({"TOKMON_PIN", "TOKMON_RESUME", "BUDGET_SWITCH_THRESHOLD"})
 """And whatever begins with TOKMON_SELECT_."""
 
 DEFAULTS = ("TOKMON_DEFAULT_PROVIDER", "VIGILIO_PROVIDER", "TOKMON_DEFAULT_MODEL")

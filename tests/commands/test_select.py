@@ -219,7 +219,9 @@ def test_the_guard_is_asked_of_the_account_that_would_be_chosen() -> None:
     week = {"name": "7d", "utilization": 0.3, "resets_at": rfc3339(time.time() + 6 * 86400)}
     write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [week]})
     assert tokmon("guard").returncode == 3
-    assert tokmon("select", "--current", "team-b").stdout == "team-b claude-sonnet-4-6\n"
+    last = decision_file.last_place(paths.find())
+    last.parent.mkdir(parents=True, exist_ok=True)
+    last.write_text("tokmon-decision 1 b 1 2 team-b claude-sonnet-4-6 end\n", encoding="ascii")
     assert tokmon("guard").returncode == 0
 
 
@@ -232,3 +234,23 @@ def test_the_guard_does_not_believe_that_every_key_is_refused_either() -> None:
         done = tokmon("guard", *named)
         assert done.returncode == 3
         assert done.stderr.endswith(": every key of the chain was refused: not believed\n")
+
+
+@pytest.mark.parametrize("policy", ["forecast", "threshold"])
+def test_a_session_that_is_resumed_stays_where_it_was(policy: str) -> None:
+    """By its option or its variable, for that call alone; and not where it is no longer safe."""
+    select(chain=["team-a", "team-b"], policy=policy)
+    (paths.find().logs / "piggyback.jsonl").unlink()
+    week = {"name": "7d", "utilization": 0.3, "resets_at": rfc3339(time.time() + 6 * 86400)}
+    urgent = {"name": "7d", "utilization": 0.3, "resets_at": rfc3339(time.time() + 3 * 3600)}
+    write("piggyback.jsonl", now_line("team-a", 0.3) | {"windows": [urgent]})
+    write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [week]})
+    assert tokmon("select").stdout == "team-a claude-sonnet-4-6\n"
+    for done in (tokmon("select", "--resume", "team-b"), tokmon("select", TOKMON_RESUME="team-b")):
+        assert (done.stdout, done.stderr) == ("team-b claude-sonnet-4-6\n", "")
+    assert "goes on where it was" in decisions()[-1]["reason"]
+    assert tokmon("select").stdout == "team-a claude-sonnet-4-6\n", "the next one asks for itself"
+    full = {"name": "7d", "utilization": 0.999, "resets_at": rfc3339(time.time() + 6 * 86400)}
+    write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [full], "id": "later", "ts": rfc3339(time.time())})
+    assert tokmon("select", "--resume", "team-b").stdout == "team-a claude-sonnet-4-6\n"
+    assert tokmon("select", "--resume", "nobody").stdout == "team-a claude-sonnet-4-6\n"

@@ -15,6 +15,7 @@ from tokmon.selection.given import name_problem
 
 OVERRIDES = (
     "TOKMON_PIN",
+    "TOKMON_RESUME",
     "BUDGET_SWITCH_THRESHOLD",
     *(
         f"TOKMON_SELECT_{name}"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, SEATS, check, pool, probe, turn
 from tokmon.model import Status
-from tokmon.selection.choose import choose, decision_json
+from tokmon.selection.as_json import decision_json
+from tokmon.selection.choose import choose
 from tokmon.selection.standing import Verdict
 
 _USED = st.one_of(st.none(), st.floats(0, 1.3))

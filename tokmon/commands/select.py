@@ -13,8 +13,9 @@ from tokmon.grounds import Grounds
 from tokmon.model import replace
 from tokmon.paths import Paths
 from tokmon.selection.ahead import look_ahead
+from tokmon.selection.as_json import decision_json
 from tokmon.selection.asking import wanted
-from tokmon.selection.choose import Asked, Decision, choose, decision_json
+from tokmon.selection.choose import Asked, Decision, choose
 from tokmon.selection.given import relevant
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Snapshot
@@ -28,7 +29,7 @@ _LOCK_S: Final = 0.4
 
 _POLL_S: Final = 0.005
 _FORMATS: Final = {"--json": "json", "--explain": "explain"}
-_USAGE: Final = "usage: tokmon select [--json | --explain] [--current PROVIDER] [--no-ask]"
+_USAGE: Final = "usage: tokmon select [--json | --explain] [--resume PROVIDER] [--no-ask]"
 
 
 def run(arguments: list[str]) -> int:
@@ -40,7 +41,9 @@ def run(arguments: list[str]) -> int:
     loaded = _loaded(found)
     grounds.also(loaded.check_file)
     policy = _policy(found, loaded)
-    known, current = grounds.state(), options.current or decision_file.last(found)
+    if options.resumes is not None:
+        policy = replace(policy, resumes=options.resumes)
+    known, current = grounds.state(), decision_file.last(found)
     asked = _asked(found, policy, known, current) if options.ask else ()
     now = time.time()
     evidence = _evidence(found, policy, known, now)
@@ -52,7 +55,7 @@ def run(arguments: list[str]) -> int:
             say([" ".join(policy.default)])
         return NO_DECISION
     decision = replace(decision, asked=asked)
-    _record(found, decision)
+    _record(found, decision, policy)
     if shape == "json":
         put(store.encode(decision_json(decision)))
     elif shape == "explain":
@@ -61,7 +64,7 @@ def run(arguments: list[str]) -> int:
         say(decision_text(decision, style_of(sys.stdout)))
     else:
         say([f"{decision.provider} {decision.model}"])
-    if not asked and not loaded.errors and grounds.certain(os.environ, decision):
+    if not asked and not loaded.errors and policy.resumes is None and grounds.certain(os.environ, decision):
         ahead = look_ahead(policy, evidence, decision)
         grounds.keep(decision, ahead, check_file.same_until(found, os.environ, now))
     return 0
@@ -104,13 +107,13 @@ def _policy(found: Paths, loaded: policy_file.Loaded) -> Policy:
     return loaded.policy if loaded.policy.order else policy_file.propose(found, loaded.policy)
 
 
-def _record(found: Paths, decision: Decision) -> None:
+def _record(found: Paths, decision: Decision, policy: Policy) -> None:
     """Keep the decision in its log and for the hook; what cannot be kept is said, and changes nothing.
 
-    What the environment of this call asks for is not what the next one wants: that goes into the log alone.
+    What this call alone asks for is not what the next one wants: that goes into the log alone.
     """
     try:
-        if not relevant(os.environ):
+        if policy.resumes is None and not relevant(os.environ):
             decision_file.write(found, os.environ, decision)
     except (OSError, StoreError) as error:
         print(f"warning: the decision was not kept: {error}", file=sys.stderr)
@@ -126,7 +129,7 @@ def _record(found: Paths, decision: Decision) -> None:
 
 class _Options(NamedTuple):
     shape: str = "plain"
-    current: str | None = None
+    resumes: str | None = None
     ask: bool = True
 
 
@@ -136,14 +139,14 @@ def _options(arguments: list[str]) -> _Options:
     for word in words:
         if word in _FORMATS:
             found = found._replace(shape=_FORMATS[word])
-        elif word == "--current":
-            found = found._replace(current=next(words, None))
-            if not found.current:
-                raise UsageError("`--current` needs a provider")
+        elif word == "--resume":
+            found = found._replace(resumes=next(words, None))
+            if not found.resumes:
+                raise UsageError("`--resume` needs the provider of the session")
         elif word == "--no-ask":
             found = found._replace(ask=False)
         elif word in {"-h", "--help"}:
-            print(f"{_USAGE}\n\n{SUMMARY}; `--no-ask` asks no provider")
+            print(f"{_USAGE}\n\n{SUMMARY}; `--resume` stays there if it can, `--no-ask` asks no provider")
             raise SystemExit(0)
         else:
             raise UsageError(f"no such option: `{word}`", hint="`tokmon select --help` lists them")

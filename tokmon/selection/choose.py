@@ -1,11 +1,10 @@
 """One account out of the configuration, with the reason, and why not each other."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from tokmon.headers import rfc3339
 from tokmon.selection import forecast
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import Standing, Verdict, standing
@@ -100,10 +99,22 @@ class Picked(NamedTuple):
 
 def pick(policy: Policy, seen: Mapping[str, Alternative], current: str | None) -> Picked:
     """The choice among all accounts of a policy that names one at least."""
+    resumed = policy.resumes
+    if resumed in policy.chain and _goes_on(policy, seen[resumed]):
+        return Picked(resumed, "the session goes on where it was, and that lasts for it", emergency=False)
     picked, reason = (_by_threshold if policy.policy == "threshold" else _by_forecast)(policy, seen, current)
     if picked is None:
         return Picked(policy.emergency or policy.order[0], "nothing else is usable", emergency=True)
     return Picked(picked, reason, emergency=False)
+
+
+def _goes_on(policy: Policy, each: Alternative) -> bool:
+    """Whether a session that is resumed may stay where its prompt cache is: on a plan that lasts for it."""
+    if each.standing.verdict in {Verdict.EXCLUDED, Verdict.SPENDS} or each.standing.failing:
+        return False
+    if policy.policy == "threshold":
+        return (each.standing.utilization("7d") or 0.0) < policy.threshold
+    return _lasts(each, policy)
 
 
 def cached_refusals(policy: Policy, seen: Mapping[str, Alternative]) -> list[str]:
@@ -263,38 +274,3 @@ def crossings(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
     """How soon limits would be reached, in seconds; not those that are."""
     for each in alternatives:
         yield from (hit.hits_in_s for hit in each.projections if hit.hits_in_s)
-
-
-def decision_json(decision: Decision) -> dict[str, Any]:
-    """The decision as it stands in `decisions.jsonl` and in `tokmon select --json`."""
-    return {
-        "provider": decision.provider,
-        "model": decision.model,
-        "reason": decision.reason,
-        "emergency": decision.emergency,
-        "spends_credit": decision.spends,
-        "pinned": decision.pinned,
-        "policy": decision.policy,
-        "decided_at": rfc3339(decision.decided_at),
-        "valid_until": rfc3339(decision.valid_until),
-        "asked": [msgspec.structs.asdict(each) for each in decision.asked],
-        "alternatives": [_alternative_json(each) for each in decision.alternatives],
-    }
-
-
-def _alternative_json(each: Alternative) -> dict[str, Any]:
-    told = each.standing
-    week = told.window("7d") or told.window("5h")
-    resets_at = None if week is None else week.resets_at
-    return {
-        "provider": told.provider,
-        "status": told.status,
-        "utilization_5h": told.utilization("5h"),
-        "utilization_7d": told.utilization("7d"),
-        "resets_at": None if resets_at is None else rfc3339(resets_at),
-        "age_s": None if told.age_s is None else round(told.age_s, 1),
-        "source": told.source,
-        "verdict": told.verdict,
-        "why": told.why,
-        "expired": list(told.expired),
-    }

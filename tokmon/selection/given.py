@@ -17,6 +17,7 @@ THRESHOLD: Final = "BUDGET_SWITCH_THRESHOLD"
 
 ONE_SHOT: Final = {
     "pin": ("TOKMON_PIN",),
+    "resumes": ("TOKMON_RESUME",),
     "default_provider": ("TOKMON_DEFAULT_PROVIDER", "VIGILIO_PROVIDER"),
     "default_model": ("TOKMON_DEFAULT_MODEL",),
 }

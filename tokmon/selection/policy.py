@@ -38,6 +38,9 @@ class Policy(msgspec.Struct, frozen=True):
     pin: str | None = None
     """A person's one-shot override."""
 
+    resumes: str | None = None
+    """The account of the session that is resumed: it stays there if it can."""
+
     @property
     def order(self) -> tuple[str, ...]:
         """Every account of the configuration, in order of preference, once."""

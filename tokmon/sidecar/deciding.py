@@ -39,7 +39,7 @@ class Announcer:
     def announce(self, snapshot: Snapshot) -> None:
         """Decide, and write it down. A failure is said once; the hook then asks `tokmon select`."""
         policy = policy_file.cached(self._paths, os.environ)
-        if policy is None or not policy.order or policy.pin is not None or relevant(os.environ):
+        if policy is None or not policy.order or policy.pin or policy.resumes or relevant(os.environ):
             return  # what the session asked for that started this process is not what every wake asks for
         now = time.time()
         seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
