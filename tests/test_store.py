@@ -191,3 +191,12 @@ def test_what_pi_allows_beyond_json_is_taken_out_and_nothing_else() -> None:
     }
     plain = b'{"a":[1,{"b":"c"}],"d":"// no comment, }"}'
     assert store.plain_json(plain) == plain
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    assert store.create(path, b"first")
+    assert not store.create(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_nlink == 1

@@ -11,9 +11,11 @@ from typing import Final
 from tokmon.errors import TokmonError, UsageError
 
 VERBS: Final = {
+    "config": "print the configuration that counts, or a first one to edit",
     "doctor": "look for what is wrong, and say how to mend it",
     "extension": "render the pi extension for the pi that is installed",
     "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
+    "install": "install, upgrade or complete tokmon, for one user or for every member of the host",
     "monitor": "ask every provider how much is left, and report it",
     "read": "say what captures say: JSON lines on stdin, readings on stdout",
     "replay": "what each policy would have done, over logs or over a simulated fleet",

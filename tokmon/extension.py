@@ -15,7 +15,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from tokmon import __version__, families, schema, scrub, wire
+from tokmon import __version__, families, schema, scrub, shipped, wire
 from tokmon.errors import RenderError, UsageError
 
 OLDEST: Final = Version("0.66.1")
@@ -95,12 +95,8 @@ def render(version: Version, source: str) -> str:
 
 
 def folder() -> Path:
-    """Where the TypeScript lies: in the wheel among what is handed out, in a checkout beside the package."""
-    package = Path(__file__).resolve().parent
-    for found in (package / "_shipped" / "extensions", package.parent / "extensions"):
-        if (found / "tokmon.ts").is_file():
-            return found
-    raise RenderError("the extension's source is missing", hint="install tokmon again")
+    """Where the TypeScript lies."""
+    return shipped.folder("extensions")
 
 
 def _fill(source: str, name: str, text: str) -> str:

@@ -20,7 +20,7 @@ from tests.install.member import Member, environment
 from tests.pi.install import REAL_ENVIRONMENT, cache
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap")
+PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap", "hooks")
 
 
 @pytest.fixture(params=SHELLS)

@@ -47,9 +47,9 @@ class Member:
         user: int | None = None,
         **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the installer to its end, by the shell `by`; `more` are variables for this run."""
+        """Run the installer for this home alone to its end, by the shell `by`; `more` are variables for this run."""
         return subprocess.run(
-            [*by, self.script, *options],
+            [*by, self.script, "--user", *options],
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -63,9 +63,9 @@ class Member:
         )
 
     def start(self, *options: str, by: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
-        """Start the installer in a process group of its own; its output and its trace come through one pipe."""
+        """Start the installer in a process group of its own; all that it says comes through one pipe."""
         return subprocess.Popen(
-            [*by, self.script, *options],
+            [*by, self.script, "--user", *options],
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,

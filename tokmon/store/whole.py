@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokmon.paths import FILE_MODE, private_folder
+from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
 from tokmon.store.lines import parse
 
 _encoder = msgspec.json.Encoder()
@@ -60,6 +60,30 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sweep(path)
+
+
+def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
+    """Put a new file at `path`, whole, and make its folders; False, and nothing done, where there is anything already.
+
+    Even a link that leads nowhere is something. OSError where it cannot be written.
+    """
+    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        try:
+            _, error = write_all(fd, [data])
+        finally:
+            os.close(fd)
+        if error is not None:
+            raise error
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink()
+    return True
 
 
 def _sweep(path: Path) -> None:

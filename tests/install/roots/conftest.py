@@ -53,5 +53,5 @@ def root(debian: Path, shared: tuple[Path, ...]) -> Iterator[Root]:
 
 def give_pi(root: Root) -> None:
     """Put a `pi` into the root that answers `--version`, which is all that an installer asks."""
-    pi = "#!/bin/sh\n[ \"$*\" = --version ] && echo 1.5.2\n"
+    pi = '#!/bin/sh\n[ "$*" = --version ] && echo 1.5.2\n'
     root.sh("cat >/usr/local/bin/pi; chmod 755 /usr/local/bin/pi", stdin=pi)

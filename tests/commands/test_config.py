@@ -1,0 +1,179 @@
+"""`tokmon config`: what it prints is read back as what counts, whatever the names are, and nothing is overwritten."""
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.configuration import WHOLE, select, write_config
+from tokmon import cli, paths, policy_file
+from tokmon import settings as configuration
+from tokmon.report.configuration import MEANING, configuration_text
+from tokmon.selection.given import LONGEST, name_problem
+from tokmon.selection.policy import POLICIES, SPENDING, Policy
+
+ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+ODD = st.text(
+    st.one_of(st.sampled_from("\"\\'#=[]{},.\n\t\0\u2028\ufeff\x7f\ud800~é日🙂"), st.characters()),
+    min_size=0,
+    max_size=40,
+)
+NAMES = ODD.filter(lambda name: name_problem(name) is None)
+FRACTIONS = st.floats(0, 1, exclude_min=True)
+TOLD = st.text(st.characters().filter(str.isprintable), max_size=30)
+
+
+def models(*names: str, **more: object) -> None:
+    path = paths.find().models
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"api": "anthropic-messages", "baseUrl": "https://api.anthropic.com", "apiKey": "sk-ant-oat01-x", **more}
+    path.write_text(json.dumps({"providers": dict.fromkeys(names, entry)}), encoding="utf-8")
+
+
+def read_back(text: str) -> configuration.Read:
+    return configuration.read(write_config(text.encode()), {})
+
+
+def printed(capsysbinary: pytest.CaptureFixture[bytes], *words: str) -> str:
+    assert cli.main(["config", *words]) == 0
+    out, errors = capsysbinary.readouterr()
+    assert errors == b""
+    return out.decode()
+
+
+def test_every_key_is_written_with_its_meaning() -> None:
+    assert sorted(MEANING) == sorted(configuration.KEYS)
+    text = configuration_text(Policy(), None, ["head"])
+    assert [key for key in MEANING if not re.search(rf"^#(\[select\.)?{key}\b", text, re.MULTILINE)] == []
+
+
+def test_every_commented_key_shows_what_it_is_by_default_or_an_example_that_can_be() -> None:
+    text = configuration_text(Policy(), None, ["head"])
+    assert read_back(text) == configuration.Read(Policy(), None, ())
+    found = read_back(re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE))
+    assert found.errors == ()
+    assert found.check_file == "~/.logs/checks.json"
+    named = {"chain", "fallback", "emergency", "models"}
+    same = {field for field in Policy.__struct_fields__ if getattr(found.policy, field) == getattr(Policy(), field)}
+    assert same == set(Policy.__struct_fields__) - named
+
+
+@ANY
+@given(
+    st.builds(
+        Policy,
+        chain=st.lists(NAMES, unique=True, max_size=12).map(tuple),
+        fallback=st.lists(NAMES, unique=True, max_size=3).map(tuple),
+        emergency=st.none() | NAMES,
+        threshold=FRACTIONS,
+        policy=st.sampled_from(POLICIES),
+        model=NAMES,
+        models=st.dictionaries(NAMES, NAMES, max_size=4).map(lambda found: tuple(found.items())),
+        session_minutes=st.floats(0, 7 * 24 * 60, exclude_min=True),
+        five_hour_guard=FRACTIONS,
+        spend_credit=st.sampled_from(SPENDING),
+    ),
+    st.none() | TOLD.map(lambda name: f"/{name}") | TOLD.map(lambda name: f"~/{name}"),
+)
+def test_any_policy_is_read_back_as_it_was(policy: Policy, check_file: str | None) -> None:
+    assert read_back(configuration_text(policy, check_file, ["head"])) == configuration.Read(policy, check_file, ())
+
+
+@ANY
+@given(st.lists(ODD | st.text('a"\\ ', max_size=LONGEST + 2), max_size=8), st.lists(ODD, max_size=3))
+def test_whatever_pi_calls_its_providers_the_proposal_is_valid_and_is_what_would_be_chosen_from(
+    capsysbinary: pytest.CaptureFixture[bytes], names: list[str], ids: list[str]
+) -> None:
+    paths.find().config.unlink(missing_ok=True)
+    models(*names, models=[{"id": each} for each in ids])
+    wanted = policy_file.propose(paths.find(), Policy())
+    found = read_back(printed(capsysbinary))
+    assert found.errors == ()
+    assert found.policy == wanted
+    if not ids:
+        assert set(wanted.order) == {name for name in names if name_problem(name) is None}
+
+
+def test_it_prints_what_counts_variables_and_all_and_never_a_pin(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(WHOLE)
+    monkeypatch.setenv("TOKMON_SELECT_CHAIN", "team-x, team-y")
+    monkeypatch.setenv("TOKMON_SELECT_FIVE_HOUR_GUARD", "0.5")
+    monkeypatch.setenv("TOKMON_PIN", "pinned")
+    monkeypatch.setenv("TOKMON_DEFAULT_MODEL", "only-now")
+    wanted = configuration.read(paths.find().config, dict(os.environ))
+    assert wanted.policy.chain == ("team-x", "team-y")
+    text = printed(capsysbinary)
+    assert "TOKMON_SELECT_CHAIN, TOKMON_SELECT_FIVE_HOUR_GUARD" in text
+    assert "pinned" not in text
+    assert "only-now" not in text
+    assert read_back(text) == wanted
+
+
+def test_what_is_invalid_is_said_and_what_counts_instead_is_printed(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    select(chain=["team-a"], threshold=90)
+    assert cli.main(["config"]) == 0
+    out, errors = capsysbinary.readouterr()
+    assert b"`select.threshold` is `90`" in errors
+    assert read_back(out.decode()).policy == Policy(chain=("team-a",))
+
+
+@pytest.mark.parametrize("name", ["TOKMON_SELECT_\nthreshold: 2", "TOKMON_SELECT_É"])
+def test_a_variable_with_an_odd_name_does_not_leave_its_comment(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert cli.main(["config"]) == 0
+    assert read_back(capsysbinary.readouterr().out.decode()).errors == ()
+
+
+def test_it_is_written_for_its_owner_alone_once(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    models("team-a", "team-b")
+    config = paths.find().config
+    assert printed(capsysbinary, "--output", str(config)) == f"wrote `{config}`\n"
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config.parent.stat().st_mode) == 0o700
+    assert list(config.parent.iterdir()) == [config]
+    assert configuration.read(config, {}).policy.chain == ("team-a", "team-b")
+    before = config.read_bytes(), config.stat()
+    models("team-c")
+    assert printed(capsysbinary, "--output", str(config)).endswith("is there already, and is left as it is\n")
+    assert (config.read_bytes(), config.stat()) == before
+    assert tmp_path in config.parents
+
+
+@pytest.mark.parametrize("lead", ["to a file", "nowhere"])
+def test_a_link_in_its_place_is_left_and_not_followed(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], lead: str
+) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "config.toml"
+    if lead == "to a file":
+        victim.write_text("mine")
+    target.symlink_to(victim)
+    assert "is there already" in printed(capsysbinary, "--output", str(target))
+    assert target.is_symlink()
+    assert victim.exists() == (lead == "to a file")
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_and_leaves_nothing(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["config", "--output", str(tmp_path / "file" / "config.toml")]) == 1
+    assert b"hint: check the owner" in capsysbinary.readouterr().err
+
+
+def test_a_folder_of_other_people_keeps_its_mode(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    assert "wrote" in printed(capsysbinary, "--output", str(shared / "config.toml"))
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
