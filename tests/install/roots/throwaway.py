@@ -78,6 +78,11 @@ class Root:
         return found
 
 
+def contents(root: Path) -> dict[str, Entry]:
+    """Mode, owner, and content or target of everything below `root`: the tree without what any work in it changes."""
+    return {name: (entry[0], entry[1], entry[-1]) for name, entry in tree(root).items()}
+
+
 @contextlib.contextmanager
 def entered(lower: Path, *folders: Path, boot: bool = False) -> Iterator[Root]:
     """Enter a copy of the root `lower`, with `folders` read-only in its /srv; in the end nothing is left of it."""
