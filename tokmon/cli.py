@@ -23,6 +23,7 @@ VERBS: Final = {
     "sidecar": "take captures over a Unix socket and append them to the logs",
     "status": "what is known of every provider, with its age",
     "tail": "follow the log, one readable line a response",
+    "uninstall": "take away what was installed and not changed since",
 }
 
 

@@ -62,6 +62,19 @@ class Member:
             extra_groups=None if user is None else [],
         )
 
+    def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Take away from the checkout what is installed, to the end."""
+        return subprocess.run(
+            ["sh", self.script, "uninstall", "--user", *options],
+            env=self.environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
     def start(self, *options: str, by: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
         """Start the installer in a process group of its own; all that it says comes through one pipe."""
         return subprocess.Popen(

@@ -1,5 +1,7 @@
 """Where the program and a member's part of it lie. Nothing here touches the disk."""
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +99,20 @@ def of_home(env: Mapping[str, str], prefix: Path | None = None) -> Home:
         units=config / "systemd" / "user",
         found=found,
     )
+
+
+def of_running() -> Path | None:
+    """The prefix that the running program was installed under by this installer, or None."""
+    versions = Path(sys.prefix).parent
+    return versions.parent if versions.name == "versions" and versions.parent.name == "tokmon" else None
+
+
+def prefix_of_running() -> Path | None:
+    """The `--prefix` that the running program was installed with, where it is this user's."""
+    found = of_running()
+    if found is None or found.parent.name != "share" or found.stat().st_uid != os.geteuid():
+        return None
+    return found.parent.parent
 
 
 def absolute(text: str, name: str) -> Path:

@@ -1,7 +1,6 @@
 """The sidecar as a service of the member's systemd: a socket that listens, and a service that it starts."""
 
 import os
-import time
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Final
@@ -12,8 +11,7 @@ from tokmon.installer.plan import Step
 from tokmon.paths import Paths
 
 _BOOTED: Final = Path("/run/systemd/system")
-_UP_S: Final = 30.0
-_TURN_S: Final = 0.1
+_LINGERING: Final = Path("/var/lib/systemd/linger")
 
 
 def booted() -> bool:
@@ -29,16 +27,6 @@ def reachable(env: MutableMapping[str, str]) -> bool:
     if not env.get("XDG_RUNTIME_DIR") and Path(runtime).is_dir():
         env["XDG_RUNTIME_DIR"] = runtime
     return _systemctl("show-environment").returncode == 0
-
-
-def wait_until_reachable(env: MutableMapping[str, str]) -> bool:
-    """Wait for a user manager that has just been started."""
-    deadline = time.monotonic() + _UP_S
-    while not reachable(env):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_TURN_S)
-    return True
 
 
 def _systemctl(*words: str) -> running.Done:
@@ -87,9 +75,11 @@ def _listen(found: Paths) -> None:
     _do("enable", "--now", "tokmon.socket")
 
 
-def lingers(name: str) -> bool:
-    """Whether a user's manager runs without a login."""
-    return Path("/var/lib/systemd/linger", name).exists()
+def needs_linger(name: str, uid: int) -> bool:
+    """Whether a user has no manager for want of a login: sessions of theirs are woken without one."""
+    if not booted() or (_LINGERING / name).exists():
+        return False
+    return running.ask(["systemctl", "is-active", "--quiet", f"user@{uid}.service"]).returncode != 0
 
 
 def linger(name: str, uid: int) -> None:

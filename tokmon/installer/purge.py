@@ -1,0 +1,59 @@
+"""What `--purge` takes beside the installation: the logs and the state. Only what tokmon writes, by its name."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tokmon.installer import files
+from tokmon.installer.plan import Step
+from tokmon.paths import Paths
+
+_LOGS: Final = re.compile(r"\.?(piggyback|probe|usage|decisions|pi-check)\.jsonl(\..*)?|archive")
+_STATE: Final = re.compile(
+    r"\.?(state|policy|probes|decision|sidecar|sock|spool|checks)(\.(json|lock|log|last))?(\.[0-9a-z]+)?"
+)
+
+
+def steps(found: Paths) -> Iterator[Step]:
+    """Remove the logs and the state of a member; what else is in those folders stays, and so do they then."""
+    sockets = [each.parent for each in found.sockets if each.parent.name == "tokmon"]
+    places = {found.logs: _LOGS, found.state: _STATE} | dict.fromkeys(sockets, _STATE)
+    for folder, names in places.items():
+        if not _is_ours(folder):
+            continue
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names
+            path = folder / name
+            if names.fullmatch(name):
+                yield Step(f"remove {path} ({_size(path)})", _Remove(path), path)
+        yield from _empty(folder, names)
+
+
+class _Remove:
+    """Remove a file, or a folder and all in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> None:
+        files.remove_tree(self._path)
+
+
+def _empty(folder: Path, names: re.Pattern[str]) -> Iterator[Step]:
+    if all(names.fullmatch(name) for name in os.listdir(folder)):  # noqa: PTH208 - names
+        yield Step(f"remove the folder {folder}", folder.rmdir, folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _size(path: Path) -> str:
+    size = sum(each.lstat().st_size for each in (path, *path.rglob("*"))) if path.is_dir() else path.lstat().st_size
+    return f"{size} bytes"
