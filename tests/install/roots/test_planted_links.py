@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-import shlex
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -27,47 +28,62 @@ FILE: Final = "/etc/canaries/shadow"
 FOLDER: Final = "/etc/canaries/folder"
 SECRET: Final = hashlib.sha256(b"secret\n").hexdigest()
 ABSENT: Final = "/etc/canaries/new"
+EXTENSION: Final = ".pi/agent/extensions/tokmon.ts"
+FIRST: Final = ("/receipt.json", "/install.lock")
+KEPT: Final = ".before-tokmon"
 OPTIONS: Final = ("--all", "--hook-dir", HOOK_DIR)
 
 
+Planted = tuple[str, ...]
+"""The paths in one member's home at which links are planted."""
+
+
 @pytest.fixture(scope="module")
-def written(debian: Path, shared: tuple[Path, ...], built: Path) -> list[tuple[str, str]]:
-    """What an install and a purge touch in a home, and what a link there would lead to, as root wants it to be."""
+def written(debian: Path, shared: tuple[Path, ...], built: Path) -> list[tuple[Planted, str]]:
+    """What an install and a purge touch in a home, and to what of root's the links there lead.
+
+    A folder is for a member alone, and so is what is read first of all: a link there ends that member's part.
+    """
     with entered(debian, *shared, built) as root:
         host = seeded(root)
         before = set(tree(host.home("ann")))
         host.installed(*OPTIONS)
         found = {name: entry for name, entry in tree(host.home("ann")).items() if name not in before}
-        folders = [name for name, entry in found.items() if entry[0].startswith("16")]
-        files = [name for name in found if name not in folders]
-    assert {".pi/agent/extensions/tokmon.ts", ".config/tokmon/config.toml", ".local/bin/tokmon"} <= set(files)
-    folders += [".pi", ".pi/agent", ".logs/token-monitor", ".local/state/tokmon", ".logs", ".local/state"]
-    beside = [f"{Path(name).parent}/{new}" for name in files for new in _beside(Path(name).name)]
-    targets = ((folders, FOLDER), (files, FILE), (beside, ABSENT))
-    return [(name, target) for names, target in targets for name in dict.fromkeys(names)]
-
-
-def _beside(name: str) -> list[str]:
-    return [f".{name}.tokmon-new", f"{name}.before-tokmon"]
+    folders = [name for name, entry in found.items() if stat.S_ISDIR(int(entry[0]))]
+    files = tuple(name for name in found if name not in folders and not name.endswith(FIRST))
+    first = [name for name in found if name.endswith(FIRST)]
+    assert {EXTENSION, ".config/tokmon/config.toml", ".local/bin/tokmon"} <= set(files)
+    assert len(first) == len(FIRST)
+    folders += [".pi", ".pi/agent", ".logs", ".logs/token-monitor", ".local/state", ".local/state/tokmon"]
+    beside = tuple(f"{Path(name).parent}/.{Path(name).name}.tokmon-new" for name in (*files, *first))
+    kept = tuple(f"{name}{KEPT}" for name in files)
+    return [
+        *(((name,), FOLDER) for name in dict.fromkeys(folders)),
+        *(((name,), FILE) for name in first),
+        (files, FILE),
+        *((names, target) for names in (beside, kept) for target in (FILE, ABSENT)),
+    ]
 
 
 @pytest.fixture(scope="module")
-def hostile(debian: Path, shared: tuple[Path, ...], built: Path, written: list[tuple[str, str]]) -> Iterator[Host]:
-    """A host with a member for each such link, each of whom has planted it."""
+def hostile(debian: Path, shared: tuple[Path, ...], built: Path, written: list[tuple[Planted, str]]) -> Iterator[Host]:
+    """A host with a member for each of these, who has planted it."""
     with entered(debian, *shared, built) as root:
         host = seeded(root)
-        lines = [CANARIES]
-        for number, (path, target) in enumerate(written):
-            name, place = f"m{number}", f"/home/m{number}/{path}"
-            planted = ["cd", f"mkdir -p {Path(place).parent}", f"ln -s {target} {shlex.quote(place)}"]
-            if path not in {".pi", ".pi/agent"}:
-                planted.insert(1, "mkdir -p .pi/agent")
-            if path.endswith(".before-tokmon"):
-                planted.append(f"echo own >{place.removesuffix('.before-tokmon')}")
-            lines.append(f"useradd --create-home --shell /bin/sh {name}")
-            lines.append(f"runuser -u {name} -- sh -euc {shlex.quote('HOME=/home/' + name + '; ' + '; '.join(planted))}")
-        root.sh("\n".join(lines))
+        root.sh(CANARIES)
+        for number, (paths, target) in enumerate(written):
+            root.sh(f"useradd --create-home --shell /bin/sh m{number}")
+            root.sh(f"cd\n{_planting(paths, target)}", user=f"m{number}")
         yield host
+
+
+def _planting(paths: Planted, target: str) -> str:
+    lines = [] if {".pi", ".pi/agent"} & set(paths) else ["mkdir -p .pi/agent"]
+    for path in paths:
+        lines += [f"mkdir -p {Path(path).parent}", f"ln -s {target} {path}"]
+        if path.endswith(KEPT):
+            lines.append(f"echo own >{path.removesuffix(KEPT)}")
+    return "\n".join(lines)
 
 
 def forge_receipt(host: Host, name: str) -> None:
@@ -80,14 +96,19 @@ def forge_receipt(host: Host, name: str) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_an_install_and_a_purge_by_root_go_through_none_of_them(hostile: Host, written: list[tuple[str, str]]) -> None:
-    before, commands = tree(hostile.root.path("/etc")), set(tree(hostile.root.path("/usr/local")))
+def test_an_install_and_a_purge_by_root_go_through_none_of_them(
+    hostile: Host, written: list[tuple[Planted, str]]
+) -> None:
+    before = tree(hostile.root.path("/etc"))
     done = hostile.install(*OPTIONS)
     assert tree(hostile.root.path("/etc")) == before
     failed = {line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("error: ")}
     assert failed <= {f"m{number}" for number in range(len(written))}
-    assert (hostile.home("ann") / ".pi/agent/extensions/tokmon.ts").is_file()
+    assert (hostile.home("ann") / EXTENSION).is_file()
+    (leaves,) = (number for number, (paths, _) in enumerate(written) if EXTENSION in paths)
+    assert stat.S_ISREG((hostile.home(f"m{leaves}") / EXTENSION).lstat().st_mode)
     forge_receipt(hostile, "ann")
     gone = hostile.root.run("tokmon", "uninstall", "--purge", "--yes")
     assert tree(hostile.root.path("/etc")) == before
-    assert set(tree(hostile.root.path("/usr/local"))) == commands, gone.stderr
+    assert (gone.returncode, "error: ann: " in gone.stderr) == (1, True)
+    assert not os.path.lexists(hostile.home("ben") / EXTENSION)
