@@ -124,10 +124,16 @@ def _last(receipt: Receipt, lock: Path) -> Iterator[Step]:
     """Remove the receipt when all else is gone, and the folders that were made for us if nobody uses them."""
 
     def last() -> None:
-        receipt.path.unlink(missing_ok=True)
+        # Until it is gone, the receipt says what is left to do.
+        _remove_empty(receipt.folders)
         lock.unlink(missing_ok=True)
-        for folder in sorted(map(Path, receipt.folders), key=lambda each: len(each.parts), reverse=True):
-            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-                folder.rmdir()
+        receipt.path.unlink(missing_ok=True)
+        _remove_empty(receipt.folders)
 
     yield Step(f"remove {receipt.path} and the folders that are empty now", last, receipt.path)
+
+
+def _remove_empty(folders: list[str]) -> None:
+    for folder in sorted(map(Path, folders), key=lambda each: len(each.parts), reverse=True):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
