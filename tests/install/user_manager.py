@@ -77,10 +77,10 @@ def _manager(user: str) -> Iterator[int]:
     finally:
         process.kill()
         process.communicate()
-        _remove_cgroup(user)
+        remove_cgroup(user)
 
 
-def _remove_cgroup(name: str) -> None:
+def remove_cgroup(name: str) -> None:
     """The only thing that outlives the namespaces. A group can go once its processes have."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     own = [line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
