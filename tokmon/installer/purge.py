@@ -28,7 +28,7 @@ def steps(found: Paths) -> Iterator[Step]:
             path = folder / name
             if names.fullmatch(name):
                 yield Step(f"remove {path} ({_size(path)})", _Remove(path), path)
-        yield from _empty(folder, names)
+        yield from _empty(folder, names, found.home)
 
 
 class _Remove:
@@ -41,9 +41,17 @@ class _Remove:
         files.remove_tree(self._path)
 
 
-def _empty(folder: Path, names: re.Pattern[str]) -> Iterator[Step]:
+def _empty(folder: Path, names: re.Pattern[str], home: Path) -> Iterator[Step]:
+    def remove() -> None:
+        folder.rmdir()
+        # What was made on the way to it, as ~/.logs; it stays if anything else is in it.
+        for above in folder.parents:
+            if home not in above.parents or any(above.iterdir()):
+                return
+            above.rmdir()
+
     if all(names.fullmatch(name) for name in os.listdir(folder)):  # noqa: PTH208 - names
-        yield Step(f"remove the folder {folder}", folder.rmdir, folder)
+        yield Step(f"remove the folder {folder}", remove, folder)
 
 
 def _is_ours(folder: Path) -> bool:
