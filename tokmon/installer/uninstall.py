@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tokmon.installer import files, locking, purge, service, sidecars, units
+from tokmon.installer import daemons, files, locking, purge, service, sidecars, units
 from tokmon.installer.places import Home, Places
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.receipt import Entry, Receipt
@@ -66,6 +66,7 @@ def own(home: Home, where: Places, removal: Removal) -> int:
 
 
 def _program(where: Places, removal: Removal, receipt: Receipt) -> Iterator[Step]:
+    yield from daemons.remove(receipt)
     yield from _files(receipt, removal)
     if os.path.lexists(where.current):
         yield Step(f"remove {where.current}", where.current.unlink, where.current)
