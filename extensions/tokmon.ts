@@ -18,7 +18,7 @@ import { homedir, hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 
 // <generated imports>
-import type { ExtensionAPI, ExtensionContext, ProviderStreamEvent } from "@earendil-works/pi-coding-agent";
+import type { ExtensionAPI, ExtensionContext } from "@earendil-works/pi-coding-agent";
 // </generated imports>
 
 // <generated wire>
@@ -700,7 +700,7 @@ function allowed(headers: Iterable<[string, string]>): Record<string, string> {
 }
 
 /** The id that a provider gave a request, by which one response is told from another. */
-function requestId(header: (header: string) => string | null | undefined): string | undefined {
+function requestId(header: (header: string) => unknown): string | undefined {
 	for (const each of ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"]) {
 		const id = name(header(each));
 		if (id) return id;
@@ -832,8 +832,9 @@ function observe(state: State): void {
  * fetch has seen a response in the same wrapper context, or with the same request id, or, where there is neither, since
  * the session's last request began.
  */
-function told(state: State, session: Session, status: number, headers: Record<string, string>): void {
+function told(state: State, session: Session, status: unknown, given: unknown): void {
 	const flight = state.flights.getStore();
+	const headers: Record<string, unknown> = { ...(typeof given === "object" ? given : undefined) };
 	const id = requestId((each) => headers[each]);
 	if (id ? !state.requests.add(id) : (flight ?? session).responses > 0) return;
 	if (flight && flight.responses > 0) return;
@@ -849,7 +850,7 @@ function told(state: State, session: Session, status: number, headers: Record<st
 		via: "event",
 		http_status: count(status),
 		request_id: id,
-		headers: allowed(Object.entries(headers)),
+		headers: allowed(Object.entries(headers).map(([header, value]) => [header, String(value)])),
 	});
 }
 
@@ -1074,27 +1075,35 @@ function ended(state: State, session: Session, ctx: ExtensionContext, reason: un
 }
 
 // <generated events>
-function onResponse(state: State, pi: ExtensionAPI, session: Session): void {
-	pi.on("after_provider_response", (event) => void quietly(() => told(state, session, event.status, event.headers)));
+/**
+ * Listens to an event that not every version of pi has. The pi that runs may be another than the one this file was
+ * rendered for, and to listen to what never comes does no harm.
+ */
+function listen(pi: ExtensionAPI, event: string, handler: (event: unknown) => void): () => void {
+	const on: unknown = pi.on;
+	const heard = (data: unknown): void => void quietly(() => handler(data));
+	const stop: unknown = typeof on === "function" ? Reflect.apply(on, pi, [event, heard]) : undefined;
+	return () => typeof stop === "function" && Reflect.apply(stop, undefined, []);
 }
 
 /** pi waits for the listeners of every frame of a stream, so we listen only where a frame may hold a quota. */
-function onFrame(state: State, pi: ExtensionAPI, session: Session): void {
+function subscribe(state: State, pi: ExtensionAPI, session: Session): void {
+	listen(pi, "after_provider_response", (event) =>
+		told(state, session, field(event, "status"), field(event, "headers")),
+	);
 	let stop: (() => void) | undefined;
 	const choose = (model: unknown): void => {
 		const wanted = ["openai-codex-responses", "pi-virtual"].includes(String(field(model, "api")));
 		if (!wanted) stop?.();
-		stop = wanted ? (stop ?? pi.on("provider_stream_event", heard)) : undefined;
+		stop = wanted ? (stop ?? listen(pi, "provider_stream_event", heard)) : undefined;
 	};
-	const heard = (event: ProviderStreamEvent): void => {
-		const whom = { provider: name(event.provider), model: name(event.model), api: name(event.api) };
-		quietly(() => framed(state, session, event.data, whom));
+	const heard = (event: unknown): void => {
+		const [provider, model, api] = ["provider", "model", "api"].map((key) => name(field(event, key)));
+		framed(state, session, field(event, "data"), { provider, model, api });
 	};
 	pi.on("session_start", (_event, ctx) => void quietly(() => choose(ctx.model)));
 	pi.on("model_select", (event) => void quietly(() => choose(event.model)));
 }
-
-const SUBSCRIPTIONS: ((state: State, pi: ExtensionAPI, session: Session) => void)[] = [onResponse, onFrame];
 // </generated events>
 
 export default function tokmon(pi: ExtensionAPI): void {
@@ -1121,7 +1130,7 @@ export default function tokmon(pi: ExtensionAPI): void {
 		pi.on("session_compact", scan);
 		pi.on("session_tree", scan);
 		pi.on("session_shutdown", (event, ctx) => quietly(() => ended(state, session, ctx, field(event, "reason"))));
-		for (const subscribe of SUBSCRIPTIONS) subscribe(state, pi, session);
+		subscribe(state, pi, session);
 	});
 }
 

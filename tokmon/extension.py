@@ -27,7 +27,7 @@ _NEW_SCOPE: Final = "@earendil-works"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What pi can do from a version on: its npm scope, how to attribute, and which events there are.
+    """What pi is from a version on: its npm scope, and how to attribute.
 
     `attribution` names a file of `extensions/pieces/`: `registry` wraps the streams of each api, which `registry`
     exports; `provider` wraps those of each provider; with `url` there is nothing to wrap.
@@ -36,25 +36,17 @@ class Row:
     since: Version
     scope: str
     attribution: str
-    events: tuple[str, ...] = ()
     registry: str = "pi-ai"
 
 
-_RESPONSE: Final = "after_provider_response"
-_FRAME: Final = "provider_stream_event"
-
 ROWS: Final = (
     Row(OLDEST, _OLD_SCOPE, "registry"),
-    Row(Version("0.67.6"), _OLD_SCOPE, "registry", (_RESPONSE,)),
-    Row(Version("0.74.0"), _NEW_SCOPE, "registry", (_RESPONSE,)),
-    Row(Version("0.80.0"), _NEW_SCOPE, "registry", (_RESPONSE,), registry="pi-ai/compat"),
-    Row(Version("0.80.8"), _NEW_SCOPE, "url", (_RESPONSE,)),
-    Row(Version("0.81.1"), _NEW_SCOPE, "provider", (_RESPONSE,)),
-    Row(Version("0.99.0"), _NEW_SCOPE, "provider", (_RESPONSE, _FRAME)),
+    Row(Version("0.74.0"), _NEW_SCOPE, "registry"),
+    Row(Version("0.80.0"), _NEW_SCOPE, "registry", registry="pi-ai/compat"),
+    Row(Version("0.80.8"), _NEW_SCOPE, "url"),
+    Row(Version("0.81.1"), _NEW_SCOPE, "provider"),
 )
 """Oldest first; a version newer than the last row is taken to be able to do the same."""
-
-_FUNCTIONS: Final = {_RESPONSE: "onResponse", _FRAME: "onFrame"}
 
 
 def version(text: str) -> Version:
@@ -86,8 +78,8 @@ def render(version: Version, source: str) -> str:
         "outbox": _piece("outbox", "outbox"),
         "capture": _piece("capture", "capture"),
         "usage": _piece("usage", "usage"),
-        "attribution": _piece(f"attribution.{found.attribution}", "attribution"),
-        "events": _events(found),
+        "attribution": _attribution(found),
+        "events": _piece("events", "events"),
     }
     for name, text in regions.items():
         source = _fill(source, name, text)
@@ -119,14 +111,13 @@ def _piece(file: str, name: str) -> str:
 
 
 def _imports(found: Row) -> str:
-    """Import types only, but for the one registry that old versions have: a failing import ends pi."""
-    names = ["ExtensionAPI", "ExtensionContext"]
-    if _FRAME in found.events:
-        names.append("ProviderStreamEvent")
-    lines = [f'import type {{ {", ".join(names)} }} from "{found.scope}/pi-coding-agent";']
-    if found.attribution == "registry":
-        lines.insert(0, f'import {{ getApiProviders }} from "{found.scope}/{found.registry}";')
-    return "\n".join(lines)
+    """Import types only: a failing import ends pi, and the pi that runs may have become another."""
+    return f'import type {{ ExtensionAPI, ExtensionContext }} from "{found.scope}/pi-coding-agent";'
+
+
+def _attribution(found: Row) -> str:
+    text = _piece(f"attribution.{found.attribution}", "attribution")
+    return text.replace('import("@mariozechner/pi-ai")', f'import("{found.scope}/{found.registry}")')
 
 
 def _wire() -> str:
@@ -164,9 +155,3 @@ def _quoted(value: str) -> str:
     if value.count('"') <= value.count("'"):
         return text
     return "'" + text[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
-
-
-def _events(found: Row) -> str:
-    functions = ", ".join(_FUNCTIONS[event] for event in found.events)
-    table = f"const SUBSCRIPTIONS: ((state: State, pi: ExtensionAPI, session: Session) => void)[] = [{functions}];"
-    return "\n".join([*(_piece("events", event) for event in found.events), table])

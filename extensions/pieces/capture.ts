@@ -52,7 +52,7 @@ function allowed(headers: Iterable<[string, string]>): Record<string, string> {
 }
 
 /** The id that a provider gave a request, by which one response is told from another. */
-function requestId(header: (header: string) => string | null | undefined): string | undefined {
+function requestId(header: (header: string) => unknown): string | undefined {
 	for (const each of ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"]) {
 		const id = name(header(each));
 		if (id) return id;
@@ -184,8 +184,9 @@ function observe(state: State): void {
  * fetch has seen a response in the same wrapper context, or with the same request id, or, where there is neither, since
  * the session's last request began.
  */
-function told(state: State, session: Session, status: number, headers: Record<string, string>): void {
+function told(state: State, session: Session, status: unknown, given: unknown): void {
 	const flight = state.flights.getStore();
+	const headers: Record<string, unknown> = { ...(typeof given === "object" ? given : undefined) };
 	const id = requestId((each) => headers[each]);
 	if (id ? !state.requests.add(id) : (flight ?? session).responses > 0) return;
 	if (flight && flight.responses > 0) return;
@@ -201,7 +202,7 @@ function told(state: State, session: Session, status: number, headers: Record<st
 		via: "event",
 		http_status: count(status),
 		request_id: id,
-		headers: allowed(Object.entries(headers)),
+		headers: allowed(Object.entries(headers).map(([header, value]) => [header, String(value)])),
 	});
 }
 

@@ -76,9 +76,17 @@ class Member:
         )
 
     def start(self, *options: str, by: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
-        """Start the installer in a process group of its own; all that it says comes through one pipe."""
+        """Start the installer for this home alone."""
+        return self._start([*by, self.script, "--user", *options], more)
+
+    def start_uninstall(self) -> "subprocess.Popen[str]":
+        """Start to take away from the checkout what is installed."""
+        return self._start(["sh", self.script, "uninstall", "--user"], {})
+
+    def _start(self, words: list[str | Path], more: Mapping[str, str]) -> "subprocess.Popen[str]":
+        """Start it in a process group of its own; all that it says comes through one pipe."""
         return subprocess.Popen(
-            [*by, self.script, "--user", *options],
+            words,
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from tests.install.member import Member, names, tree
 FOREIGN = "#!/bin/sh\necho foreign\n"
 
 
-def said(text: str) -> list[str]:
+def steps(text: str) -> list[str]:
     """The steps in what an installer printed, as instructions."""
     begin = (
         "remove ",
@@ -27,10 +27,6 @@ def said(text: str) -> list[str]:
         "end ",
     )
     return [line for line in (each.removeprefix("would ") for each in text.splitlines()) if line.startswith(begin)]
-
-
-def steps(text: str) -> list[str]:
-    return [line for line in said(text) if not line.startswith("put ~")]
 
 
 def test_a_dry_run_says_every_step_and_changes_nothing(member: Member) -> None:

@@ -16,15 +16,16 @@ SUMMARY: Final = "look for what is wrong, and say how to mend it"
 
 
 def run(arguments: list[str]) -> int:
-    """Print what each check finds, as it finds it; 1 if one failed."""
+    """Print what each check finds, as it finds it, and with `--fix` what was mended; 1 if one failed after that."""
     parser = argparse.ArgumentParser(prog="tokmon doctor", description=SUMMARY)
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended safely, and say what was")
     parser.add_argument("--json", action="store_true", help="one object with all findings")
     options = parser.parse_args(arguments)
     subject = Subject(paths.find(), dict(os.environ), time.time())
     style, width = style_of(sys.stdout), width_of(sys.stdout)
     found: list[Named] = []
     for name in TABLE:
-        found.append(examine(name, subject))
+        found.append(examine(name, subject, fix=options.fix))
         if not options.json:
             print("\n".join(finding_text(found[-1], width, style, str(subject.paths.home))), flush=True)
     if options.json:

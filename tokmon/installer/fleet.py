@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tokmon.errors import TokmonError
-from tokmon.installer import member, members, places, service
+from tokmon.installer import daemons, member, members, places, service
 from tokmon.installer.member import Wanted
 from tokmon.installer.members import Found, Member, Outcome
 from tokmon.installer.options import Options
@@ -39,6 +39,8 @@ def set_up(found: Found, wanted: Wanted, receipt: Receipt, *, dry_run: bool) -> 
         needed = wanted.systemd and service.needs_linger(each.name, each.uid)
         try:
             steps += carry_out(_roots_steps(each, receipt, linger=needed), dry_run=dry_run)
+            if wanted.systemd and daemons.on_this_system():
+                steps += carry_out(daemons.install(each, wanted.program, receipt), dry_run=dry_run)
         except TokmonError as error:
             outcome = Outcome(each, problem=str(error), hint=error.hint)
         else:

@@ -32,7 +32,8 @@ def run(words: list[str]) -> int:
         return _members(places.of_root(given), options.member, removal)
     home = places.of_home(os.environ, given)
     where = Places(home.data, home.link)
-    count = uninstall.own(home, where, removal) if where.current.is_symlink() else uninstall.member(home, removal)
+    own = where.receipt.is_file() and (where.current.is_symlink() or where.versions.is_dir())
+    count = uninstall.own(home, where, removal) if own else uninstall.member(home, removal)
     _tell(count, dry_run=removal.dry_run)
     return 0
 

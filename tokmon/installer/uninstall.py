@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tokmon.installer import files, locking, purge, service, sidecars, units
+from tokmon.installer import daemons, files, locking, purge, service, sidecars, units
 from tokmon.installer.places import Home, Places
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.receipt import Entry, Receipt
@@ -66,6 +66,7 @@ def own(home: Home, where: Places, removal: Removal) -> int:
 
 
 def _program(where: Places, removal: Removal, receipt: Receipt) -> Iterator[Step]:
+    yield from daemons.remove(receipt)
     yield from _files(receipt, removal)
     if os.path.lexists(where.current):
         yield Step(f"remove {where.current}", where.current.unlink, where.current)
@@ -124,10 +125,16 @@ def _last(receipt: Receipt, lock: Path) -> Iterator[Step]:
     """Remove the receipt when all else is gone, and the folders that were made for us if nobody uses them."""
 
     def last() -> None:
-        receipt.path.unlink(missing_ok=True)
+        # Until it is gone, the receipt says what is left to do.
+        _remove_empty(receipt.folders)
         lock.unlink(missing_ok=True)
-        for folder in sorted(map(Path, receipt.folders), key=lambda each: len(each.parts), reverse=True):
-            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-                folder.rmdir()
+        receipt.path.unlink(missing_ok=True)
+        _remove_empty(receipt.folders)
 
     yield Step(f"remove {receipt.path} and the folders that are empty now", last, receipt.path)
+
+
+def _remove_empty(folders: list[str]) -> None:
+    for folder in sorted(map(Path, folders), key=lambda each: len(each.parts), reverse=True):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()

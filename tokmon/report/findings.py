@@ -33,10 +33,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A finding, and the check that it is from."""
+    """A finding, the check that it is from, and what `tokmon doctor --fix` would mend, did mend, or could not."""
 
     name: str
     finding: Finding
+    fixable: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    unfixed: tuple[str, ...] = ()
 
 
 def ok(text: str) -> Finding:
@@ -65,15 +68,20 @@ _NARROW: Final = 60
 
 
 def finding_text(named: Named, width: int, style: Style, home: str) -> list[str]:
-    """A line, folded where the terminal is narrow, and one with the fix, which is left whole to be copied."""
+    """A line, folded where the terminal is narrow, and one with the fix, which is left whole to be copied.
+
+    Then one for each thing that the doctor can mend, or has.
+    """
     found = named.finding
     indent = _INDENT if width >= _NARROW else 4
     head = f"{style.paint(f'{found.level:<7}', _COLOURS[found.level])} {named.name:<13} "
     lines = _fold(_safe(found.text).replace(f"`{home}/", "`~/"), width - indent)
     first = [head + lines[0], *_indented(lines[1:], indent)] if indent == _INDENT else [head, *_indented(lines, indent)]
-    if found.fix is None:
-        return first
-    return [*first, f"{' ' * indent}{style.paint('fix:', 'bold')} {_safe(found.fix)}"]
+    more = [("fix:", found.fix)] if found.fix is not None else []
+    more += [("doctor --fix:", each) for each in named.fixable]
+    more += [("fixed:", each) for each in named.fixed]
+    more += [("not fixed:", each) for each in named.unfixed]
+    return [*first, *(f"{' ' * indent}{style.paint(head, 'bold')} {_safe(each)}" for head, each in more)]
 
 
 def _safe(text: str) -> str:
@@ -112,6 +120,9 @@ def to_json(found: Sequence[Named]) -> dict[str, Any]:
                 "level": named.finding.level.value,
                 "text": _safe(named.finding.text),
                 "fix": None if named.finding.fix is None else _safe(named.finding.fix),
+                "fixable": [_safe(each) for each in named.fixable],
+                "fixed": [_safe(each) for each in named.fixed],
+                "unfixed": [_safe(each) for each in named.unfixed],
             }
             for named in found
         ],

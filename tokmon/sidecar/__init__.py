@@ -8,6 +8,7 @@
     keeper      the snapshot, kept current in `state.json`
     recent      which ids have been stored lately
     spooling    taking in what extensions spooled
+    renewing    the extension, when pi has become another
     detach      going to the background
     systemd     socket activation, readiness, watchdog
 

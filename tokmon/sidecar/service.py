@@ -21,6 +21,7 @@ from tokmon.sidecar.commit import Committer, Fsync
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.keeper import Keeper
 from tokmon.sidecar.recent import Recent
+from tokmon.sidecar.renewing import Renewal
 from tokmon.sidecar.server import Server
 from tokmon.sidecar.spooling import Drain
 from tokmon.sidecar.systemd import Notifier, inherited_socket
@@ -196,9 +197,12 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier.tell("READY=1\nSTATUS=listening")
     keeper.start()
     drain.start()
+    renewal = Renewal(paths, say)
+    renewal.start()
     await stop.wait()
     notifier.tell("STOPPING=1")
     await _end(listening, server, committer, keeper)
+    await renewal.stop()
     beat.stop()
 
 

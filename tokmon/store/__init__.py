@@ -5,7 +5,7 @@ A log is append-only and is rotated by rename. This package owns `filelock`.
 
 from tokmon.store.append import Appended, Held, Log, append_to
 from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
-from tokmon.store.whole import create, encode, plain_json, read_json, replace
+from tokmon.store.whole import create, encode, place, plain_json, read_json, replace
 
 __all__ = [
     "Appended",
@@ -21,6 +21,7 @@ __all__ = [
     "lines_from",
     "opened",
     "parse",
+    "place",
     "plain_json",
     "read_json",
     "replace",

@@ -67,6 +67,28 @@ def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
 
     Even a link that leads nowhere is something. OSError where it cannot be written.
     """
+    temporary = _beside(path, data, mode)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def place(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """As `replace`, in a folder that need not be ours alone and stays as it is. A link at `path` is replaced itself."""
+    temporary = _beside(path, data, mode)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink()
+        raise
+
+
+def _beside(path: Path, data: bytes, mode: int) -> Path:
+    """Write a file under a name of nobody's in the folder of `path`, which is made if it is missing."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
@@ -77,13 +99,10 @@ def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
             os.close(fd)
         if error is not None:
             raise error
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            return False
-    finally:
+    except OSError:
         temporary.unlink()
-    return True
+        raise
+    return temporary
 
 
 def _sweep(path: Path) -> None:

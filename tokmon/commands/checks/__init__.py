@@ -6,14 +6,16 @@ running    socket, sidecar, lock, service manager
 installed  pi, the extension, models.json, versions
 configured the configuration of the choice
 logs       what has been captured, and the state of the files
+repairs    what of it the doctor mends by itself
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from tokmon.commands.checks import configured, installed, logs, places, running
+from tokmon.commands.checks import configured, installed, logs, places, repairs, running
 from tokmon.commands.checks.subject import Subject
-from tokmon.report.findings import Finding, Named, fail
+from tokmon.errors import TokmonError
+from tokmon.report.findings import Finding, Level, Named, fail
 
 Check = Callable[[Subject], Finding]
 
@@ -39,10 +41,29 @@ TABLE: Final[dict[str, Check]] = {
 }
 
 
-def examine(name: str, subject: Subject) -> Named:
-    """One check; what it raises is a finding too."""
+def examine(name: str, subject: Subject, *, fix: bool = False) -> Named:
+    """One check, and what can be mended of what it found; with `fix` that is done, and it is looked at again."""
+    found = _finding(name, subject)
+    if found.level is Level.OK:
+        return Named(name, found)
+    possible = repairs.possible(name, subject)
+    if not fix:
+        return Named(name, found, fixable=tuple(each.what for each in possible))
+    fixed, unfixed = [], []
+    for each in possible:
+        try:
+            each.do()
+            fixed.append(each.what)
+        except (OSError, TokmonError) as error:
+            unfixed.append(f"{each.what}: {error}")
+    again = _finding(name, subject) if fixed else found
+    return Named(name, again, fixed=tuple(fixed), unfixed=tuple(unfixed))
+
+
+def _finding(name: str, subject: Subject) -> Finding:
+    """What a check found; what it raises is a finding too."""
     try:
-        return Named(name, TABLE[name](subject))
+        return TABLE[name](subject)
     except Exception as error:  # noqa: BLE001 - a broken thing must not keep the others from being looked at
         reason = f"{type(error).__name__}: {error}"
-        return Named(name, fail(f"could not be checked: {reason}", "mend that first, and run `tokmon doctor` again"))
+        return fail(f"could not be checked: {reason}", "mend that first, and run `tokmon doctor` again")

@@ -9,11 +9,9 @@ from tokmon import __version__
 from tokmon.accounts import read_accounts
 from tokmon.commands.checks.subject import Subject
 from tokmon.errors import RenderError
+from tokmon.placed import OURS, rendered
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.store import plain_json
-
-OURS: Final = "Made by `tokmon extension`"
-"""Stands in the head of every extension that is ours."""
 
 _HEAD: Final = 2000
 
@@ -63,11 +61,8 @@ def extension(subject: Subject) -> Finding:
 
 
 def _compared(subject: Subject, text: str, said: str, install: str) -> Finding:
-    from tokmon import extension as renderer  # noqa: PLC0415 - `packaging` is slow to import
-
-    source = (renderer.folder() / "tokmon.ts").read_text(encoding="utf-8")
     try:
-        wanted = renderer.render(renderer.version(said), source)
+        wanted = rendered(said)
     except RenderError as error:
         return fail(str(error), error.hint or "update pi")
     if text != wanted:

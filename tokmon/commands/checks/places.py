@@ -34,7 +34,7 @@ def folders(subject: Subject) -> Finding:
     """The folders that are ours alone."""
     paths = subject.paths
     needed = [paths.logs, paths.state]
-    found = [path for path in (*needed, *_inner(subject)) if os.path.lexists(path)]
+    found = _folders(subject)
     foreign = [path for path in found if not _ours(path, stat.S_ISDIR)]
     if foreign:
         return fail(
@@ -48,6 +48,16 @@ def folders(subject: Subject) -> Finding:
     return ok(f"`{paths.logs}`, `{paths.state}`")
 
 
+def loose_folders(subject: Subject) -> list[Path]:
+    """Folders of ours that are open to others."""
+    return [path for path in _folders(subject) if _ours(path, stat.S_ISDIR) and _loose(path)]
+
+
+def _folders(subject: Subject) -> list[Path]:
+    needed = (subject.paths.logs, subject.paths.state)
+    return [path for path in dict.fromkeys((*needed, *_inner(subject))) if os.path.lexists(path)]
+
+
 def _inner(subject: Subject) -> Iterator[Path]:
     yield subject.paths.logs / "archive"
     yield subject.paths.spool
@@ -59,12 +69,21 @@ def _inner(subject: Subject) -> Iterator[Path]:
 
 def files(subject: Subject) -> Finding:
     """The files in them."""
-    found = [path for folder in (subject.paths.logs, subject.paths.state) for path in _files(folder)]
+    found = _all_files(subject)
     if foreign := [path for path in found if not _ours(path, stat.S_ISREG)]:
         return fail(f"{_names(foreign)}: not a file of this user", "move it away, or give it back to this user")
     if loose := [path for path in found if _loose(path)]:
         return fail(f"{_names(loose)}: open to other users", _chmod(FILE_MODE, loose))
     return ok(f"{len(found)} files, all private")
+
+
+def loose_files(subject: Subject) -> list[Path]:
+    """Files of ours that are open to others."""
+    return [path for path in _all_files(subject) if _ours(path, stat.S_ISREG) and _loose(path)]
+
+
+def _all_files(subject: Subject) -> list[Path]:
+    return [path for folder in (subject.paths.logs, subject.paths.state) for path in _files(folder)]
 
 
 def _files(folder: Path) -> Iterator[Path]:

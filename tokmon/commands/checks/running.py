@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tokmon import __version__
 from tokmon.commands.checks.places import START
-from tokmon.commands.checks.subject import Subject, ask
+from tokmon.commands.checks.subject import Subject
+from tokmon.pi import ask
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import duration
 

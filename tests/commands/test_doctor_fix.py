@@ -1,0 +1,175 @@
+"""`tokmon doctor --fix`: mends what is ours and says so; without the option it only says what it would do."""
+
+import json
+import os
+import socket
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.commands.clinic import install, listening, our_socket, pi_of, program, rendered, subject
+from tests.commands.logbook import tokmon
+from tokmon import paths, placed
+from tokmon.commands.checks import TABLE, examine
+from tokmon.commands.checks.repairs import possible
+from tokmon.report.findings import Level, Named
+
+
+def fixed(name: str, **env: str) -> Named:
+    return examine(name, subject(None, **env), fix=True)
+
+
+def fixable(name: str, **env: str) -> tuple[str, ...]:
+    """What it would mend; looking twice gives the same, since nothing was."""
+    first = examine(name, subject(None, **env)).fixable
+    assert examine(name, subject(None, **env)).fixable == first
+    return first
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def made(path: Path, bits: int, content: str | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if content is None:
+        path.mkdir(exist_ok=True)
+    else:
+        path.write_text(content)
+    path.chmod(bits)
+    return path
+
+
+def test_folders_of_ours_are_closed_to_others() -> None:
+    found = paths.find()
+    loose = [made(each, 0o755) for each in (found.logs, found.state, found.spool)]
+    wanted = tuple(f"mode 700 for `{path}`" for path in loose)
+    assert fixable("folders") == wanted
+    assert [mode(path) for path in loose] == [0o755] * 3
+    named = fixed("folders")
+    assert (named.finding.level, named.fixed, named.unfixed) == (Level.OK, wanted, ())
+    assert [mode(path) for path in loose] == [0o700] * 3
+
+
+def test_files_of_ours_are_closed_to_others() -> None:
+    found = paths.find()
+    log, state = made(found.piggyback, 0o644, "line\n"), made(found.snapshot, 0o660, "{}")
+    assert len(fixable("files")) == 2
+    assert fixed("files").finding.level is Level.OK
+    assert (mode(log), mode(state)) == (0o600, 0o600)
+    assert log.read_text() == "line\n"
+
+
+def test_links_and_pipes_are_left_and_nothing_is_changed_behind_them(tmp_path: Path) -> None:
+    found = paths.find()
+    target, folder = made(tmp_path / "target", 0o644, ""), made(tmp_path / "folder", 0o755)
+    found.logs.mkdir(parents=True, mode=0o700)
+    (found.logs / "piggyback.jsonl").symlink_to(target)
+    os.mkfifo(found.logs / "usage.jsonl", 0o622)
+    (found.logs / "archive").symlink_to(folder)
+    for name in ("files", "folders"):
+        assert fixable(name) == ()
+        assert fixed(name).finding.level is Level.FAIL
+    assert (mode(target), mode(folder)) == (0o644, 0o755)
+
+
+def test_what_becomes_a_link_before_it_is_mended_is_not_followed(tmp_path: Path) -> None:
+    target, log = made(tmp_path / "target", 0o644, ""), made(paths.find().piggyback, 0o644, "")
+    (repair,) = possible("files", subject())
+    log.unlink()
+    log.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic links"):
+        repair.do()
+    assert mode(target) == 0o644
+
+
+def test_the_socket_is_closed_to_others_where_nobody_else_can_put_one() -> None:
+    with listening(our_socket(), 0o666):
+        assert fixable("socket") == (f"mode 600 for `{our_socket()}`",)
+        assert fixed("socket").finding.level is Level.OK
+        assert mode(our_socket()) == 0o600
+
+
+def test_a_socket_in_an_open_folder_is_left() -> None:
+    with listening(our_socket(), 0o666):
+        our_socket().parent.chmod(0o777)
+        named = fixed("socket")
+        assert named.unfixed
+        assert mode(our_socket()) == 0o666
+
+
+def test_no_socket_of_somebody_elses_place_is_touched(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    with closing(socket.socket(socket.AF_UNIX)) as server:
+        server.bind(str(real))
+        real.chmod(0o666)
+        our_socket().parent.mkdir(parents=True, mode=0o700)
+        our_socket().symlink_to(real)
+        assert fixable("socket") == ()
+        assert fixed("socket").finding.level is Level.FAIL
+        assert mode(real) == 0o666
+
+
+@pytest.mark.parametrize("before", ["missing", "for another pi"])
+def test_the_extension_is_written_for_the_pi_that_is_installed(tmp_path: Path, before: str) -> None:
+    pi = pi_of("1.5.2", tmp_path)
+    path = paths.find().extension if before == "missing" else install(rendered("0.73.1"))
+    assert fixable("extension", TOKMON_PI=pi) == (f"the extension for pi 1.5.2 at `{path}`",)
+    assert path.exists() == (before != "missing")
+    named = fixed("extension", TOKMON_PI=pi)
+    assert (named.finding.level, len(named.fixed)) == (Level.OK, 1)
+    assert path.read_text() == rendered("1.5.2")
+    assert fixed("extension", TOKMON_PI=pi).fixed == ()
+    assert json.loads(placed.memory(paths.find()).read_bytes())["command"] == [pi]
+
+
+@pytest.mark.parametrize("reason", ["foreign", "link", "no pi", "too old", "off", "no command"])
+def test_an_extension_that_is_not_ours_to_write_is_left(tmp_path: Path, reason: str) -> None:
+    path = paths.find().extension
+    text = "export default () => {};\n" if reason == "foreign" else rendered("0.73.1")
+    own = made(tmp_path / "own.ts", 0o600, text)
+    if reason == "link":
+        path.parent.mkdir(parents=True)
+        path.symlink_to(own)
+    else:
+        install(text)
+    env = {"TOKMON_PI": pi_of("0.60.0" if reason == "too old" else "1.5.2", tmp_path)}
+    env |= {"no pi": {"TOKMON_PI": "/nowhere"}, "no command": {"TOKMON_PI": "'"}, "off": {"TOKMON_DISABLE": "1"}}.get(
+        reason, {}
+    )
+    assert fixable("extension", **env) == ()
+    assert fixed("extension", **env).fixed == ()
+    assert path.read_text() == text
+    assert path.is_symlink() == (reason == "link")
+
+
+def test_what_cannot_be_mended_is_said_and_the_rest_is_mended(tmp_path: Path) -> None:
+    pi = pi_of("1.5.2", tmp_path)
+    log = made(paths.find().piggyback, 0o644, "")
+    made(paths.find().agent, 0o700)
+    (paths.find().agent / "extensions").write_text("in the way")
+    done = tokmon("doctor", "--fix", TOKMON_PI=pi)
+    assert done.returncode == 1
+    assert "not fixed: the extension for pi 1.5.2" in done.stdout
+    assert f"fixed: mode 600 for `{log}`" in done.stdout
+    assert mode(log) == 0o600
+
+
+def test_the_whole_doctor_says_what_it_would_do_then_does_it_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    pi = program(tmp_path / "pi", "echo 0.87.1")
+    made(paths.find().piggyback, 0o640, "")
+    made(paths.find().logs, 0o750)
+    path = install(rendered("0.66.1"))
+    said = tokmon("doctor", TOKMON_PI=pi).stdout
+    assert said.count("doctor --fix: ") == 3
+    assert path.read_text() == rendered("0.66.1")
+    checks = {each["name"]: each for each in json.loads(tokmon("doctor", "--json", TOKMON_PI=pi).stdout)["checks"]}
+    assert list(checks) == list(TABLE)
+    assert [name for name in checks if checks[name]["fixable"]] == ["folders", "files", "extension"]
+    assert tokmon("doctor", "--fix", TOKMON_PI=pi).stdout.count(" fixed: ") == 3
+    assert path.read_text() == rendered("0.87.1")
+    again = tokmon("doctor", "--fix", TOKMON_PI=pi).stdout
+    assert "fixed:" not in again
+    assert "--fix:" not in again
