@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.install.capabilities import without_throwaway_roots
 from tests.install.conftest import wheels_for
 from tests.install.roots import debian as debians
 from tests.install.roots.host import VERSIONS, Host, give_pi
@@ -22,7 +23,7 @@ GIT = ("git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "-c",
 @pytest.fixture(scope="session")
 def debian() -> Path:
     """A Debian with nothing but what tokmon presupposes."""
-    if reason := debians.without_throwaway_roots():
+    if reason := without_throwaway_roots():
         pytest.skip(reason)
     return debians.debian()
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
+from tests.install.capabilities import without_boots
 from tests.install.roots.conftest import seeded
-from tests.install.roots.debian import PATIENCE_S, without_boots
+from tests.install.roots.debian import PATIENCE_S
 from tests.install.roots.host import MEMBERS, Host
 from tests.install.roots.throwaway import entered
 from tests.install.test_user_units import CLIENT

@@ -1,5 +1,8 @@
 """Root installs for every member of a host."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -8,8 +11,9 @@ import pytest
 
 from tests.install.roots.conftest import seeded
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, Host
-from tests.install.roots.throwaway import contents, entered
+from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, Host
+from tests.install.roots.throwaway import contents, descendants, entered
+from tests.sidecar.running import wait_until
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -104,6 +108,33 @@ def test_a_member_whose_part_fails_keeps_nobody_from_theirs(host: Host) -> None:
     assert contents(host.root.path("/home/ben")) == before
     for name in MEMBERS:
         assert (host.home(name) / EXTENSION).is_file()
+
+
+def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(host: Host) -> None:
+    # His pi does not answer until it is let, so that his part is what is killed.
+    slow = "#!/bin/sh\n[ $HOME != /home/ben ] || until [ -e /home/ben/go ]; do sleep 0.05; done\necho 1.5.2\n"
+    host.root.sh("cat >/usr/local/bin/pi", stdin=slow)
+    words = host.root.command("/root/tokmon/bootstrap/install.sh", "--all", without=(), **OFFLINE)
+    with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any(line.startswith("ben: write ") for line in running.stdout)
+        installers = [pid for pid in descendants(running.pid) if is_installer(pid)]
+        os.kill(installers[0], signal.SIGKILL)
+    host.root.sh("touch ~/go", user="ben")
+    wait_until(lambda: not any(is_installer(pid) for pid in installers), "the end of the member's part")
+    assert not (host.home("eve") / EXTENSION).exists()
+    host.installed("--all")
+    for name in MEMBERS:
+        host.root.sh(f"~/{PROGRAM} extension --check --output ~/{EXTENSION}", user=name)
+        assert not [path for path in host.home(name).rglob("*") if path.name.endswith("tokmon-new")]
+    assert "nothing changed" in host.installed("--all")
+
+
+def is_installer(pid: int) -> bool:
+    try:
+        return b"/bootstrap/run.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_without_members_the_program_is_installed_all_the_same(host: Host) -> None:

@@ -117,17 +117,18 @@ def entered(lower: Path, *folders: Path, boot: bool = False) -> Iterator[Root]:
 def _leader(pid: int) -> int:
     """The first process of the innermost namespace below a process."""
     found = pid
-    for each in (pid, *_descendants(pid)):
+    for each in (pid, *descendants(pid)):
         numbers = _namespaced(each)
         if numbers and numbers[-1] == "1" and len(numbers) > len(_namespaced(found)):
             found = each
     return found
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
+    """What a process started, and what those started, the elders first."""
     for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         yield child
-        yield from _descendants(child)
+        yield from descendants(child)
 
 
 def _namespaced(pid: int) -> list[str]:
