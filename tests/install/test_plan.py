@@ -1,6 +1,7 @@
 """What a dry run says, and what an install does of it."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -157,3 +158,21 @@ def test_a_link_in_the_place_of_the_lock_or_of_the_versions_is_not_followed(
     assert done.returncode == 1
     assert name in done.stderr
     assert tree(tmp_path) == before
+
+
+def test_a_link_in_the_place_of_the_version_is_removed_and_not_followed(member: Member, tmp_path: Path) -> None:
+    planned = member.install("--dry-run").stdout
+    name = re.search(r"would make (\S+) the current version", planned)
+    assert name
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").write_text("kept\n")
+    before = tree(victim)
+    (member.data / "versions").mkdir(parents=True, mode=0o700)
+    (member.data / "versions" / name[1]).symlink_to(victim)
+    done = member.install()
+    assert done.returncode == 0, done.stderr
+    assert f"remove the unfinished {member.data}/versions/{name[1]}" in done.stdout
+    assert tree(victim) == before
+    assert not (member.data / "versions" / name[1]).is_symlink()
+    assert member.run("--version").returncode == 0

@@ -119,7 +119,7 @@ def test_purge_takes_logs_and_state_but_not_what_others_wrote_there(member: Memb
     said = uninstall(member, "--purge", "--yes")
     assert said.startswith("--purge removes the logs and the state as well")
     assert [path.name for path in logs.iterdir()] == ["theirs.jsonl"]
-    assert not (member.home / ".local" / "state" / "tokmon").exists()
+    assert not (member.home / ".local" / "state").exists()
     assert not (Path(member.environment["XDG_RUNTIME_DIR"]) / "tokmon").exists()
 
 

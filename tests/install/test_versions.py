@@ -81,6 +81,31 @@ def test_a_wheelhouse_installs_offline_and_its_version_does_the_members_part(mem
     assert tree(member.home) == before
 
 
+def test_a_program_that_pip_installed_sets_up_its_members_part(
+    member: Member, wheelhouse: Path, python: Path, tmp_path: Path
+) -> None:
+    venv, environment = tmp_path / "venv", {"PATH": "/usr/bin:/bin"}
+    subprocess.run([python, "-I", "-m", "venv", venv], check=True, env=environment)
+    words = ["-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheelhouse), "tokmon"]
+    subprocess.run([venv / "bin" / "python", *words], check=True, env=environment)
+    before = tree(member.home)
+    for what, options in (("steps would be taken", ["--dry-run"]), ("write ", []), ("nothing changed", [])):
+        done = subprocess.run(
+            [venv / "bin" / "tokmon", "install", "--user", *options],
+            env=member.environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert what in done.stdout
+        assert (tree(member.home) == before) == bool(options)
+    assert member.extension.is_file()
+    assert not (member.data / "versions").exists()
+    assert not member.program.exists()
+
+
 def _tamper(folder: Path) -> None:
     (wheel,) = folder.glob("msgspec-*.whl")
     wheel.write_bytes(wheel.read_bytes() + b"more")

@@ -71,7 +71,7 @@ def _alone(options: Options, source: Source | None) -> int:
     if not target.own:
         said = _wanted(options, target)
         count, version = member.set_up(home, said, dry_run=options.dry_run), said.version
-        return _last_words(said.program, version, count, options)
+        return _last_words(home, said.program, version, count, options)
     return _own(options, home, target)
 
 
@@ -88,7 +88,7 @@ def _own(options: Options, home: Home, target: Target) -> int:
             count += carry_out(program.prune(version.name), dry_run=options.dry_run)
     if _is_foreign(options):
         _hand_over(options, version)
-    return _last_words(target.where.program, version, count, options)
+    return _last_words(home, target.where.program, version, count, options)
 
 
 def _for_members(options: Options, source: Source | None) -> int:
@@ -190,13 +190,12 @@ def _hand_over(options: Options, version: Path) -> None:
     os.execv(program, [program, "install", *options.given])  # noqa: S606 - no shell is wanted
 
 
-def _last_words(program: Path, version: Path, count: int, options: Options) -> int:
+def _last_words(home: Home, program: Path, version: Path, count: int, options: Options) -> int:
     if options.dry_run:
         say(f"{count} steps would be taken; nothing was changed" if count else "nothing would be changed")
         return 0
-    link = places.of_home(os.environ, options.prefix).link
-    if str(link.parent) not in os.environ.get("PATH", "").split(":"):
-        say(f"put {link.parent} on your PATH to run `tokmon` by its name")
+    if str(home.link.parent) not in os.environ.get("PATH", "").split(":"):
+        say(f"put {home.link.parent} on your PATH to run `tokmon` by its name")
     if not count:
         say(f"tokmon {version.name} was installed already: nothing changed")
     done = running.ask([program, "doctor"])

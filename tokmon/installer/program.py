@@ -51,11 +51,12 @@ class Program:
 
     def check(self, source: Source | None) -> None:
         """Say what is missing or cannot be written before anything is."""
-        if source is not None and not self.works(source.name):
-            _can_build(sources.base_python(), shared=self.places.shared)
         for folder in (self.places.versions, self.places.link.parent):
             files.trust(folder, shared=self.places.shared)
             files.check(folder, "choose another with `--prefix DIR`")
+        # Only now: what is there is run.
+        if source is not None and not self.works(source.name):
+            _can_build(sources.base_python(), shared=self.places.shared)
 
     def install(self, source: Source) -> Iterator[Step]:
         """Have that version, and have it in use."""

@@ -11,16 +11,20 @@ from tokmon.installer import files
 from tokmon.installer.plan import Step
 from tokmon.paths import Paths
 
-_LOGS: Final = re.compile(r"\.?(piggyback|probe|usage|decisions|pi-check)\.jsonl(\..*)?|archive")
+_LOGS: Final = re.compile(r"\.?(piggyback|probe|check|usage|decisions)\.jsonl(\..*)?|archive")
 _STATE: Final = re.compile(
-    r"\.?(state|policy|probes|decision|sidecar|sock|spool|checks)(\.(json|lock|log|last))?(\.[0-9a-z]+)?"
+    r"\.?(state|policy|probes|pi|decision|sidecar|sock|spool)(\.(json|lock|log|last))?(\.[0-9a-z]+)?"
 )
+_ALL: Final = re.compile(r".*", re.DOTALL)
 
 
 def steps(found: Paths) -> Iterator[Step]:
-    """Remove the logs and the state of a member; what else is in those folders stays, and so do they then."""
-    sockets = [each.parent for each in found.sockets if each.parent.name == "tokmon"]
-    places = {found.logs: _LOGS, found.state: _STATE} | dict.fromkeys(sockets, _STATE)
+    """Remove the logs and the state of a member; what else is in those folders stays, and so do they then.
+
+    A folder of state that bears our name has nothing else in it; one that was named by a variable may have.
+    """
+    places = {found.logs: _LOGS, found.state: _ALL if found.state.name == "tokmon" else _STATE}
+    places |= {each.parent: _ALL for each in found.sockets if each.parent.name == "tokmon"}
     for folder, names in places.items():
         if not _is_ours(folder):
             continue

@@ -74,6 +74,7 @@ def _confirm(*, yes: bool) -> None:
 
 def _members(where: Places, names: list[str], removal: Removal) -> int:
     """As root: for the members that were set up, or those that are named; then the program, unless some were named."""
+    files.trust(where.prefix, shared=True)
     receipt = Receipt.load(where.receipt, shared=True)
     count, failed = 0, []
     for label in names or sorted(receipt.members):
