@@ -105,7 +105,8 @@ def _for_members(options: Options, source: Source | None) -> int:
         program = Program(target.where, receipt, lock)
         version, count = _program(options, program, target.source)
         if not _is_foreign(options):
-            done = fleet.set_up(members, replace(wanted, version=version), receipt, dry_run=options.dry_run)
+            everyone = members if options.members else fleet.with_recorded(members, receipt)
+            done = fleet.set_up(everyone, replace(wanted, version=version), receipt, dry_run=options.dry_run)
             count += done.steps + carry_out(program.prune(version.name), dry_run=options.dry_run)
             return fleet.last_words(done, version.name, count, dry_run=options.dry_run)
     _hand_over(options, version)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tokmon.errors import TokmonError
+from tokmon.errors import TokmonError, UsageError
 from tokmon.installer import daemons, member, members, places, service
 from tokmon.installer.member import Wanted
 from tokmon.installer.members import Found, Member, Outcome
@@ -30,6 +30,17 @@ def find(options: Options) -> Found:
     if options.members:
         return Found(tuple(members.named(each) for each in options.members), ())
     return members.discover()
+
+
+def with_recorded(found: Found, receipt: Receipt) -> Found:
+    """Those that were found, and those that were set up by name before: an upgrade for all is for them, too."""
+    known, more = {each.label for each in found.members}, []
+    for label in sorted(receipt.members.keys() - known):
+        try:
+            more.append(members.named(label))
+        except UsageError as error:
+            say(f"{label}: {error}: left out")
+    return replace(found, members=(*found.members, *more))
 
 
 def set_up(found: Found, wanted: Wanted, receipt: Receipt, *, dry_run: bool) -> Done:

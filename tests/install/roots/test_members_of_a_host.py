@@ -31,7 +31,7 @@ def installed(debian: Path, shared: tuple[Path, ...], built: Path) -> Iterator[H
     with entered(debian, *shared, built) as root:
         host = seeded(root)
         root.sh("chmod 700 /home/*")
-        for options in (("--all", "--hook-dir", HOOK_DIR), ("--member", DAN)):
+        for options in (("--member", DAN), ("--all", "--hook-dir", HOOK_DIR)):
             done = host.install(*options, without=AS_OVER_A_NETWORK)
             assert done.returncode == 0, done.stdout + done.stderr
         yield host
@@ -77,9 +77,16 @@ def test_what_root_installed_is_for_all_to_read_and_for_root_to_write(installed:
 
 def test_again_there_is_nothing_to_do_and_nothing_is_touched(installed: Host) -> None:
     before = installed.root.watched()
-    for options in (("--all", "--hook-dir", HOOK_DIR), ("--member", DAN)):
+    for options in (("--member", DAN), ("--all", "--hook-dir", HOOK_DIR)):
         assert "nothing changed" in installed.installed(*options)
     assert installed.root.watched() == before
+
+
+def test_who_was_named_once_is_set_up_with_all(installed: Host) -> None:
+    extension = installed.root.path("/srv/agents/dan/extensions/tokmon.ts")
+    extension.unlink()
+    assert f"{DAN}: write /srv/agents/dan/extensions/tokmon.ts" in installed.installed("--all", "--hook-dir", HOOK_DIR)
+    assert extension.lstat().st_uid == installed.uid("dan")
 
 
 def test_a_dry_run_says_all_and_changes_nothing(host: Host) -> None:
