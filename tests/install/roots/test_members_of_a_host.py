@@ -144,6 +144,20 @@ def is_installer(pid: int) -> bool:
         return False
 
 
+def test_identities_that_share_an_account_each_have_their_extension(host: Host) -> None:
+    before = contents(host.root.path("/srv/agents"))
+    both = ("--member", "dan", "--member", DAN)
+    host.installed(*both)
+    folders = ("/home/dan/.pi/agent", "/srv/agents/dan")
+    for folder in folders:
+        host.root.sh(f"tokmon extension --check --output {folder}/extensions/tokmon.ts", user="dan")
+    assert "nothing changed" in host.installed(*both)
+    host.root.sh("tokmon uninstall")
+    assert not (host.home("dan") / ".local").exists()
+    assert not (host.home("dan") / ".pi").exists()
+    assert contents(host.root.path("/srv/agents")) == before
+
+
 def test_without_members_the_program_is_installed_all_the_same(host: Host) -> None:
     host.root.sh("rm -r /home/*/.pi")
     assert "--member" in host.installed("--all")
