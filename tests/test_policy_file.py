@@ -211,7 +211,7 @@ import os, sys
 from tokmon import paths, policy_file
 assert policy_file.cached(paths.find(), os.environ) is not None
 assert policy_file.load(paths.find(), os.environ).check_file is not None
-slow = {"pydantic", "pydantic_settings", "tomllib", "filelock", "tokmon.settings", "tokmon.store"}
+slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.settings", "tokmon.store"}
 print(sorted(slow & {*sys.modules}))
 """
     assert subprocess.check_output([sys.executable, "-c", program], timeout=60) == b"[]\n"

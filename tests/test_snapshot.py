@@ -24,12 +24,14 @@ _LINE = st.fixed_dictionaries(
     {
         "ts": st.sampled_from(["2026-11-22T06:00:00Z", "2026-11-22T06:00:00.0004Z", "2026-11-22T06:00:01.000600Z"]),
         "provider": st.sampled_from(["a", "b", "", None]),
-        "status": st.sampled_from([*map(str, Status), "gossip", None]),
+        "status": st.sampled_from([*map(str, Status), "ok", "error", "gossip", None]),
     },
     optional={
+        "account_status": st.sampled_from([None, "gossip", *map(str, Status)]),
+        "reason": st.sampled_from([None, "429 Too many requests. Try again in 5m", "Your credit balance is too low"]),
         "id": st.sampled_from(["event-1", "event-2", "event-3"]),
         "type": st.sampled_from([None, "teams-direct", "xai"]),
-        "source": st.sampled_from(["piggyback", "probe"]),
+        "source": st.sampled_from(["piggyback", "pi-check", "probe"]),
         "scope": st.sampled_from([None, "gossip", *map(str, Scope)]),
         "model": st.sampled_from([None, "opus", "sonnet"]),
         "claim": st.sampled_from([None, "five_hour"]),

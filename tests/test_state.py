@@ -54,6 +54,9 @@ _CHANGING = (
     '}\r{"id":"event-9","ts":"2026-11-22T06:00:00.001Z"',
 )
 _TAILS = (
+    ',"provider":"a","source":"pi-check","status":"ok"}',
+    ',"provider":"a","source":"pi-check","status":"error","reason":"429 too many requests, try again in 5m"}',
+    ',"provider":"a","source":"pi-check","status":"error","account_status":"no_credit"}',
     ',"provider":"a","type":"teams-direct","status":"allowed","windows":[{"name":"5h","utilization":0.4}]}',
     ',"provider":"a","type":"xai","status":"rejected","windows":[{"name":"7d","utilization":1}],"overage":{}}',
     ',"provider":"a","type":"teams-direct","source":"piggyback"}',

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -150,9 +151,45 @@ def test_a_replacement_that_fails_leaves_no_descriptor_open(tmp_path: Path) -> N
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_who_only_reads_logs_does_not_wait_for_what_locks_them() -> None:
-    program = "import sys, tokmon.state; sys.exit('filelock' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+_WITH_FILELOCK = """
+import sys
+from pathlib import Path
+from filelock import FileLock, Timeout
+log = Path(sys.argv[1])
+try:
+    with FileLock(f"{log}.lock", timeout=0):
+        print("taken", flush=True)
+        input()
+        with log.open("a") as file:
+            file.write("theirs\\n")
+except Timeout:
+    print("held", flush=True)
+"""
+
+
+def test_a_lock_that_filelock_holds_is_told_and_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    words = [sys.executable, "-c", _WITH_FILELOCK, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "taken\n"
+        with Log(path) as log, ThreadPoolExecutor(1) as pool:
+            assert log.append([b"ours\n"], blocking=False) is None
+            waiting = pool.submit(log.append, [b"ours\n"])
+            other.stdin.write("\n")
+            other.stdin.flush()
+            assert waiting.result(timeout=60) is not None
+    assert path.read_bytes() == b"theirs\nours\n"
+
+
+def test_filelock_waits_for_a_lock_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    words = [sys.executable, "-c", _WITH_FILELOCK, str(path)]
+    with store.Held(tmp_path / "a.jsonl.lock") as lock:
+        assert lock.take()
+        assert subprocess.run(words, input="\n", capture_output=True, text=True, check=True).stdout == "held\n"
+    assert subprocess.run(words, input="\n", capture_output=True, text=True, check=True).stdout == "taken\n"
 
 
 _HEAD = b'{"id":"a","ts":"b"'

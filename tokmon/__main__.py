@@ -2,6 +2,6 @@
 
 import sys
 
-from tokmon.cli import main
+from tokmon.entry import main
 
 sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokmon.store import parse, plain_json
+from tokmon.store import opened, parse, plain_json
 
 _HOSTS: Final = (
     ("exe.dev", "gateway"),
@@ -106,9 +106,10 @@ class Configured:
 
 
 def read_models(models: Path) -> dict[str, Any] | None:
-    """models.json as pi reads it, comments and all; None if it is missing or damaged."""
+    """models.json as pi reads it, comments and all; None if it is missing, damaged or no file."""
     try:
-        return parse(plain_json(models.read_bytes()))
+        with opened(models) as file:
+            return parse(plain_json(file.readall()))
     except OSError:
         return None
 

@@ -11,6 +11,7 @@ from typing import Final
 from tokmon.errors import TokmonError, UsageError
 
 VERBS: Final = {
+    "check": "start a session of pi on each account, and say which of them answer",
     "config": "print the configuration that counts, or a first one to edit",
     "doctor": "look for what is wrong, and say how to mend it",
     "extension": "render the pi extension for the pi that is installed",

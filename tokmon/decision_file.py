@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tokmon import store
+from tokmon import kept, store
 from tokmon.headers import rfc3339
 from tokmon.paths import Paths
 from tokmon.selection.choose import Decision, decision_json
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_UPTIME: Final = Path("/proc/uptime")
 _LONGEST_S: Final = 60
 _NO_BOOT: Final = "-"
 _WORDS: Final = 8
@@ -44,21 +42,14 @@ def write(found: Paths, env: Mapping[str, str], decision: Decision) -> None:
     """
     if decision.pinned:
         return
-    boot, uptime = _clock() or (_NO_BOOT, 0)
+    boot, hundredths = kept.clock() or (_NO_BOOT, 0)
+    uptime = hundredths // 100
     # The second that has begun is not whole any more.
     seconds = max(0, min(_LONGEST_S, int(decision.valid_until - decision.decided_at) - 1))
     line = f"tokmon-decision 1 {boot} {uptime} {uptime + seconds} {decision.provider} {decision.model} end\n".encode()
     store.replace(last_place(found), line)
     if seconds >= 1 and boot != _NO_BOOT:
         store.replace(place(found, env), line)
-
-
-def _clock() -> tuple[str, int] | None:
-    """Which boot this is, and whole seconds since; None where the machine does not say (macOS)."""
-    try:
-        return _BOOT.read_text(encoding="ascii").strip(), int(float(_UPTIME.read_text(encoding="ascii").split()[0]))
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def record(found: Paths, decision: Decision, source: str, *, blocking: bool = True) -> bool:

@@ -4,13 +4,17 @@ A fold like the snapshot's, of which it is a part: it does not care for the orde
 which of the events of one minute that say the same are left out.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Scope, Status, Window
+from tokmon.model import Scope, Status, Value, Window
 from tokmon.observation import (
+    CHECK,
+    SERVED,
     Observation,
     Stamp,
     in_one_form,
@@ -21,8 +25,8 @@ from tokmon.observation import (
 )
 from tokmon.reading import number, window_json
 
-SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-"""What an account says that answers."""
+KEY_VALID: Final = "key_valid"
+"""The substatus of an answer that shows the key to be valid, and says nothing of what it is good for."""
 
 MINUTE_S: Final = 60.0
 _DENIALS: Final = 16
@@ -31,10 +35,10 @@ _SAMPLES: Final = 32
 """Eight hours of quarters."""
 
 _SAMPLED: Final = ("5h", "7d")
+_instant: Final = attrgetter("ts")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Value, frozen=True):
     """How much of a window was used at an instant; `resets_at` tells one window from the next of its name."""
 
     ts: float
@@ -47,17 +51,23 @@ class History:
     """The past of one account.
 
     `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
-    network, `worked` the newest answer, `denials` the minutes (of the epoch) in which its key was refused.
+    network, `worked` the newest answer, `failed` the newest pi check that did not pass, whatever that says of the
+    account, `denials` the minutes (of the epoch) in which its key was refused.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
     network: Observation | None = None
     worked: Stamp | None = None
+    failed: Stamp | None = None
     denials: set[int] = field(default_factory=set)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
+    _ordered: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The samples as they are asked for: the same ones for one instant after another."""
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in."""
+        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.failed):
+            self.failed = seen.stamp
         if seen.status is Status.NETWORK_ERROR:
             if newer(seen, self.network):
                 self.network = seen
@@ -68,11 +78,13 @@ class History:
                 self._take_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
 
     def _take_status(self, seen: Observation) -> None:
+        if seen.status in SERVED and _last(seen.stamp, self.worked):
+            self.worked = seen.stamp
+        if seen.substatus == KEY_VALID:
+            return
         source = seen.stamp.source
         if newer(seen, self.sources.get(source)):
             self.sources[source] = seen
-        if seen.status in SERVED and later(seen.stamp, "", None if self.worked is None else (self.worked, "")):
-            self.worked = seen.stamp
         if seen.status is Status.INVALID_KEY:
             self.denials.add(int(seen.stamp.ts // MINUTE_S))
             if len(self.denials) > _DENIALS:
@@ -84,13 +96,23 @@ class History:
         known = quarters.get(quarter)
         if known is None or later(stamp, window, known):
             quarters[quarter] = (stamp, window)
+            self._ordered.pop(window.name, None)
             if len(quarters) > _SAMPLES:
                 del quarters[min(quarters)]
 
     def samples(self, name: str, since: float = float("-inf")) -> tuple[Sample, ...]:
         """The last figure of each quarter of an hour that had one, from that instant on, the oldest first."""
-        found = sorted((quarter, *said) for quarter, said in self.quarters.get(name, {}).items() if said[0].ts >= since)
-        return tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for _, stamp, window in found)
+        ordered = self._ordered.get(name)
+        if ordered is None:
+            said = [said for _, said in sorted(self.quarters.get(name, {}).items())]
+            ordered = tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in said)
+            self._ordered[name] = ordered
+        return ordered[bisect_left(ordered, since, key=_instant) :]
+
+    def copy(self) -> "History":
+        """One that may take more, while this one stays as it is."""
+        quarters = {name: dict(found) for name, found in self.quarters.items()}
+        return replace(self, sources=dict(self.sources), denials=set(self.denials), quarters=quarters)
 
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""
@@ -98,6 +120,7 @@ class History:
             "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
             "network": None if self.network is None else observation_json(self.network),
             "worked": None if self.worked is None else stamp_json(self.worked),
+            "failed": None if self.failed is None else stamp_json(self.failed),
             "denials": sorted(self.denials),
             "samples": {
                 name: [_sample_json(*found) for _, found in sorted(quarters.items())]
@@ -112,6 +135,7 @@ class History:
             {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
             observation_from(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
+            None if entry["failed"] is None else stamp_from(entry["failed"]),
             {int(minute) for minute in entry["denials"]},
         )
         for name, samples in entry["samples"].items():
@@ -126,6 +150,10 @@ class History:
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
     resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
     return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+
+
+def _last(stamp: Stamp, known: Stamp | None) -> bool:
+    return later(stamp, "", None if known is None else (known, ""))
 
 
 def newer(seen: Observation, known: Observation | None) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "Reading",
     "Scope",
     "Status",
+    "Value",
     "Verdict",
     "Window",
     "replace",
@@ -50,7 +51,11 @@ class Scope(StrEnum):
     PROVIDER = "provider"
 
 
-class Window(msgspec.Struct, frozen=True, gc=False):
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """What all of these are, and the values of other modules."""
+
+
+class Window(Value, frozen=True):
     """One limit over one period.
 
     `utilization` is the fraction used, unclamped (it may exceed 1); `resets_at` is the instant when the window
@@ -76,7 +81,7 @@ class Window(msgspec.Struct, frozen=True, gc=False):
         return self.resets_at is not None and self.resets_at <= now
 
 
-class Overage(msgspec.Struct, frozen=True, gc=False):
+class Overage(Value, frozen=True):
     """Paid use beyond the plan ("extra usage"). `in_use` is whether this response was paid from it.
 
     `used` counts what was used of it in the provider's own unit; `permitted` is whether it may be.
@@ -91,7 +96,7 @@ class Overage(msgspec.Struct, frozen=True, gc=False):
     permitted: bool | None = None
 
 
-class Credits(msgspec.Struct, frozen=True, gc=False):
+class Credits(Value, frozen=True):
     """Prepaid credits beside a plan. `balance` is in credits, as the provider writes it: not in money."""
 
     has_credits: bool | None = None
@@ -99,7 +104,7 @@ class Credits(msgspec.Struct, frozen=True, gc=False):
     balance: str | None = None
 
 
-class Evidence(msgspec.Struct, frozen=True, gc=False):
+class Evidence(Value, frozen=True):
     """What there is to read: status code (None if no response came), headers by lower-case name, text, frame.
 
     `text` is the error text or body excerpt, already scrubbed; `frame` a frame of a stream that tells of limits;
@@ -115,7 +120,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     frame: Mapping[str, object] | None = None
 
 
-class ErrorText(msgspec.Struct, frozen=True, gc=False):
+class ErrorText(Value, frozen=True):
     """An error text as families look at it: `text` without escapes, `said` the same in lower case.
 
     Apostrophes are straight in both. `at` is when it came, `kind` the kind of account, where known.
@@ -128,7 +133,7 @@ class ErrorText(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class Verdict(Value, frozen=True):
     """What a status code and an error text say, without any header."""
 
     status: Status
@@ -140,7 +145,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     plan: str | None = None
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class Reading(Value, frozen=True):
     """What a capture or a probe says. `warnings` name what was there and could not be understood."""
 
     status: Status = Status.UNKNOWN

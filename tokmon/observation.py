@@ -1,12 +1,14 @@
 """One line's evidence about one provider, read with distrust: logs are also written by others."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339, rfc3339, sane
-from tokmon.model import Credits, Overage, Status, Window
+from tokmon.model import Credits, Evidence, Overage, Scope, Status, Value, Window
 from tokmon.reading import credits_from, instant, number, overage_from, overage_json, text, window_from
+
+SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
+"""What an account says that answers."""
 
 _STATUSES: Final = frozenset(str(status) for status in Status)
 _LONGEST_5H_S: Final = 5 * 3600 + 300.0
@@ -15,18 +17,28 @@ _LONGEST_7D_S: Final = 7 * 86400 + 300.0
 
 _EXACT: Final = 2**53
 
+CHECK: Final = "pi-check"
+"""The source of a line that says whether a real session of pi started: `ok` or `error`."""
 
-@dataclass(frozen=True, slots=True, order=True)
-class Stamp:
+CONFIRMED: Final = "confirmed"
+"""The substatus of a refused key that was refused to a second try too."""
+
+
+class Stamp(Value, frozen=True):
     """When, and which: the order of evidence. `ts` is epoch seconds, `id` the event's."""
 
     ts: float
     id: str
-    source: str = field(compare=False, default="piggyback")
+    source: str = "piggyback"
+
+    def __lt__(self, other: "Stamp") -> bool:
+        return (self.ts, self.id) < (other.ts, other.id)
+
+    def __gt__(self, other: "Stamp") -> bool:
+        return (self.ts, self.id) > (other.ts, other.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Value, frozen=True):
     """One line's evidence about one provider, as far as the snapshot cares."""
 
     provider: str
@@ -56,15 +68,18 @@ def observation(line: Mapping[str, Any]) -> Observation | None:
         stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
     except ValueError:
         return None
-    status = text(line, "status")
+    outcome = _outcome(line) if stamp.source == CHECK else _said(line)
+    if outcome is None:
+        return None
+    status, scope, substatus = outcome
     overage, credit = line.get("overage"), line.get("credits")
     return Observation(
         provider=provider,
         stamp=stamp,
         type=text(line, "type"),
-        status=Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN,
-        substatus=text(line, "substatus"),
-        scope=text(line, "scope"),
+        status=status,
+        substatus=substatus,
+        scope=scope,
         model=text(line, "model"),
         http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
         claim=text(line, "claim"),
@@ -75,6 +90,37 @@ def observation(line: Mapping[str, Any]) -> Observation | None:
         plan=text(line, "plan"),
         credits=credits_from(credit) if isinstance(credit, Mapping) else None,
     )
+
+
+def _said(line: Mapping[str, Any], key: str = "status") -> tuple[Status, str | None, str | None]:
+    """Status, scope and substatus as they stand in the line."""
+    status = text(line, key)
+    known = Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN
+    return known, text(line, "scope"), text(line, "substatus")
+
+
+def _outcome(line: Mapping[str, Any]) -> tuple[Status, str | None, str | None] | None:
+    """What a pi check says of the account; None where it does not say how it went.
+
+    What an error says stands in `account_status`. Where other tools have written the line, its text says it; no
+    instant is taken from that, since it would be counted from the line's own.
+    """
+    status = text(line, "status")
+    if status == "ok":
+        return Status.ALLOWED, None, None
+    if status != "error":
+        return _said(line) if status in _STATUSES else None
+    if text(line, "account_status") is not None:
+        said = _said(line, "account_status")
+    else:
+        # Imported here: whoever wakes reads lines of ours, and needs no family for them.
+        from tokmon import families  # noqa: PLC0415
+
+        reading = families.read(
+            Evidence(None, {}, 0.0, text(line, "error") or text(line, "reason"), text(line, "type"))
+        )
+        said = reading.status, reading.scope, reading.substatus
+    return said if said[0] not in SERVED else (Status.UNKNOWN, Scope.REQUEST, None)
 
 
 def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:

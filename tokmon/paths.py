@@ -38,6 +38,11 @@ class Paths:
         return self.logs / "probe.jsonl"
 
     @property
+    def check(self) -> Path:
+        """One line per pi check."""
+        return self.logs / "check.jsonl"
+
+    @property
     def usage(self) -> Path:
         """One line per billed thing."""
         return self.logs / "usage.jsonl"

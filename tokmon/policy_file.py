@@ -59,11 +59,17 @@ def place(paths: Paths) -> Path:
 
 def cached(paths: Paths, env: Mapping[str, str]) -> Policy | None:
     """The policy as it was validated, if it is of what the configuration is now and this call asks nothing odd."""
+    loaded = ready(paths, env)
+    return None if loaded is None or loaded.errors else loaded.policy
+
+
+def ready(paths: Paths, env: Mapping[str, str]) -> Loaded | None:
+    """What `load` gives, if it takes no validating."""
     wanted = asked(env)
-    if wanted.errors:
-        return None
     entry = _fitting(_entries(paths), paths, env)
-    return None if entry is None else _policy(entry, wanted.fields)
+    if entry is None:
+        return None
+    return Loaded(_policy(entry, wanted.fields), _path(entry.check_file, paths), wanted.errors)
 
 
 def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> Loaded:
@@ -71,11 +77,10 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> Loaded:
 
     Raises nothing for any configuration: whoever chooses goes on, and whoever shows shows the errors.
     """
-    wanted = asked(env)
-    entries = _entries(paths)
-    entry = _fitting(entries, paths, env)
-    if entry is not None:
-        return Loaded(_policy(entry, wanted.fields), _path(entry.check_file, paths), wanted.errors)
+    loaded = ready(paths, env)
+    if loaded is not None:
+        return loaded
+    wanted, entries = asked(env), _entries(paths)
 
     from tokmon import settings  # noqa: PLC0415 - takes longer to import than all the rest of a wake
 
@@ -90,6 +95,15 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> Loaded:
     used, source = (new, Source.VALID_PART) if last is None else (last, Source.LAST_VALID)
     errors = (*found.errors, *wanted.errors)
     return Loaded(_policy(used, wanted.fields), _path(used.check_file, paths), errors, source)
+
+
+def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
+    """Where the results of pi checks are read and written, if the configuration says so. It is validated if need be."""
+    entry = _fitting(_entries(paths), paths, env)
+    if entry is not None:
+        return _path(entry.check_file, paths)
+    nothing_said = not relevant(env) and not paths.config.exists()
+    return None if nothing_said else load(paths, env).check_file
 
 
 def propose(paths: Paths, base: Policy) -> Policy:

@@ -8,12 +8,13 @@ and so erases none; what is refused to one model says nothing about the account.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tokmon.history import SERVED, History, Sample, later, newer
-from tokmon.model import Credits, Scope, Status, Window
+from tokmon.history import History, Sample, later, newer
+from tokmon.model import Credits, Scope, Status, Value, Window
 from tokmon.observation import (
+    SERVED,
     Observation,
     Stamp,
     in_one_form,
@@ -28,12 +29,11 @@ from tokmon.reading import credits_from, credits_json, window_from, window_json
 
 __all__ = ["SERVED", "VERSION", "Account", "Observation", "Sample", "Seen", "Snapshot", "Stamp", "fold", "observation"]
 
-VERSION: Final = 4
+VERSION: Final = 6
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value, frozen=True):
     """A window as last told, and by what."""
 
     window: Window
@@ -82,6 +82,10 @@ class Account:
             if known is None or later(stamp, window, (known.stamp, known.window)):
                 self.windows[window.name] = Seen(window, stamp)
 
+    def copy(self) -> "Account":
+        """One that may take more, while this one stays as it is."""
+        return replace(self, models=dict(self.models), windows=dict(self.windows), history=self.history.copy())
+
     def _take_status(self, seen: Observation) -> None:
         """An answer speaks for the account and for its model, a refusal of one model for that model alone."""
         served = seen.status in SERVED
@@ -105,6 +109,17 @@ class Snapshot:
         if account is None:
             account = self.accounts[seen.provider] = Account(seen.provider)
         account.take(seen)
+
+    def beside(self, more: Iterable[Observation]) -> "Snapshot":
+        """One of all that this one knows and of more; this one stays as it is."""
+        both = Snapshot()
+        both.accounts = dict(self.accounts)
+        for seen in more:
+            known = self.accounts.get(seen.provider)
+            if known is not None and both.accounts[seen.provider] is known:
+                both.accounts[seen.provider] = known.copy()
+            both.take(seen)
+        return both
 
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order, so that equal snapshots are equal bytes."""

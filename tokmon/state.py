@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import FileIO
 from operator import itemgetter
 from pathlib import Path
@@ -19,12 +19,13 @@ from tokmon import snapshot as snapshots
 from tokmon import store
 from tokmon.errors import StoreError
 from tokmon.headers import parse_rfc3339
+from tokmon.kept import NO_EVIDENCE
+from tokmon.model import replace
 from tokmon.paths import Paths
 from tokmon.snapshot import Observation, Snapshot, Stamp
 
 _STEP = 256
 _AHEAD_S = 300.0
-_NOT_EVIDENCE = frozenset({"decisions.jsonl"})
 
 _RECURS: Final = b',"provider":'
 _KNOWN: Final = 1024
@@ -54,10 +55,14 @@ class State:
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     covers: dict[str, Covered] = field(default_factory=dict)
+    ahead: bool = False
+    """Whether something was left out because its clock runs ahead; of what was read just now, and not saved."""
 
     def take(self, seen: Observation) -> None:
         """Fold one observation in, unless its clock runs ahead: it would outrank the truth until its time comes."""
-        if not _ahead(seen.stamp):
+        if _ahead(seen.stamp):
+            self.ahead = True
+        else:
             self.snapshot.take(seen)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def catching_up(state: State, paths: Paths) -> Iterator[None]:
 
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: ours, and those of other writers beside them."""
-    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name not in _NOT_EVIDENCE)
+    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name not in NO_EVIDENCE)
 
 
 def _catching_up_log(state: State, path: Path, reader: "_Reader") -> Iterator[None]:

@@ -47,9 +47,9 @@ def memory(daemon: daemons.Daemon, total: int) -> Iterator[Figure]:
 
 
 def idle(daemon: daemons.Daemon, seconds: float, *, connected: bool) -> Idle:
-    """Let it be, after a moment in which it saves what it has."""
+    """Let it be, after a while in which it saves what it has, and looks ahead."""
     stream = load.connect(daemon.socket) if connected else None
-    time.sleep(8)
+    time.sleep(15)
     wakeups, cpu = daemon.wakeups(), daemon.cpu_s()
     time.sleep(seconds)
     found = Idle(connected, seconds, daemon.wakeups() - wakeups, daemon.cpu_s() - cpu)

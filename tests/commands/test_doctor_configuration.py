@@ -60,3 +60,18 @@ def test_the_doctor_makes_no_file_of_it() -> None:
     select(chain=["a"])
     assert "configuration" in tokmon("doctor").stdout
     assert not policy_file.place(paths.find()).exists()
+
+
+def test_a_file_of_checks_is_told_with_its_age_or_why_it_does_not_count() -> None:
+    assert found("checks").text.startswith("no `check_file` is configured")
+    path = paths.find().home / "checks.json"
+    select(chain=["a"], check_file="~/checks.json")
+    assert found("checks").text == f"`{path}` has no result yet: `tokmon check` puts some there"
+    path.write_text('{"checked_at": 1795330800, "results": {"a": {"status": "ok"}}}', encoding="utf-8")
+    assert found("checks", now=1795330920.0).text == f"1 results in `{path}`, the newest of 2m ago"
+    ahead = found("checks", now=1795320000.0)
+    assert (ahead.level, "2026-11-22T07:00:00Z, which do not count" in ahead.text) == (Level.WARN, True)
+    path.write_text("{}", encoding="utf-8")
+    finding = found("checks")
+    assert finding.level is Level.WARN
+    assert finding.text == f"`{path}` does not hold the results of pi checks; what it says does not count"

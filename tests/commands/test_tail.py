@@ -68,6 +68,13 @@ def test_no_answer_at_all_and_a_probe_of_another_day_are_told_apart() -> None:
     assert text(line("a", source="probe", age=2 * DAY)) == "11-20 07:00:00 a 200 allowed probe"
 
 
+def test_a_pi_check_is_told_from_a_probe_with_its_reason_in_short() -> None:
+    check = line("a", "ok", http_status=None, source="pi-check")
+    assert text(check) == "06:59:00 a --- allowed pi-check"
+    failed = {**check, "status": "error", "account_status": "no_credit", "reason": "402: no more", "error": "402 {…}"}
+    assert text(failed) == "06:59:00 a --- no credit pi-check 402: no more"
+
+
 def test_a_record_that_does_not_say_when_is_no_line() -> None:
     assert text({"provider": "a"}) is None
     assert text({"provider": "a", "ts": "yesterday"}) is None

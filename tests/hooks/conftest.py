@@ -1,6 +1,7 @@
 """Fixtures of the tests that run the hook by every shell that this machine has."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,12 @@ def kept(request: pytest.FixtureRequest, wake: Wake) -> Wake:
     if request.param == "watchdog":
         wake.without_timeout()
     return wake
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The real tokmon as one file."""
+    path = tmp_path / "tokmon"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tokmon "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path

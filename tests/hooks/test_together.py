@@ -1,8 +1,8 @@
 """The hook and the tokmon that it asks: every way gives the same answer for the same evidence."""
 
+import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,15 +27,6 @@ def seats() -> None:
         write("piggyback.jsonl", {**said, "status": "allowed", "windows": [window]})
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """The real tokmon as one file."""
-    path = tmp_path / "tokmon"
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tokmon "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
 def wake(program: Path | str, **env: str) -> str:
     """One line, whatever happens."""
     done = subprocess.run(
@@ -57,6 +48,19 @@ def test_the_long_way_the_quick_way_and_the_last_good_decision_agree(program: Pa
     assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the file that the first has left"
     decision_file.place(paths.find(), os.environ).unlink()
     assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the last good decision"
+
+
+def test_what_is_told_again_is_what_would_be_decided(program: Path) -> None:
+    assert wake(program) == "team-b claude-sonnet-4-6"
+    found = paths.find()
+    for made in (False, True):
+        if made:
+            (found.state / "decision.kept").unlink()
+        decision_file.place(found, os.environ).unlink()
+        assert wake(program) == "team-b claude-sonnet-4-6"
+        last = json.loads((found.logs / "decisions.jsonl").read_bytes().splitlines()[-1])
+        assert ("alternatives" in last) == made
+        assert wake("/bin/false") == "team-b claude-sonnet-4-6", "from the file that it has left"
 
 
 def test_an_override_is_of_one_call(program: Path) -> None:

@@ -13,7 +13,8 @@ from tests.probes.loopback import SCOPE, USAGE, Asked, Loopback, Said, Script, e
 from tokmon import paths, probes
 from tokmon.commands.probing import line_of
 from tokmon.model import Status
-from tokmon.probes import Result, Target
+from tokmon.probes import Target
+from tokmon.probes.asking import Result, ask
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 KEY = "sk-ant-api03-KeyKeyKeyKeyKey"
@@ -39,7 +40,7 @@ def entry(kind: str, origin: str, **more: Any) -> dict[str, Any]:
 def asked(**entries: Any) -> dict[str, Result]:
     configure(**entries)
     found = probes.targets(paths.find(), os.environ, time.time())
-    return {result.provider: result for result in probes.ask(found.values(), 5.0)}
+    return {result.provider: result for result in ask(found.values(), 5.0)}
 
 
 def one(kind: str, script: Script, **more: Any) -> tuple[Result, Loopback]:
@@ -246,7 +247,7 @@ def test_who_hangs_or_drips_keeps_nobody_waiting_beyond_the_deadline() -> None:
         )
         found = probes.targets(paths.find(), os.environ, time.time())
         begun = time.monotonic()
-        results = {each.provider: each for each in probes.ask(found.values(), 3.0)}
+        results = {each.provider: each for each in ask(found.values(), 3.0)}
         assert time.monotonic() - begun < 3.5
     assert results["good"].reading.status is Status.ALLOWED
     for name in ("hang", "drip"):
@@ -270,7 +271,7 @@ def test_a_gateway_is_called_once_and_says_what_that_cost() -> None:
 
     with loopback(healthy) as server:
         gateway = Target("g", "gateway", "openai-completions", server.origin, "key-key-key", models=("m",))
-        (result,) = probes.ask([gateway], 5.0)
+        (result,) = ask([gateway], 5.0)
     assert server.paths() == ["POST /chat/completions"]
     assert result.reading.cost_usd == 0.000012
     assert result.reading.status is Status.ALLOWED
@@ -281,5 +282,5 @@ def test_a_gateway_without_credit_is_told() -> None:
     spent = b"LLM credits exhausted; credits refresh over time; purchase more at https://exe.dev/user"
     with loopback(lambda _: Said(402, spent)) as server:
         gateway = Target("g", "gateway", "anthropic-messages", server.origin, "key-key-key", models=("m",))
-        (result,) = probes.ask([gateway], 5.0)
+        (result,) = ask([gateway], 5.0)
     assert result.reading.status is Status.NO_CREDIT

@@ -120,6 +120,30 @@ def test_an_endpoint_that_is_asked_too_often_is_left_alone_for_an_hour() -> None
     assert known["next_at"] - known["asked_at"] >= 3600
 
 
+def test_an_endpoint_that_is_closed_to_a_credential_is_not_tried_again_with_it() -> None:
+    def script(asked: Asked) -> Said:
+        return Said(403, SCOPE) if asked.path == "/api/oauth/usage" else healthy(asked)
+
+    def again() -> None:
+        """The twenty minutes are over."""
+        path = paths.find().state / "probes.json"
+        known = json.loads(path.read_text("utf-8"))
+        known["providers"]["team-a"]["next_at"] = 0
+        path.write_text(json.dumps(known), encoding="utf-8")
+
+    with loopback(script) as server:
+        configure(team_a=seat(server.origin))
+        tokmon("monitor")
+        again()
+        tokmon("monitor")
+        assert server.paths() == ["GET /api/oauth/usage", "POST /v1/messages", "POST /v1/messages"]
+        again()
+        configure(team_a=seat(server.origin, apiKey=f"{SEAT}2"))
+        tokmon("monitor")
+        assert server.paths()[3:] == ["GET /api/oauth/usage", "POST /v1/messages"]
+    assert SEAT not in (paths.find().state / "probes.json").read_text("utf-8")
+
+
 def test_of_two_that_run_at_once_one_asks() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin), team_b=seat(server.origin))

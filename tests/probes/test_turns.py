@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tokmon.errors import StoreError
-from tokmon.probes.turns import BACK_OFF_S, INTERVAL_S, LONGEST_S, Turns
+from tokmon.probes.turns import BACK_OFF_S, INTERVAL_S, LONGEST_S, Told, Turns
 
 NOW = 1_795_330_800.0
 
@@ -38,11 +38,11 @@ def test_who_says_too_often_is_left_alone_for_an_hour_then_for_two_and_never_for
     at = NOW
     for wait in (BACK_OFF_S, 2 * BACK_OFF_S, 4 * BACK_OFF_S):
         assert turns.take(["a"], at)["a"].granted
-        turns.settle({"a": 0.0}, at)
+        turns.settle({"a": Told(answered=True, wait_s=0.0)}, at)
         assert not turns.take(["a"], at + wait - 1)["a"].granted
         at += wait + INTERVAL_S
     turns.take(["a"], at)
-    turns.settle({"a": 1e7}, at)
+    turns.settle({"a": Told(answered=True, wait_s=1e7)}, at)
     assert not turns.take(["a"], at + LONGEST_S - 1)["a"].granted
     assert turns.take(["a"], at + LONGEST_S + INTERVAL_S)["a"].granted
 
@@ -50,7 +50,7 @@ def test_who_says_too_often_is_left_alone_for_an_hour_then_for_two_and_never_for
 def test_what_the_endpoint_says_to_wait_counts_where_it_is_longer(tmp_path: Path) -> None:
     turns = Turns(tmp_path)
     turns.take(["a"], NOW)
-    turns.settle({"a": 3 * BACK_OFF_S}, NOW)
+    turns.settle({"a": Told(answered=True, wait_s=3 * BACK_OFF_S)}, NOW)
     assert not turns.take(["a"], NOW + 3 * BACK_OFF_S - 1)["a"].granted
 
 
@@ -58,8 +58,56 @@ def test_an_answer_ends_the_doubling(tmp_path: Path) -> None:
     turns = Turns(tmp_path)
     for told in (0.0, None, 0.0):
         turns.take(["a"], NOW, force=True)
-        turns.settle({"a": told}, NOW)
+        turns.settle({"a": Told(answered=True, wait_s=told)}, NOW)
     assert turns.take(["a"], NOW + BACK_OFF_S + INTERVAL_S)["a"].granted
+
+
+def test_what_is_closed_is_remembered_for_a_day_and_for_one_credential(tmp_path: Path) -> None:
+    turns = Turns(tmp_path, credentials=7)
+    turns.take(["a"], NOW)
+    turns.settle({"a": Told(answered=True, closed=("/usage",))}, NOW)
+    assert turns.take(["a"], NOW + 2 * INTERVAL_S)["a"].closed == ("/usage",)
+    turns.settle({"a": Told(answered=True)}, NOW + 2 * INTERVAL_S)
+    assert turns.look(["a"], NOW + LONGEST_S - 1)["a"].closed == ("/usage",)
+    assert turns.look(["a"], NOW + LONGEST_S)["a"].closed == ()
+    assert Turns(tmp_path, credentials=8).look(["a"], NOW + 60)["a"].closed == ()
+    assert turns.take(["a"], NOW + 60, force=True)["a"].closed == (), "who insists asks for everything"
+
+
+def test_a_turn_is_open_until_it_is_over_whatever_came_of_it(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    assert not turns.look(["a"], NOW)["a"].open
+    assert not turns.take(["a"], NOW)["a"].open
+    assert turns.look(["a"], NOW)["a"].open
+    turns.settle({"a": Told(answered=False)}, NOW)
+    turn = turns.look(["a"], NOW)["a"]
+    assert (turn.open, turn.granted, turn.asked_at) == (False, False, NOW)
+
+
+def test_looking_takes_no_turn_and_writes_nothing(tmp_path: Path) -> None:
+    assert Turns(tmp_path / "none").look(["a"], NOW)["a"].granted
+    assert not (tmp_path / "none").exists()
+
+
+def test_no_answer_is_not_an_end_of_the_doubling(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    for told in (Told(answered=True, wait_s=0.0), Told(answered=False), Told(answered=True, wait_s=0.0)):
+        turns.take(["a"], NOW, force=True)
+        turns.settle({"a": told}, NOW)
+    assert not turns.look(["a"], NOW + 2 * BACK_OFF_S - 1)["a"].granted
+
+
+@pytest.mark.parametrize(
+    "closed",
+    ['"x"', "[7]", f'["{"x" * 300}"]', "null", '["/usage"], "closed_at": "x"', '["/usage"], "closed_of": 1.5'],
+)
+def test_what_is_damaged_closes_nothing(tmp_path: Path, closed: str) -> None:
+    entry = (
+        f'{{"asked_at": {NOW}, "next_at": {NOW}, "refused": 0, "closed_at": {NOW}, "closed_of": 0, "closed": {closed}}}'
+    )
+    (tmp_path / "probes.json").write_text(f'{{"providers": {{"a": {entry}}}}}', encoding="utf-8")
+    turn = Turns(tmp_path).look(["a"], NOW)["a"]
+    assert (turn.closed, turn.asked_at) == ((), NOW)
 
 
 @pytest.mark.parametrize(

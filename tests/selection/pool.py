@@ -32,9 +32,14 @@ def check(provider: str, status: str = "allowed", *, age: float = 1800.0) -> Rec
     return {**line(provider, status, age=age), "source": "pi-check", "id": f"check-{provider}-{age:g}"}
 
 
+def valid(provider: str, age: float = 0.0) -> Record:
+    """What a request said that shows the key to be valid, and nothing else."""
+    return {**probe(provider, week=None, five=None, age=age), "substatus": "key_valid"}
+
+
 def pool(*lines: Record) -> Snapshot:
     """The lines, folded."""
     return fold(Snapshot(), lines)
 
 
-__all__ = ["DAY", "HOUR", "NOW", "POLICY", "SEATS", "check", "pool", "probe", "turn"]
+__all__ = ["DAY", "HOUR", "NOW", "POLICY", "SEATS", "check", "pool", "probe", "turn", "valid"]

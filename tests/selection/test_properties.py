@@ -24,7 +24,7 @@ _FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "overage": st.sampled_from([{"status": "allowed", "in_use": True}, {"status": "rejected", "in_use": False}]),
     },
 )
-_LINES: st.SearchStrategy[list[Record]] = st.lists(
+LINES: st.SearchStrategy[list[Record]] = st.lists(
     st.one_of(
         st.builds(lambda name, week, five, fields: turn(name, week, five, **fields), _NAMES, _USED, _USED, _FIELDS),
         st.builds(lambda name, status, age: probe(name, status, age=age), _NAMES, _STATUS, st.floats(0, 2 * DAY)),
@@ -32,15 +32,15 @@ _LINES: st.SearchStrategy[list[Record]] = st.lists(
     ),
     max_size=14,
 )
-_POLICIES = st.builds(
+POLICIES = st.builds(
     lambda policy, spend: msgspec.structs.replace(POLICY, policy=policy, spend_credit=spend),
     st.sampled_from(["threshold", "forecast"]),
     st.sampled_from(["never", "after-plan", "first"]),
 )
-_CURRENT = st.one_of(st.none(), _NAMES)
+CURRENT = st.one_of(st.none(), _NAMES)
 
 
-@given(_POLICIES, _LINES, _CURRENT, st.randoms())
+@given(POLICIES, LINES, CURRENT, st.randoms())
 def test_a_decision_is_of_the_configuration_and_of_no_order(
     policy: Any, lines: list[Record], current: Any, rng: Any
 ) -> None:
@@ -54,7 +54,7 @@ def test_a_decision_is_of_the_configuration_and_of_no_order(
     assert decision_json(again) == decision_json(decision)
 
 
-@given(_POLICIES, _LINES, _CURRENT)
+@given(POLICIES, LINES, CURRENT)
 def test_nobody_known_to_be_dead_is_chosen_while_somebody_lives(policy: Any, lines: list[Record], current: Any) -> None:
     decision = choose(policy, pool(*lines), NOW, current)
     assert decision is not None
@@ -66,7 +66,7 @@ def test_nobody_known_to_be_dead_is_chosen_while_somebody_lives(policy: Any, lin
         assert not set(living) & {*policy.chain, *policy.fallback}
 
 
-@given(_POLICIES, _LINES, _CURRENT)
+@given(POLICIES, LINES, CURRENT)
 def test_an_unusable_account_more_changes_nothing(policy: Any, lines: list[Record], current: Any) -> None:
     before = choose(policy, pool(*lines), NOW, current)
     longer = msgspec.structs.replace(policy, chain=(*policy.chain, "dead-seat"))

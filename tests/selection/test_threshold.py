@@ -231,6 +231,59 @@ CASES = (
         "team-vigilio",
         "7d at 20%",
     ),
+    Case(
+        "where what passed the checks cannot be taken, the others can",
+        (turn("team-vigilio", 0.2), check("team-ludo"), turn("team-ludo", status="policy_rejected", age=60)),
+        "team-vigilio",
+        "7d at 20%",
+    ),
+    Case(
+        "a check that failed since takes the pass away, whatever it was",
+        (turn("team-vigilio", 0.2), check("team-ludo"), check("team-ludo", "error", age=300)),
+        "team-vigilio",
+        "7d at 20%",
+    ),
+    Case(
+        "a check that passed since counts again",
+        (turn("team-vigilio", 0.2), check("team-ludo", "error"), check("team-ludo", "ok", age=300)),
+        "team-ludo",
+        "its 7d is unknown",
+    ),
+    Case(
+        "a check that failed outranks a probe of the bare API",
+        (
+            probe("team-vigilio"),
+            check("team-vigilio", "error", age=600) | {"account_status": "no_credit", "scope": "account"},
+            turn("team-ludo", 0.4),
+        ),
+        "team-ludo",
+        "7d at 40%",
+    ),
+    Case(
+        "a turn outranks a check that failed",
+        (
+            turn("team-vigilio", 0.2, age=HOUR),
+            check("team-vigilio", "error", age=60) | {"account_status": "rejected", "scope": "account"},
+        ),
+        "team-vigilio",
+        "7d at 20%",
+    ),
+    Case(
+        "a network that fails a check says nothing of the account",
+        (check("team-vigilio", "error", age=900) | {"account_status": "network_error"}, turn("team-ludo", 0.4)),
+        "team-vigilio",
+        "its 7d is unknown",
+    ),
+    Case(
+        "a key that a check has tried twice is refused",
+        (
+            check("team-vigilio", "ok"),
+            check("team-vigilio", "error", age=60) | {"account_status": "invalid_key", "substatus": "confirmed"},
+            turn("team-ludo", 0.4),
+        ),
+        "team-ludo",
+        "7d at 40%",
+    ),
     Case("a person's word", (turn("team-vigilio", 0.2),), "google-gemini", "pinned", {"pin": "google-gemini"}),
 )
 

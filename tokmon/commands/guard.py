@@ -1,10 +1,11 @@
 """`tokmon guard`: may a script go on with this account? By the exit code."""
 
+import os
 import sys
 import time
 from typing import Final
 
-from tokmon import paths, state
+from tokmon import check_file, paths, state
 from tokmon.commands.select import policy_of
 from tokmon.errors import UsageError
 from tokmon.selection.choose import choose
@@ -27,8 +28,9 @@ def run(arguments: list[str]) -> int:
             f"cannot make sense of `{(strange or names)[-1]}`", hint="`tokmon guard [PROVIDER] [--fail-open]`"
         )
     found, now = paths.find(), time.time()
-    policy, snapshot = policy_of(found), state.current(found).snapshot
+    policy = policy_of(found)
     name = names[0] if names else None
+    snapshot = check_file.beside(state.current(found).snapshot, found, os.environ, (*policy.order, *names), now)
     if name is None:
         decision = choose(policy, snapshot, now)
         if decision is not None and decision.emergency:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tokmon import paths, probes, state, store
-from tokmon.commands.probing import line_of, record
+from tokmon.commands.probing import granted, line_of, told, turns_of, why_not
 from tokmon.commands.terminal import output, put, say, style_of, width_of
 from tokmon.errors import StoreError, UsageError
-from tokmon.probes import Result, Target, Turn, Turns
-from tokmon.probes.kinds import steps
+from tokmon.probes import Target, Turn
+from tokmon.probes.asking import Result, ask
 from tokmon.report.as_json import to_json
 from tokmon.report.status import status_text
 from tokmon.report.view import View, view
@@ -33,17 +33,16 @@ def run(arguments: list[str]) -> int:
     known = probes.targets(found, os.environ, now)
     asked = _chosen(known, options.provider)
     snapshot = state.current(found).snapshot
-    why_not = {name: why for name, target in asked.items() if (why := _why_not(target)) is not None}
-    turns = _turns(found, [name for name in asked if name not in why_not], now, force=options.force)
-    granted = [target for name, target in asked.items() if name in turns and turns[name].granted]
-    results = {result.provider: result for result in probes.ask(granted, options.deadline)}
-    _settle(found, results)
+    unable = {name: why for name, target in asked.items() if (why := why_not(target)) is not None}
+    turns = _turns(found, [name for name in asked if name not in unable], now, force=options.force)
+    results = {result.provider: result for result in ask(granted(asked, turns), options.deadline)}
     lines = {name: line_of(result) for name, result in results.items()}
     code = 0 if options.no_log else _record(found, list(lines.values()))
+    _settle(found, results)
     now = time.time()
     shown = view(fold(snapshot, lines.values()), {name: target.kind for name, target in asked.items()}, now)
     shown = View(now, tuple(provider for provider in shown.providers if provider.name in asked))
-    notes = {name: _note(results.get(name), turns.get(name), why_not.get(name), now) for name in asked}
+    notes = {name: _note(results.get(name), turns.get(name), unable.get(name), now) for name in asked}
     if options.json:
         put(store.encode(_json(shown, lines, turns, notes)))
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
@@ -60,16 +59,10 @@ def _chosen(known: Mapping[str, Target], names: list[str]) -> dict[str, Target]:
     return {name: target for name, target in known.items() if not names or name in names}
 
 
-def _why_not(target: Target) -> str | None:
-    if target.why_not is None and not steps(target):
-        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
-    return target.why_not
-
-
 def _turns(found: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Turn]:
     """Whose turn it is; where that cannot be kept nobody's, since nothing would stop the next from asking again."""
     try:
-        return Turns(found.state).take(names, now, force=force)
+        return turns_of(found).take(names, now, force=force)
     except StoreError as error:
         print(f"warning: nobody was asked: {error}", file=sys.stderr)
         if error.hint:
@@ -78,27 +71,23 @@ def _turns(found: paths.Paths, names: list[str], now: float, *, force: bool) -> 
 
 
 def _settle(found: paths.Paths, results: Mapping[str, Result]) -> None:
-    told = {
-        name: (result.reading.retry_after_s or 0.0) if result.throttled else None
-        for name, result in results.items()
-        if result.answer.http_status is not None
-    }
     try:
-        Turns(found.state).settle(told, time.time())
+        turns_of(found).settle(told(results), time.time())
     except StoreError as error:
         print(f"warning: {error}", file=sys.stderr)
 
 
 def _record(found: paths.Paths, lines: list[dict[str, Any]]) -> int:
     try:
-        record(found, lines)
+        if lines:
+            store.append_to(found.probe, [store.encode(line) + b"\n" for line in lines])
     except (StoreError, OSError) as error:
         print(f"error: the answers were not kept: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _note(result: Result | None, turn: Turn | None, why_not: str | None, now: float) -> str:
+def _note(result: Result | None, turn: Turn | None, unable: str | None, now: float) -> str:
     """What was asked and came back, or why nothing was asked."""
     if result is not None:
         code = result.answer.http_status
@@ -108,8 +97,8 @@ def _note(result: Result | None, turn: Turn | None, why_not: str | None, now: fl
             :_SHOWN
         ]
         return f"asked {result.path}: {said} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
-    if why_not is not None:
-        return f"not asked: {why_not}"
+    if unable is not None:
+        return f"not asked: {unable}"
     if turn is None or turn.asked_at is None or turn.next_at is None:
         return "not asked"
     since = ago(max(1.0, now - turn.asked_at))

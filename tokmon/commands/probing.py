@@ -1,23 +1,69 @@
-"""The answers to questions of ours, as lines of the log. Not a verb."""
+"""Asking, for whoever asks: whose turn it is, what came of it, and the answers as lines of the log. Not a verb."""
 
 import getpass
 import os
 import socket
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tokmon import store
 from tokmon.headers import rfc3339
 from tokmon.paths import Paths
-from tokmon.probes import Result
-from tokmon.sidecar.lines import capture_fields, next_reset
+from tokmon.probes import Target, Turn, Turns
+from tokmon.probes.kinds import steps
+from tokmon.probes.turns import Told
+
+if TYPE_CHECKING:
+    from tokmon.probes.asking import Result  # it imports `httpx`
 
 SOURCE: Final = "probe"
 
 
-def line_of(result: Result) -> dict[str, Any]:
+def why_not(target: Target) -> str | None:
+    """Why it cannot be asked at all."""
+    if target.why_not is None and not steps(target):
+        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
+    return target.why_not
+
+
+def turns_of(found: Paths) -> Turns:
+    """The turns of all providers, as of the credentials that pi has now."""
+    changed = 0
+    for path in (found.models, found.agent / "auth.json"):
+        try:
+            changed = max(changed, path.stat().st_mtime_ns)
+        except OSError:
+            continue
+    return Turns(found.state, changed)
+
+
+def granted(asked: Mapping[str, Target], turns: Mapping[str, Turn]) -> list[Target]:
+    """Those whose turn it is, each with what need not be asked of it."""
+    return [
+        replace(target, closed=turns[name].closed)
+        for name, target in asked.items()
+        if name in turns and turns[name].granted
+    ]
+
+
+def told(results: Mapping[str, "Result"]) -> dict[str, Told]:
+    """What came of asking, as the turns want to know it."""
+    return {
+        name: Told(
+            answered=result.answer.http_status is not None,
+            wait_s=(result.reading.retry_after_s or 0.0) if result.throttled else None,
+            closed=result.closed,
+        )
+        for name, result in results.items()
+    }
+
+
+def line_of(result: "Result") -> dict[str, Any]:
     """The line: what recurs with every line of the log (docs/log.md), and what was asked."""
+    # Here, since a process that has imported `tokmon.sidecar` can speak TLS no more, unless it did before.
+    from tokmon.sidecar.lines import capture_fields, next_reset  # noqa: PLC0415
+
     answer, reading = result.answer, result.reading
     reset = next_reset(reading)
     event = {
@@ -27,7 +73,7 @@ def line_of(result: Result) -> dict[str, Any]:
         "elapsed_ms": result.elapsed_ms,
         "request_id": answer.request_id,
         "provider": result.provider,
-        "member": _member(),
+        "member": member(),
         "host": socket.gethostname(),
         "asked": f"{result.method} {result.path}",
         "error": answer.error or None,
@@ -42,15 +88,8 @@ def line_of(result: Result) -> dict[str, Any]:
     }
 
 
-def record(found: Paths, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Append the lines; StoreError or OSError if they are not all in the file."""
-    blocks = [store.encode(line) + b"\n" for line in lines]
-    if not blocks:
-        return
-    store.append_to(found.probe, blocks)
-
-
-def _member() -> str | None:
+def member() -> str | None:
+    """Who asks, as the log says it."""
     if os.environ.get("TOKMON_MEMBER"):
         return os.environ["TOKMON_MEMBER"]
     try:

@@ -3,50 +3,99 @@
 import os
 import sys
 import time
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
-from tokmon import decision_file, paths, policy_file, state, store
+from tokmon import check_file, decision_file, paths, policy_file, store
 from tokmon.commands.terminal import put, say, style_of
-from tokmon.errors import StoreError, UsageError
+from tokmon.errors import StoreError, TokmonError, UsageError
+from tokmon.grounds import Grounds
+from tokmon.model import replace
 from tokmon.paths import Paths
-from tokmon.report.decision import decision_text
-from tokmon.selection.choose import Decision, choose, decision_json
+from tokmon.selection.ahead import look_ahead
+from tokmon.selection.asking import wanted
+from tokmon.selection.choose import Asked, Decision, choose, decision_json
 from tokmon.selection.given import relevant
 from tokmon.selection.policy import Policy
+from tokmon.snapshot import Snapshot
+from tokmon.state import State
 
 SUMMARY: Final = "pick the account for the next session"
 
 NO_DECISION: Final = 4
 _FORMATS: Final = {"--json": "json", "--explain": "explain"}
+_USAGE: Final = "usage: tokmon select [--json | --explain] [--current PROVIDER] [--no-ask]"
 
 
 def run(arguments: list[str]) -> int:
     """Print the choice; 4 if nobody is configured and so nothing can be decided."""
-    shape, current = _options(arguments)
+    options = _options(arguments)
+    shape = options.shape
     found = paths.find()
-    policy = policy_of(found)
-    decision = choose(policy, state.current(found).snapshot, time.time(), current or decision_file.last(found))
+    grounds = Grounds(found)
+    loaded = _loaded(found)
+    grounds.also(loaded.check_file)
+    policy = _policy(found, loaded)
+    known, current = grounds.state(), options.current or decision_file.last(found)
+    asked = _asked(found, policy, known, current) if options.ask else ()
+    now = time.time()
+    evidence = _evidence(found, policy, known, now)
+    decision = choose(policy, evidence, now, current)
     if decision is None:
         print("error: no account is configured, and models.json names none", file=sys.stderr)
         print(f"hint: name a `chain` in `{found.config}` (docs/configuration.md)", file=sys.stderr)
         if policy.default is not None:
             say([" ".join(policy.default)])
         return NO_DECISION
+    decision = replace(decision, asked=asked)
     _record(found, decision)
     if shape == "json":
         put(store.encode(decision_json(decision)))
     elif shape == "explain":
+        from tokmon.report.decision import decision_text  # noqa: PLC0415 - a wake does without
+
         say(decision_text(decision, style_of(sys.stdout)))
     else:
         say([f"{decision.provider} {decision.model}"])
+    if not asked and not loaded.errors and grounds.certain(os.environ, decision):
+        grounds.keep(decision, look_ahead(policy, evidence, decision))
     return 0
+
+
+def _asked(found: Paths, policy: Policy, known: State, current: str | None) -> tuple[Asked, ...]:
+    """Ask those on whose answer the choice depends, and take in what they say; whatever goes wrong stops nothing."""
+    try:
+        now = time.time()
+        if not wanted(policy, _evidence(found, policy, known, now), now, current):
+            return ()
+        from tokmon.commands import asking  # noqa: PLC0415 - few wakes ask, and it takes long to import
+
+        return asking.consult(found, policy, known, partial(_evidence, found, policy, known), current)
+    except TokmonError as error:
+        print(f"warning: nobody was asked: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - a wake goes on with what it has
+        print(f"warning: asking failed: {type(error).__name__}", file=sys.stderr)
+    return ()
+
+
+def _evidence(found: Paths, policy: Policy, known: State, now: float) -> Snapshot:
+    """All that is known: the logs, and the results of pi checks beside them."""
+    return check_file.beside(known.snapshot, found, os.environ, policy.order, now)
 
 
 def policy_of(found: Paths) -> Policy:
     """The policy that counts; where no chain is configured, one out of models.json. What is invalid is said."""
+    return _policy(found, _loaded(found))
+
+
+def _loaded(found: Paths) -> policy_file.Loaded:
     loaded = policy_file.load(found, os.environ)
     for error in loaded.errors:
         print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
+    return loaded
+
+
+def _policy(found: Paths, loaded: policy_file.Loaded) -> Policy:
     return loaded.policy if loaded.policy.order else policy_file.propose(found, loaded.policy)
 
 
@@ -63,19 +112,27 @@ def _record(found: Paths, decision: Decision) -> None:
         print(f"warning: the decision was not recorded: {error}", file=sys.stderr)
 
 
-def _options(arguments: list[str]) -> tuple[str, str | None]:
-    shape, current = "plain", None
+class _Options(NamedTuple):
+    shape: str = "plain"
+    current: str | None = None
+    ask: bool = True
+
+
+def _options(arguments: list[str]) -> _Options:
+    found = _Options()
     words = iter(arguments)
     for word in words:
         if word in _FORMATS:
-            shape = _FORMATS[word]
+            found = found._replace(shape=_FORMATS[word])
         elif word == "--current":
-            current = next(words, None)
-            if not current:
+            found = found._replace(current=next(words, None))
+            if not found.current:
                 raise UsageError("`--current` needs a provider")
+        elif word == "--no-ask":
+            found = found._replace(ask=False)
         elif word in {"-h", "--help"}:
-            print(f"usage: tokmon select [--json | --explain] [--current PROVIDER]\n\n{SUMMARY}")
+            print(f"{_USAGE}\n\n{SUMMARY}; `--no-ask` asks no provider")
             raise SystemExit(0)
         else:
             raise UsageError(f"no such option: `{word}`", hint="`tokmon select --help` lists them")
-    return shape, current
+    return found

@@ -45,7 +45,12 @@ def run(arguments: list[str]) -> int:
 def look(found: paths.Paths, now: float) -> View:
     """The providers of models.json and of the logs, as of `now`."""
     configured = read_accounts(found.models)
-    return view(state.current(found).snapshot, {name: _type(entry) for name, entry in configured.items()}, now)
+    snapshot = state.current(found).snapshot
+    if found.config.exists() or os.environ.get("TOKMON_SELECT_CHECK_FILE"):
+        from tokmon import check_file  # noqa: PLC0415 - only for whoever has a configuration that may name one
+
+        snapshot = check_file.beside(snapshot, found, os.environ, {*configured, *snapshot.accounts}, now)
+    return view(snapshot, {name: _type(entry) for name, entry in configured.items()}, now)
 
 
 def unread(found: paths.Paths, shown: View) -> list[Path]:

@@ -3,21 +3,26 @@
 import os
 import sys
 from collections.abc import Iterable
-from datetime import UTC
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from tokmon.errors import TokmonError
-from tokmon.report.words import LOCAL, Style
+
+if TYPE_CHECKING:
+    from tokmon.report.words import Style
 
 _WIDTH: Final = 80
 """Where nobody says."""
 
 
-def style_of(out: TextIO, *, utc: bool = False) -> Style:
+def style_of(out: TextIO, *, utc: bool = False) -> "Style":
     """Colour on a terminal that wants it, block characters where the encoding has them.
 
     What the encoding does not have is replaced from here on, rather than ending the command.
     """
+    from datetime import UTC  # noqa: PLC0415 - a wake says one line, and needs none of this
+
+    from tokmon.report.words import LOCAL, Style  # noqa: PLC0415
+
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")
     colour = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -6,10 +6,12 @@ kinds        what is asked of each kind of account, the cheapest first
 fetch        one bounded request
 asking       all of them at once, within one deadline
 turns        who may be asked now: one state file for all processes of the user
+
+`fetch` and `asking` import `httpx`, which takes as long as everything else of a wake: they are imported by whoever has
+somebody to ask, and are not named here.
 """
 
-from tokmon.probes.asking import Result, ask
 from tokmon.probes.targets import Target, targets
 from tokmon.probes.turns import Turn, Turns
 
-__all__ = ["Result", "Target", "Turn", "Turns", "ask", "targets"]
+__all__ = ["Target", "Turn", "Turns", "targets"]

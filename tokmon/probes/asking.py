@@ -3,6 +3,7 @@
 One thread a provider, and not an event loop: a name server that hangs would hold up the end of the loop.
 """
 
+import dataclasses
 import random
 import threading
 import time
@@ -38,6 +39,8 @@ class Result:
     answer: Answer
     reading: Reading
     frame: dict[str, Any] | None = field(default=None)
+    closed: tuple[str, ...] = ()
+    """Paths that were asked before, and are not there or not for this credential."""
 
     @property
     def throttled(self) -> bool:
@@ -77,6 +80,7 @@ def _ask_one(sender: httpx.Client, target: Target, until: float, deadline_s: flo
     time.sleep(random.SystemRandom().uniform(0, min(_APART_S, deadline_s / 30)))
     begun = time.monotonic()
     answer, step = Answer(None, error="not asked"), steps(target)[0]
+    closed: list[str] = []
     for step in steps(target):
         try:
             answer = fetch(sender, step, until, target.secrets)
@@ -84,14 +88,16 @@ def _ask_one(sender: httpx.Client, target: Target, until: float, deadline_s: flo
             answer = Answer(None, error=f"the probe failed: {type(error).__name__}")
         if answer.http_status is None or not step.gives_way(answer.http_status, answer.error or ""):
             break
-    told.put(_result(target, step, answer, time.time(), (time.monotonic() - begun) * 1000))
+        closed.append(step.path(target))
+    found = _result(target, step, answer, time.time(), (time.monotonic() - begun) * 1000)
+    told.put(dataclasses.replace(found, closed=tuple(closed)))
 
 
 def _result(target: Target, step: Step, answer: Answer, at: float, elapsed_ms: float) -> Result:
     frame = step.frame(answer.body) if step.frame is not None and answer.body is not None else None
     evidence = Evidence(answer.http_status, answer.headers, at, answer.error, target.kind, frame)
-    path = step.url.removeprefix(target.base).partition("?")[0]
     reading = _reading(step, answer, families.read(evidence), frame)
+    path = step.path(target)
     return Result(target.name, target.kind, at, round(elapsed_ms), step.method, path, answer, reading, frame)
 
 

@@ -55,13 +55,19 @@ class Step:
     frame: Callable[[Mapping[str, Any]], Frame | None] | None = None
     gives_way: Callable[[int, str], bool] = never
 
+    def path(self, target: Target) -> str:
+        """What is asked, below the provider's base."""
+        return self.url.removeprefix(target.base).partition("?")[0]
+
 
 def steps(target: Target) -> tuple[Step, ...]:
-    """What to ask of this one, in this order; empty where there is no way to ask."""
-    if target.kind in _KINDS:
-        return _KINDS[target.kind](target)
-    kind = _OF_API.get(target.api)
-    return () if kind is None else kind(target)
+    """What to ask of this one, in this order; empty where there is no way to ask.
+
+    What is known to be closed is left out, but for the last.
+    """
+    kind = _KINDS[target.kind] if target.kind in _KINDS else _OF_API.get(target.api)
+    every = () if kind is None else kind(target)
+    return tuple(step for step in every[:-1] if step.path(target) not in target.closed) + every[-1:]
 
 
 def _seat(target: Target) -> tuple[Step, ...]:

@@ -30,6 +30,9 @@ class Target:
     account: str | None = None
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    closed: tuple[str, ...] = ()
+    """Paths that are known not to be there, or not for this credential."""
+
     why_not: str | None = None
 
     @property

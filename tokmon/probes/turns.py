@@ -1,14 +1,15 @@
 """Who may be asked now: at most once in twenty minutes, whichever process asks, and later where too often was said.
 
 Asking is claimed under a lock before it is done, so that of two processes one asks. The state is a small file; one
-that is damaged or of another time is as good as none.
+that is damaged or of another time is as good as none. It also remembers for a day which endpoints are not there or
+not for this credential, which is known by the time of change of the files that it is in, and by nothing of itself.
 """
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from tokmon.errors import StoreError
 from tokmon.store import Held, encode, read_json, replace
@@ -21,6 +22,8 @@ _JITTER: Final = 0.1
 
 _SKEW_S: Final = 60.0
 _LOCK_WAIT_S: Final = 2.0
+_PATHS: Final = 4
+_LONGEST_PATH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,56 +33,115 @@ class Turn:
     granted: bool
     asked_at: float | None = None
     next_at: float | None = None
+    closed: tuple[str, ...] = ()
+    """What need not be asked of it."""
+
+    open: bool = False
+    """Whether whoever took the last turn has not said yet that it is over."""
+
+
+class Told(NamedTuple):
+    """What came of asking one: whether it answered, and the seconds to wait if it said that it is asked too often.
+
+    They are 0 where it did not say how long, and None where it did not say so at all. `closed` is what gave way.
+    """
+
+    answered: bool
+    wait_s: float | None = None
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the file says of one; instants are epoch seconds."""
+
+    asked_at: float
+    next_at: float
+    refused: int = 0
+    open: bool = False
+    closed: list[str] = field(default_factory=list)
+    closed_at: float = 0.0
+    closed_of: int = 0
 
 
 class Turns:
-    """The turns of all providers, in the state folder."""
+    """The turns of all providers, in the state folder.
 
-    def __init__(self, folder: Path) -> None:
+    `credentials` is the time of change of the files that credentials are in: what was closed to another is not known.
+    """
+
+    def __init__(self, folder: Path, credentials: int = 0) -> None:
         self._path = folder / "probes.json"
         self._lock = folder / "probes.lock"
+        self._credentials = credentials
 
-    def take(self, names: Iterable[str], now: float, *, force: bool = False) -> dict[str, Turn]:
+    def look(self, names: Iterable[str], now: float) -> dict[str, Turn]:
+        """Whose turn it is, and nobody's is taken."""
+        known = self._read(now)
+        return {name: self._turn(known.get(name), now) for name in names}
+
+    def take(
+        self, names: Iterable[str], now: float, *, force: bool = False, patience_s: float = _LOCK_WAIT_S
+    ) -> dict[str, Turn]:
         """Claim the turns that are due, or all of them. StoreError where that cannot be written down."""
         with Held(self._lock) as held:
-            if not held.take(_LOCK_WAIT_S):
+            if not held.take(patience_s):
                 raise StoreError("others are asking, and do not come to an end", hint="try again in a while")
             known = self._read(now)
-            turns = {name: _turn(known.get(name), now, force=force) for name in names}
+            turns = {name: self._turn(known.get(name), now, force=force) for name in names}
             granted = [name for name, turn in turns.items() if turn.granted]
             for name in granted:
-                refused = known.get(name, {}).get("refused", 0)
-                known[name] = {"asked_at": now, "next_at": now + _interval(), "refused": refused}
+                entry = known.setdefault(name, _Entry(now, now))
+                entry.asked_at, entry.next_at, entry.open = now, now + _interval(), True
             if granted:
                 self._write(known)
         return turns
 
-    def settle(self, told: Mapping[str, float | None], now: float) -> None:
-        """What came of it: for who said that it is asked too often, the seconds to wait (0 if not said), else None."""
+    def settle(self, told: Mapping[str, Told], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
+        """Write down what came of it, and that it is over."""
         with Held(self._lock) as held:
-            if not told or not held.take(_LOCK_WAIT_S):
+            if not told or not held.take(patience_s):
                 return
             known = self._read(now)
-            for name, wait in told.items():
-                entry = known.get(name)
-                if entry is None:
-                    continue
-                if wait is None:
-                    entry["refused"] = 0
-                    continue
-                entry["refused"] = min(entry["refused"] + 1, 10)
-                longer = max(wait, BACK_OFF_S * 2 ** (entry["refused"] - 1))
-                entry["next_at"] = now + min(longer, LONGEST_S) + _interval() - INTERVAL_S
+            for name, said in told.items():
+                if name in known:
+                    self._settle(known[name], said, now)
             self._write(known)
 
-    def _read(self, now: float) -> dict[str, dict[str, Any]]:
+    def _settle(self, entry: _Entry, said: Told, now: float) -> None:
+        entry.open = False
+        if said.closed:
+            entry.closed, entry.closed_at, entry.closed_of = list(said.closed), now, self._credentials
+        if not said.answered:
+            return
+        if said.wait_s is None:
+            entry.refused = 0
+            return
+        entry.refused = min(entry.refused + 1, 10)
+        longer = max(said.wait_s, BACK_OFF_S * 2 ** (entry.refused - 1))
+        entry.next_at = now + min(longer, LONGEST_S) + _interval() - INTERVAL_S
+
+    def _turn(self, entry: _Entry | None, now: float, *, force: bool = False) -> Turn:
+        if entry is None:
+            return Turn(granted=True)
+        counts = not force and entry.closed_of == self._credentials and 0 <= now - entry.closed_at < LONGEST_S
+        return Turn(
+            force or entry.next_at <= now,
+            entry.asked_at,
+            entry.next_at,
+            tuple(entry.closed) if counts else (),
+            entry.open,
+        )
+
+    def _read(self, now: float) -> dict[str, _Entry]:
         said = (read_json(self._path) or {}).get("providers")
         entries = said.items() if isinstance(said, dict) else ()
         return {name: entry for name, told in entries if (entry := _entry(told, now)) is not None}
 
-    def _write(self, known: Mapping[str, Any]) -> None:
+    def _write(self, known: Mapping[str, _Entry]) -> None:
+        providers = {name: asdict(entry) for name, entry in known.items()}
         try:
-            replace(self._path, encode({"version": 1, "providers": known}) + b"\n")
+            replace(self._path, encode({"version": 1, "providers": providers}) + b"\n")
         except OSError as error:
             raise StoreError(
                 f"cannot write `{self._path}`: {error.strerror or error}",
@@ -87,7 +149,7 @@ class Turns:
             ) from error
 
 
-def _entry(told: object, now: float) -> dict[str, Any] | None:
+def _entry(told: object, now: float) -> _Entry | None:
     """What stands of one in the file; None if it is nothing that we wrote, or of a clock that was ahead."""
     if not isinstance(told, dict):
         return None
@@ -96,13 +158,12 @@ def _entry(told: object, now: float) -> dict[str, Any] | None:
         return None
     if asked > now + _SKEW_S or following > asked + 2 * LONGEST_S or refused < 0:
         return None
-    return {"asked_at": asked, "next_at": following, "refused": refused}
-
-
-def _turn(entry: Mapping[str, Any] | None, now: float, *, force: bool) -> Turn:
-    if entry is None:
-        return Turn(granted=True)
-    return Turn(force or entry["next_at"] <= now, entry["asked_at"], entry["next_at"])
+    entry = _Entry(asked, following, refused, open=told.get("open") is True)
+    closed, at, of = (told.get(key) for key in ("closed", "closed_at", "closed_of"))
+    if isinstance(closed, list) and isinstance(at, (int, float)) and isinstance(of, int):
+        paths = [path for path in closed[:_PATHS] if isinstance(path, str) and len(path) <= _LONGEST_PATH]
+        entry.closed, entry.closed_at, entry.closed_of = paths, at, of
+    return entry
 
 
 def _interval() -> float:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word
-from tokmon.selection.choose import Alternative, Decision
+from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
+from tokmon.selection.choose import Alternative, Asked, Decision
 from tokmon.selection.standing import Verdict
 
 _COLOURS: Final = {
@@ -26,9 +26,17 @@ def decision_text(decision: Decision, style: Style) -> Iterator[str]:
     until = clock(decision.valid_until, decision.decided_at, style.zone)
     holds = duration(decision.valid_until - decision.decided_at)
     yield f"policy {decision.policy}; decided now, holds for {holds} ({until})"
+    for answer in decision.asked:
+        yield _asked(answer)
     width = max((len(clean(each.standing.provider)) for each in decision.alternatives), default=0)
     for each in decision.alternatives:
         yield _line(each, decision, width, style)
+
+
+def _asked(answer: Asked) -> str:
+    came = "no answer" if answer.http_status is None else f"HTTP {answer.http_status}, {spoken(answer.status)}"
+    why = f" ({clean(answer.error)})" if answer.error else ""
+    return f"asked {clean(answer.provider)} {clean(answer.asked)}: {came} in {answer.elapsed_ms:.0f} ms{why}"
 
 
 def _line(each: Alternative, decision: Decision, width: int, style: Style) -> str:

@@ -32,7 +32,7 @@ def gauges(account: Account, now: float) -> Iterable[Gauge]:
         age = now - seen.stamp.ts
         period = _period(seen.window.name)
         past = seen.window.resets_at is None and period is not None and age > period
-        claim = bound is not None and window_of(bound[1]) == seen.window.name and bound[0] >= seen.stamp
+        claim = bound is not None and window_of(bound[1]) == seen.window.name and not bound[0] < seen.stamp
         yield Gauge(seen.window, seen.stamp, age, seen.window.expired(now) or past, claim, period)
 
 

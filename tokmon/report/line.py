@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tokmon.headers import parse_rfc3339
+from tokmon.observation import CHECK
 from tokmon.report.words import Style, clean, count, duration, money, percent
 from tokmon.snapshot import Observation, observation
 
@@ -23,8 +24,8 @@ def line_text(record: Mapping[str, Any], now: float, style: Style, *, name_width
     words += _spent(record)
     if isinstance(record.get("mission"), str):
         words.append(style.paint(clean(record["mission"]), "dim"))
-    if isinstance(record.get("error"), str):
-        words.append(style.paint(clean(" ".join(record["error"].split())), "red"))
+    why = next((said for key in ("reason", "error") if isinstance(said := record.get(key), str)), "")
+    words.append(style.paint(clean(" ".join(why.split())), "red") if why else "")
     return " ".join(word for word in words if word)
 
 
@@ -66,7 +67,7 @@ def _answer(record: Mapping[str, Any], seen: Observation | None, at: float, styl
         elif (reset := _reset(record, seen, at)) is not None:
             yield f"resets {duration(reset)}"
     if record.get("source") != "piggyback":
-        yield "probe"
+        yield CHECK if record.get("source") == CHECK else "probe"
     if isinstance(record.get("model"), str):
         yield clean(record["model"])
 

@@ -1,7 +1,7 @@
 """One account out of the configuration, with the reason, and why not each other."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,17 @@ class Alternative(msgspec.Struct, frozen=True):
         return min(hits, key=lambda each: each.hits_in_s or 0.0, default=None)
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """One account that was asked before the choice: what was asked (`GET /path`), and what came, if anything."""
+
+    provider: str
+    asked: str
+    http_status: int | None
+    status: str
+    elapsed_ms: float
+    error: str | None = None
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The choice. `emergency` is a failure, and is said so; instants are epoch seconds."""
 
@@ -50,6 +61,9 @@ class Decision(msgspec.Struct, frozen=True):
     afresh: bool = False
     """Whether every key of the chain was refused by what is remembered, and that was not believed."""
 
+    asked: tuple[Asked, ...] = ()
+    """Who was asked for it."""
+
     alternatives: tuple[Alternative, ...] = ()
 
 
@@ -62,26 +76,45 @@ def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None =
         return _decision(policy, policy.pin, "pinned by TOKMON_PIN", now, (), pinned=True)
     if not policy.order:
         return None
-    looked = {name: standing(name, snapshot.accounts.get(name), policy, now) for name in policy.order}
-    chain = [looked[name] for name in policy.chain]
-    afresh = bool(chain) and all(each.denied for each in chain)
-    if afresh:
-        for each in chain:
-            looked[each.provider] = msgspec.structs.replace(
-                each, verdict=Verdict.UNKNOWN, why="every key of the chain was refused: not believed", denied=False
-            )
-    seen = _projected(policy, snapshot, looked, now)
+    seen = look(policy, snapshot, now)
+    cached = cached_refusals(policy, seen)
+    for name in cached:
+        unknown = msgspec.structs.replace(
+            seen[name].standing,
+            verdict=Verdict.UNKNOWN,
+            why="every key of the chain was refused: not believed",
+            denied=False,
+        )
+        seen[name] = msgspec.structs.replace(seen[name], standing=unknown)
+    picked = pick(policy, seen, current)
+    return _decision(policy, *picked[:2], now, tuple(seen.values()), emergency=picked.emergency, afresh=bool(cached))
+
+
+class Picked(NamedTuple):
+    """Who, and why; `emergency` where nobody is usable."""
+
+    provider: str
+    reason: str
+    emergency: bool
+
+
+def pick(policy: Policy, seen: Mapping[str, Alternative], current: str | None) -> Picked:
+    """The choice among all accounts of a policy that names one at least."""
     picked, reason = (_by_threshold if policy.policy == "threshold" else _by_forecast)(policy, seen, current)
-    emergency = picked is None
     if picked is None:
-        picked = policy.emergency or policy.order[0]
-        reason = "nothing else is usable"
-    return _decision(policy, picked, reason, now, tuple(seen.values()), emergency=emergency, afresh=afresh)
+        return Picked(policy.emergency or policy.order[0], "nothing else is usable", emergency=True)
+    return Picked(picked, reason, emergency=False)
 
 
-def _projected(
-    policy: Policy, snapshot: Snapshot, looked: Mapping[str, Standing], now: float
-) -> dict[str, Alternative]:
+def cached_refusals(policy: Policy, seen: Mapping[str, Alternative]) -> list[str]:
+    """The keys that are refused by what is remembered alone, where every key of the chain is: it is not believed."""
+    chain = [seen[name].standing for name in policy.chain]
+    return [each.provider for each in chain if not each.confirmed] if all(each.denied for each in chain) else []
+
+
+def look(policy: Policy, snapshot: Snapshot, now: float) -> dict[str, Alternative]:
+    """Every account of the policy, in its order: as what the evidence says of it, and as a session would leave it."""
+    looked = {name: standing(name, snapshot.accounts.get(name), policy, now) for name in policy.order}
     rates = {name: forecast.measured(snapshot.accounts.get(name), now) for name in looked}
     session = forecast.typical_session(rates.values())
     hours = policy.session_minutes / 60
@@ -206,6 +239,7 @@ def _decision(
         decided_at=now,
         valid_until=_valid_until(alternatives, now),
         spends=spends,
+        asked=(),
         alternatives=alternatives,
         **flags,
     )
@@ -213,11 +247,20 @@ def _decision(
 
 def _valid_until(alternatives: tuple[Alternative, ...], now: float) -> float:
     """Until something may change by itself: a window starts afresh, or would be used up."""
-    moments = [now + VALID_S]
-    for each in alternatives:
-        moments += [window.resets_at for window in each.standing.windows if window.resets_at is not None]
-        moments += [now + hit.hits_in_s for hit in each.projections if hit.hits_in_s]
+    moments = [now + VALID_S, *resets(alternatives), *(now + seconds for seconds in crossings(alternatives))]
     return min(moment for moment in moments if moment > now)
+
+
+def resets(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """When the windows that stand start afresh, in epoch seconds."""
+    for each in alternatives:
+        yield from (window.resets_at for window in each.standing.windows if window.resets_at is not None)
+
+
+def crossings(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """How soon limits would be reached, in seconds; not those that are."""
+    for each in alternatives:
+        yield from (hit.hits_in_s for hit in each.projections if hit.hits_in_s)
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:
@@ -232,6 +275,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "policy": decision.policy,
         "decided_at": rfc3339(decision.decided_at),
         "valid_until": rfc3339(decision.valid_until),
+        "asked": [msgspec.structs.asdict(each) for each in decision.asked],
         "alternatives": [_alternative_json(each) for each in decision.alternatives],
     }
 

@@ -87,11 +87,11 @@ def rate(samples: Sequence[Sample], now: float) -> float | None:
     if len(recent) < 2:  # noqa: PLR2004 - a rate needs two
         return None
     last = recent[-1]
-    same = [sample for sample in recent if _same(sample.resets_at, last.resets_at)]
-    span = last.ts - same[0].ts
+    first = next(sample for sample in recent if _same(sample.resets_at, last.resets_at))
+    span = last.ts - first.ts
     if span < _SAME_S:
         return None
-    return max(0.0, (last.utilization - same[0].utilization) / span * HOUR)
+    return max(0.0, (last.utilization - first.utilization) / span * HOUR)
 
 
 def _same(one: float | None, other: float | None) -> bool:

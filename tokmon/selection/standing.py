@@ -9,12 +9,13 @@ from typing import Final
 
 import msgspec
 
-from tokmon.history import MINUTE_S, SERVED
+from tokmon.history import MINUTE_S, History
 from tokmon.model import Status, Window
+from tokmon.observation import CHECK, CONFIRMED, SERVED
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Account, Observation
 
-SOURCES: Final = ("piggyback", "pi-check", "probe")
+SOURCES: Final = ("piggyback", CHECK, "probe")
 """By rank."""
 
 CHECK_S: Final = 2 * 3600.0
@@ -54,10 +55,13 @@ class Standing(msgspec.Struct, frozen=True):
     """Names of windows that have started afresh since they were read."""
 
     checked: bool = False
-    """Whether a fresh pi check has passed."""
+    """Whether the newest pi check is fresh and has passed."""
 
     denied: bool = False
     """Whether it is excluded for its key alone."""
+
+    confirmed: bool = False
+    """Whether that is what it has just said when it was asked."""
 
     unreachable: bool = False
     """Whether the newest word is that the network failed: that breaks ties and excludes nothing."""
@@ -77,40 +81,60 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
     if account is None:
         return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
     seen = _ranked(account, now)
-    failed, check = account.history.network, account.history.sources.get("pi-check")
+    past = account.history
+    failed = past.network
+    valid = past.worked is not None and now - past.worked.ts <= PROBE_S
+    heard = [stamp for stamp in (past.worked, None if seen is None else seen.stamp) if stamp is not None]
     own = [each.window for each in account.windows.values() if each.window.scope is None]
     told = Standing(
         provider,
         Verdict.UNKNOWN,
-        "nothing that stands",
+        "its key is valid, and nothing else that stands" if valid else "nothing that stands",
         status=Status.UNKNOWN if seen is None else seen.status,
         source=None if seen is None else seen.stamp.source,
         age_s=None if seen is None else now - seen.stamp.ts,
         windows=tuple(window for window in own if not window.expired(now)),
         expired=tuple(sorted(window.name for window in own if window.expired(now))),
-        checked=check is not None and check.status in SERVED and now - check.stamp.ts <= CHECK_S,
+        checked=_is_checked(account, now),
         unreachable=failed is not None
-        and (seen is None or failed.stamp > seen.stamp)
+        and all(failed.stamp > stamp for stamp in heard)
         and now - failed.stamp.ts < PASSING_S,
     )
     verdict, why = _verdict(account, seen, told, policy, now)
-    return msgspec.structs.replace(told, verdict=verdict, why=why, denied=why == _DENIED)
+    denied = why == _DENIED
+    return msgspec.structs.replace(
+        told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
+    )
 
 
 _DENIED: Final = "its key is refused"
 
 
-def _ranked(account: Account, now: float) -> Observation | None:
-    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started."""
+def _is_checked(account: Account, now: float) -> bool:
+    check, failed = account.history.sources.get(CHECK), account.history.failed
+    if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
+        return False
+    return failed is None or failed < check.stamp
+
+
+def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
+    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started.
+
+    Without `keys`, refusals of its key are left out.
+    """
     sources = account.history.sources
     counting = [
         seen
         for source in SOURCES
-        if (seen := sources.get(source)) and stands(seen, now) and not _reset_since(account, seen, now)
+        if (seen := sources.get(source))
+        and stands(seen, now)
+        and not _reset_since(account, seen, now)
+        and not _worked_since(account, seen)
+        and (keys or seen.status is not Status.INVALID_KEY)
     ]
     if not counting:
         return None
-    first, check = counting[0], sources.get("pi-check")
+    first, check = counting[0], sources.get(CHECK)
     started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
     return check if started and first.status not in SERVED else first
 
@@ -122,7 +146,7 @@ def stands(seen: Observation, now: float) -> bool:
     age = now - seen.stamp.ts
     if seen.status is Status.OVERLOADED:
         return age < PASSING_S
-    return age <= {"piggyback": TURN_S, "pi-check": CHECK_S}.get(seen.stamp.source, PROBE_S)
+    return age <= {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
 
 
 def _reset_since(account: Account, seen: Observation, now: float) -> bool:
@@ -131,6 +155,18 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
         return False
     full = [each.window for each in account.windows.values() if each.window.scope is None and _is_full(each.window)]
     return bool(full) and all(window.expired(now) for window in full)
+
+
+def _asked(past: History, now: float) -> bool:
+    """Whether a question of the last minutes was answered with a refusal of its key."""
+    answers = [seen for source, seen in past.sources.items() if source in {CHECK, "probe"}]
+    return any(seen.status is Status.INVALID_KEY and now - seen.stamp.ts <= _DENIED_OVER_S for seen in answers)
+
+
+def _worked_since(account: Account, seen: Observation) -> bool:
+    """Whether it is a refusal of a key that has been shown to be valid since."""
+    worked = account.history.worked
+    return seen.status is Status.INVALID_KEY and worked is not None and worked > seen.stamp
 
 
 def _is_full(window: Window) -> bool:
@@ -145,8 +181,12 @@ def _verdict(
     if refused is not None and refused.status not in SERVED and stands(refused, now):
         return Verdict.EXCLUDED, f"{model} is refused ({refused.status})"
     if seen is not None and seen.status is Status.INVALID_KEY:
-        denied = _is_denied(account, seen)
-        return (Verdict.EXCLUDED, _DENIED) if denied else (Verdict.UNKNOWN, "one 401 on a key that worked")
+        if _is_denied(account, seen):
+            return Verdict.EXCLUDED, _DENIED
+        # It says nothing yet, and so hides nothing that others say.
+        told = msgspec.structs.replace(told, why="one 401 on a key that worked")
+        other = _ranked(account, now, keys=False)
+        seen = None if other is None or other.status in SERVED else other
     if seen is not None and seen.status not in {*SERVED, Status.REJECTED}:
         return Verdict.EXCLUDED, _REFUSED.get(seen.status, seen.status)
     return _by_use(account, seen, told, policy, now)
@@ -190,10 +230,11 @@ def _spent(windows: tuple[Window, ...]) -> Window | None:
 def _is_denied(account: Account, seen: Observation) -> bool:
     """Whether its key is taken for invalid: 401s flap on valid ones.
 
-    It takes three in a row over two minutes, a second source that says so too, or a key that never worked.
+    It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
+    worked.
     """
     past = account.history
-    if past.worked is None:
+    if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
         return True
     minutes = [minute for minute in past.denials if minute * MINUTE_S > past.worked.ts]
     if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes)) * MINUTE_S >= _DENIED_OVER_S:

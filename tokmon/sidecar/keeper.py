@@ -17,6 +17,8 @@ from tokmon.sidecar.ingest import Ingest
 
 _SAVE_AFTER_S: Final = 1.0
 _MANY: Final = 128
+_QUIET_S: Final = 10.0
+"""After so long without an event it is worth looking ahead; while they come, each save decides anew."""
 
 
 class Keeper:
@@ -34,6 +36,7 @@ class Keeper:
         self._announcer = Announcer(paths, say)
         self.state = states.load(paths)
         self._catching: Iterator[None] | None = None
+        self._quiet: asyncio.Handle | None = None
 
     def start(self) -> None:
         """Catch up with the logs, a step at a time: the log of a year must not keep a session waiting."""
@@ -57,6 +60,7 @@ class Keeper:
 
     def stored(self, ranges: Ranges) -> None:
         """A batch is in the logs."""
+        self._not_quiet()
         for name, (inode, start, end) in ranges.items():
             covered = self.state.covers.get(name)
             if covered is None and start == 0:
@@ -88,10 +92,23 @@ class Keeper:
             self._failing = False
             if self._catching is None:
                 self._announcer.announce(self.state.snapshot)
+                self._not_quiet()
+                self._quiet = self._loop.call_later(_QUIET_S, self._look_ahead, self._announcer.look_ahead())
         except (OSError, StoreError, ValueError) as error:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
+
+    def _look_ahead(self, steps: Iterator[None]) -> None:
+        """One step, and the next after whatever else there is to do. The last one leaves no timer."""
+        self._quiet = None
+        if next(steps, steps) is not steps:
+            self._quiet = self._loop.call_soon(self._look_ahead, steps)
+
+    def _not_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
     def _fold(self) -> None:
         for seen in self._ingest.observations():

@@ -5,22 +5,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from tokmon import wire
 from tokmon.model import Reading
 from tokmon.sidecar.commit import Pending
 from tokmon.sidecar.lines import capture_fields, suffix
 
 
-class Meaning(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Meaning:
     """What a response says, whichever session it came to: `repeats` as of `Told`, `headers` likewise."""
 
     reading: Reading
     headers: dict[str, str] | None
     repeats: bool
     resets_at: datetime | None
-    suffixes: dict[str | None, bytes] = {}
+    suffixes: dict[str | None, bytes] = field(default_factory=dict)
 
     def suffix(self, kind: str | None) -> bytes:
         """The reading as the end of a line, of an account of that type."""
@@ -29,7 +28,8 @@ class Meaning(msgspec.Struct, eq=False):
         return self.suffixes[kind]
 
 
-class Told(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Told:
     """What one kind of event says: its reading, and that reading as the end of a line."""
 
     reading: Reading
@@ -48,7 +48,7 @@ class Told(msgspec.Struct, eq=False):
     resets_at: datetime | None = None
     """When the binding window starts afresh, for `reset_in_seconds`."""
 
-    changes: dict[str, str] = {}
+    changes: dict[str, str] = field(default_factory=dict)
     """Texts of the event that held something like a secret, cleaned."""
 
     headers: dict[str, str] | None = None

@@ -2,15 +2,15 @@
 
 A single write is not safe against kill -9, so a writer that holds the lock looks at the last byte first and
 closes a torn line with a newline. A write that fails half-way is never undone by truncation: that could cut
-another writer's line. This module owns `filelock`; the lock is `NAME.lock` beside the log.
+another writer's line. The lock is a `flock` of `NAME.lock` beside the log, as PyPI's filelock takes it too.
 """
 
 import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -23,13 +23,15 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _BLOCKS = 1024  # IOV_MAX of Linux and macOS
 
 
-@cache
-def _locking() -> tuple[Callable[..., bool], Callable[[int], None]]:
-    """How to lock and unlock a descriptor."""
-    # Imported here: it takes as long as everything else that a command imports, and who only reads takes no lock.
-    from filelock import lock_descriptor, unlock_descriptor  # noqa: PLC0415
-
-    return lock_descriptor, unlock_descriptor
+def _lock(fd: int, *, blocking: bool) -> bool:
+    """Take the lock of a descriptor; False if it is held elsewhere and `blocking` is off."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # some file systems say the second for the first
+        if blocking:
+            raise
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,13 @@ class Log:
         """
         try:
             self._open_lock()
-            lock, unlock = _locking()
-            if not lock(self._lock_fd, blocking=blocking, poll_interval=0.01):
+            if not _lock(self._lock_fd, blocking=blocking):
                 return None
             try:
                 self._open()
                 return self._write(blocks)
             finally:
-                unlock(self._lock_fd)
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
         except OSError as error:
             self.close()
             raise StoreError(
@@ -168,8 +169,7 @@ class Held:
     def take(self, timeout: float = 0.0) -> bool:
         """Take it within `timeout` seconds; False if somebody else keeps it."""
         deadline = time.monotonic() + timeout
-        lock, _ = _locking()
-        while not lock(self._fd, blocking=False):
+        while not _lock(self._fd, blocking=False):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.02)

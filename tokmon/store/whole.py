@@ -5,14 +5,16 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
-from tokmon.store.lines import parse
+from tokmon.store.lines import opened, parse
 
 _encoder = msgspec.json.Encoder()
 
@@ -23,9 +25,10 @@ def encode(value: object) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing or damaged: such files are caches and can be rebuilt."""
+    """A small JSON file, or None if it is missing, damaged or no file: such files are caches and can be rebuilt."""
     try:
-        return parse(path.read_bytes())
+        with opened(path) as file:
+            return parse(file.readall())
     except OSError:
         return None
 
@@ -60,6 +63,36 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sweep(path)
+
+
+def replace_shared(path: Path, data: bytes) -> None:
+    """The same for a file in a folder that is not ours alone: that is left as it is, and so is the mode of the file.
+
+    StoreError where there is something that is no file: what a link leads to may be anybody's choice.
+    """
+    import tempfile  # noqa: PLC0415 - takes longer to import than all the rest, and is for whoever comes here alone
+
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        found = None
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
+    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        try:
+            if found is not None and found.st_uid == os.geteuid():
+                os.fchmod(fd, stat.S_IMODE(found.st_mode) & 0o777)
+            _, error = write_all(fd, [data])
+        finally:
+            os.close(fd)
+        if error is not None:
+            raise error
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:

@@ -33,6 +33,7 @@ TABLE: Final[dict[str, Check]] = {
     "extension": installed.extension,
     "models": installed.models,
     "configuration": configured.configuration,
+    "checks": configured.checks,
     "capture": logs.capture,
     "integrity": logs.integrity,
     "writable": logs.writable,

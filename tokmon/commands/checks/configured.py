@@ -2,11 +2,14 @@
 
 from typing import Final
 
-from tokmon import policy_file, state
+from tokmon import check_file, policy_file, state
 from tokmon.accounts import read_accounts
 from tokmon.commands.checks.subject import Subject
+from tokmon.errors import StoreError
+from tokmon.headers import rfc3339
 from tokmon.policy_file import Loaded, Source
 from tokmon.report.findings import Finding, fail, ok, warn
+from tokmon.report.words import ago
 
 _MEND: Final = "correct it there: docs/configuration.md says what each key takes"
 
@@ -31,6 +34,25 @@ def configuration(subject: Subject) -> Finding:
         )
     pinned = "" if policy.pin is None else f"; TOKMON_PIN pins `{policy.pin}`"
     return ok(f"{policy.policy} over {_names(policy.order)}{pinned}")
+
+
+def checks(subject: Subject) -> Finding:
+    """The file of pi checks that is named: whether it can be read, and how old what it says is."""
+    path = policy_file.load(subject.paths, subject.env, keep=False).check_file
+    if path is None:
+        return ok("no `check_file` is configured: pi checks are in the log alone")
+    try:
+        results = check_file.read(path)
+    except StoreError as error:
+        return warn(f"{error}; what it says does not count", error.hint or "name another `check_file`")
+    if not results:
+        return ok(f"`{path}` has no result yet: `tokmon check` puts some there")
+    newest = max(each.checked_at for each in results)
+    if newest > subject.now + check_file.AHEAD_S:
+        return warn(
+            f"`{path}` has results of {rfc3339(newest)}, which do not count", "set the clock of whoever writes it"
+        )
+    return ok(f"{len(results)} results in `{path}`, the newest of {ago(max(0.0, subject.now - newest))}")
 
 
 def _invalid(loaded: Loaded) -> Finding:

@@ -1,0 +1,322 @@
+"""`tokmon select` asks where its choice depends on it, as a process, against a provider on a real socket."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.logbook import configure, tokmon, write
+from tests.commands.test_select import decisions, now_line
+from tests.configuration import select
+from tests.probes.loopback import USAGE, Asked, Loopback, Said, error, healthy, loopback
+from tests.sidecar.running import wait_until
+from tokmon import paths
+from tokmon.headers import rfc3339
+
+CHAIN = ("team-a", "team-b")
+DEAD = Said(401, error("invalid x-api-key", "authentication_error"))
+LONG = {"TOKMON_DEADLINE_MS": "60000"}
+"""Longer than the busiest machine takes."""
+
+
+def seat(origin: str, name: str) -> dict[str, Any]:
+    """A seat that says who it is, so that a script can answer for each."""
+    headers = {"x-who": name}
+    return {"baseUrl": origin, "api": "anthropic-messages", "apiKey": f"sk-ant-oat01-{name}-key", "headers": headers}
+
+
+def later() -> str:
+    """A reset that is still to come."""
+    return rfc3339(time.time() + 7200)
+
+
+def usage(five: float, week: float) -> Said:
+    body = USAGE | {
+        "five_hour": {"utilization": five, "resets_at": later()},
+        "seven_day": {"utilization": week, "resets_at": later()},
+    }
+    return Said(body=body)
+
+
+@contextlib.contextmanager
+def seats(**answers: Said) -> Iterator[Loopback]:
+    """Two seats and a gateway as the emergency; who is not named is healthy."""
+
+    def script(asked: Asked) -> Said:
+        return answers.get(asked.headers.get("x-who", "").replace("-", "_"), healthy(asked))
+
+    select(chain=list(CHAIN), emergency="gate", policy="threshold", model="claude-sonnet-4-6")
+    with loopback(script) as server:
+        configure(**{name.replace("-", "_"): seat(server.origin, name) for name in (*CHAIN, "gate")})
+        yield server
+
+
+def asked_of(server: Loopback) -> list[str]:
+    return sorted(each.headers["x-who"] for each in server.asked)
+
+
+def lines() -> list[dict[str, Any]]:
+    path = paths.find().probe
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def choice(*arguments: str, **env: str) -> str:
+    done = tokmon("select", *arguments, **(LONG | env))
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()[0]
+
+
+def started(**env: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tokmon", "select"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **LONG, **env},
+    )
+
+
+def test_where_nothing_is_known_the_chain_is_asked_and_nobody_else() -> None:
+    with seats(team_a=usage(10.0, 96.0), team_b=usage(10.0, 20.0)) as server:
+        assert choice() == "team-b"
+        assert asked_of(server) == ["team-a", "team-b"]
+        assert {each.path for each in server.asked} == {"/api/oauth/usage"}
+    (decision,) = decisions()
+    assert [(each["provider"], each["http_status"], each["status"]) for each in decision["asked"]] == [
+        ("team-a", 200, "allowed"),
+        ("team-b", 200, "allowed"),
+    ]
+    assert decision["alternatives"][0]["utilization_7d"] == 0.96
+    assert {(line["provider"], line["source"]) for line in lines()} == {("team-a", "probe"), ("team-b", "probe")}
+    assert paths.find().probe.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_answered_in_pi_is_not_asked_nor_who_cannot_win() -> None:
+    with seats() as server:
+        write("piggyback.jsonl", now_line("team-a", 0.5))
+        assert choice() == "team-a"
+        assert server.asked == []
+    assert decisions()[0]["asked"] == []
+    assert not (paths.find().state / "probes.json").exists()
+
+
+def test_a_pi_check_of_another_tool_is_evidence_and_spares_a_question(tmp_path: Path) -> None:
+    checks = {"checked_at": rfc3339(time.time() - 60), "results": {"team-a": {"status": "ok", "ms": 2700}}}
+    (tmp_path / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
+    with seats() as server:
+        assert choice(TOKMON_SELECT_CHECK_FILE=str(tmp_path / "checks.json")) == "team-a"
+        assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"), [(("--no-ask",), {}), ((), {"TOKMON_PIN": "team-a"}), ((), {"TOKMON_DEADLINE_MS": "0"})]
+)
+def test_nobody_is_asked_where_that_is_not_wished(arguments: tuple[str, ...], env: dict[str, str]) -> None:
+    with seats() as server:
+        assert choice(*arguments, **env) == "team-a"
+        assert server.asked == []
+    assert not (paths.find().state / "probes.json").exists()
+
+
+def test_a_key_that_is_refused_is_passed_over_and_the_reason_is_shown() -> None:
+    with seats(team_a=DEAD):
+        said = tokmon("select", "--explain", **LONG).stdout
+    assert said.startswith("team-b claude-sonnet-4-6")
+    assert "asked team-a GET /api/oauth/usage: HTTP 401, invalid key" in said
+    assert "asked team-b GET /api/oauth/usage: HTTP 200, allowed" in said
+
+
+def test_a_fallback_is_asked_once_the_chain_has_said_no() -> None:
+    with seats(team_a=DEAD, team_b=DEAD) as server:
+        select(chain=list(CHAIN), fallback=["gate"], emergency="last", policy="threshold", model="claude-sonnet-4-6")
+        assert choice() == "gate"
+        assert [each.headers["x-who"] for each in server.asked][2:] == ["gate"]
+    assert [each["provider"] for each in decisions()[0]["asked"]] == ["team-a", "team-b", "gate"]
+
+
+def test_when_every_key_is_refused_all_are_asked_afresh() -> None:
+    refused = {"status": "invalid_key", "windows": []}
+    for name in CHAIN:
+        for age in (500, 300, 100):
+            said = {"ts": rfc3339(time.time() - age), "id": f"{name}-{age}"}
+            write("piggyback.jsonl", now_line(name, 0.5) | refused | said)
+    with seats(team_a=DEAD) as server:
+        assert choice("--no-ask") == "team-a", "it is not believed"
+        assert choice() == "team-b"
+        assert asked_of(server) == ["team-a", "team-b"]
+
+
+def test_who_was_asked_is_not_asked_again_by_any_process_for_twenty_minutes() -> None:
+    with seats(team_a=Said(500, {}), team_b=Said(500, {})) as server:
+        for _ in range(2):
+            assert choice() == "team-a", "nothing is known as before"
+        tokmon("monitor", "--provider", "team-a")
+        assert asked_of(server) == ["team-a", "team-b"]
+    assert [len(each["asked"]) for each in decisions()] == [2, 0]
+
+
+def test_who_is_asked_too_often_is_left_alone() -> None:
+    with seats(team_a=Said(429, error("Rate limited", "rate_limit_error"))):
+        assert choice() == "team-a"
+    known = json.loads((paths.find().state / "probes.json").read_text("utf-8"))["providers"]
+    assert known["team-a"]["next_at"] - known["team-a"]["asked_at"] >= 3600
+    assert known["team-b"]["next_at"] - known["team-b"]["asked_at"] < 1500
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(body=b"<html>"),
+        Said(body=b"\xff\x00" * 1000),
+        Said(body=b"{" * 100_000),
+        Said(body={"five_hour": {"utilization": "x", "resets_at": []}, "seven_day": 7}),
+        Said(302, {}, {"location": "http://127.0.0.1:9/"}),
+        Said(418, {}),
+        Said(404, {}),
+        Said(500, b""),
+        Said(200, b"", {"content-encoding": "gzip"}),
+    ],
+)
+def test_an_answer_that_says_nothing_changes_nothing(said: Said) -> None:
+    with seats(team_a=said, team_b=said) as server:
+        assert choice() == "team-a"
+        assert len(server.asked) >= 2
+
+
+@pytest.mark.parametrize("broken", ["refused", "proxy", "address", "no name"])
+def test_where_nobody_can_be_reached_the_choice_is_as_if_nobody_had_been_asked(broken: str) -> None:
+    env = {"HTTP_PROXY": "socks9://[", "http_proxy": "socks9://["} if broken == "proxy" else {}
+    origins = {"address": "http://127.0.0.1:0", "no name": "http://no-such-name.invalid"}
+    with seats():
+        configure(**{name.replace("-", "_"): seat(origins.get(broken, "http://127.0.0.1:9"), name) for name in CHAIN})
+        assert choice(**env) == "team-a"
+    (decision,) = decisions()
+    assert [(each["provider"], each["http_status"]) for each in decision["asked"]] == [(name, None) for name in CHAIN]
+    assert lines() == [], "no answer is none: what has failed may be our own haste"
+    assert [each["verdict"] for each in decision["alternatives"]] == ["unknown"] * 3
+
+
+@pytest.mark.parametrize("name", ["probes.json", "probes.lock"])
+def test_where_turns_cannot_be_kept_nobody_is_asked(name: str) -> None:
+    with seats() as server:
+        (paths.find().state / name).mkdir(parents=True, mode=0o700)
+        paths.find().state.chmod(0o700)
+        done = tokmon("select", **LONG)
+        assert server.asked == []
+    assert (done.stdout, done.returncode) == ("team-a claude-sonnet-4-6\n", 0)
+    assert done.stderr.startswith("warning: nobody was asked: cannot ")
+
+
+@pytest.mark.parametrize("place", ["models.json", "auth.json", "probes.json"])
+def test_a_pipe_in_the_place_of_a_file_hangs_nobody(place: str) -> None:
+    with seats():
+        path = (paths.find().state if place == "probes.json" else paths.find().agent) / place
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        assert choice() == "team-a"
+
+
+def test_answers_that_cannot_be_kept_count_all_the_same_and_that_is_said() -> None:
+    with seats(team_a=DEAD):
+        paths.find().probe.mkdir(parents=True, mode=0o700)
+        done = tokmon("select", **LONG)
+    assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
+    assert "the answers were not kept" in done.stderr
+
+
+def test_one_that_answers_counts_although_another_hangs() -> None:
+    with seats(team_a=DEAD, team_b=Said(hold=True)) as server:
+        assert choice(TOKMON_DEADLINE_MS="15000") == "team-b"
+        assert not server.over.is_set(), "it hangs still"
+    assert [line["provider"] for line in lines()] == ["team-a"]
+
+
+HANGING_NAMES = """
+import ctypes, socket
+# As a resolver that hangs does: below Python, where nothing can end it.
+socket.getaddrinfo = lambda *_: ctypes.CDLL(None).sleep(3600)
+"""
+
+
+def test_a_name_server_that_hangs_holds_up_neither_the_choice_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HANGING_NAMES, encoding="utf-8")
+    with seats():
+        configure(team_a=seat("http://provider.example", "team-a"))
+        found = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+        assert choice(TOKMON_DEADLINE_MS="15000", PYTHONPATH=found) == "team-a"
+    assert decisions()[0]["asked"][0]["error"].startswith("timed out")
+
+
+def test_who_wakes_while_another_asks_waits_for_its_answer() -> None:
+    arrived, go_on = threading.Barrier(3), threading.Event()
+
+    def script(asked: Asked) -> Said:
+        arrived.wait(60)
+        go_on.wait(60)
+        return DEAD if asked.headers["x-who"] == "team-a" else healthy(asked)
+
+    folder = paths.find().state
+    with seats() as server:
+        server.script = script
+        first = started()
+        arrived.wait(60)
+        known = json.loads((folder / "probes.json").read_text("utf-8"))
+        for entry in known["providers"].values():
+            entry["asked_at"] = time.time() + 50  # a busy machine may take long to come to where it waits
+        (folder / "probes.json").write_text(json.dumps(known), encoding="utf-8")
+        second = started()
+        wait_until(lambda: (folder / "probes.lock").read_text("ascii") == f"{second.pid}\n", "it looks", 60)
+        go_on.set()
+        assert [each.communicate(timeout=60)[0] for each in (first, second)] == ["team-b claude-sonnet-4-6\n"] * 2
+        assert asked_of(server) == ["team-a", "team-b"]
+    assert sorted(len(each["asked"]) for each in decisions()) == [0, 2]
+
+
+def test_of_fifty_at_once_one_asks_and_all_answer() -> None:
+    with seats(team_a=DEAD) as server:
+        running = [started() for _ in range(50)]
+        said = [each.communicate(timeout=110) for each in running]
+        assert [each.returncode for each in running] == [0] * 50
+        assert {out for out, _ in said} <= {"team-b claude-sonnet-4-6\n", "team-a claude-sonnet-4-6\n"}
+        assert asked_of(server) == ["team-a", "team-b"]
+    assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
+    assert sum(len(each["asked"]) for each in decisions()) == 2
+
+
+def test_a_wake_that_finds_the_asker_killed_goes_on() -> None:
+    with seats(team_a=Said(hold=True), team_b=Said(hold=True)) as server:
+        first = started()
+        wait_until(lambda: len(server.asked) == 2, "it asks", 60)
+        first.kill()
+        first.communicate(timeout=30)
+        assert choice() == "team-a"
+        assert not server.over.is_set()
+
+
+def test_httpx_is_imported_only_where_somebody_is_asked() -> None:
+    code = (
+        "import sys; from tokmon.commands import select; select.run([]);"
+        "print(*sorted({'httpx', 'tokmon.probes'} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    def imported() -> str:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        return done.stderr.strip()
+
+    with seats():
+        write("piggyback.jsonl", now_line("team-a", 0.5))
+        assert imported() == ""
+        (paths.find().logs / "piggyback.jsonl").unlink()
+        assert choice() == "team-a"
+        assert imported() == ""
+        (paths.find().probe).unlink()
+        assert imported() == "tokmon.probes", "it is not their turn"

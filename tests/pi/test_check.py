@@ -1,0 +1,131 @@
+"""`tokmon check` with a real pi of every version, on the loopback provider."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pi import answers
+from tests.pi.answers import QUICK, Answer, unified
+from tests.pi.install import Pi
+from tests.pi.provider import Provider
+from tests.pi.runner import NO_RETRIES, Home
+from tests.pi.seats import COMPLETIONS, GEMINI, Seat
+from tests.pi.test_capture import render
+from tests.pi.test_capture_usage import logged
+from tests.sidecar.running import sidecar
+from tokmon import paths, state
+
+pytestmark = pytest.mark.pi
+
+SEATS = [Seat("team-a", plan=True), Seat("team-b", plan=True)]
+
+
+def check(home: Home, *arguments: str, **env: str) -> tuple[int, dict[str, Any]]:
+    """Check these accounts in that home, with its pi; the exit code and the results."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tokmon", "check", "--json", "--pi", shlex.join(home.pi.command), *arguments],
+        env={**os.environ, **home.env, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    results: dict[str, Any] = json.loads(done.stdout)["results"]
+    return done.returncode, results
+
+
+def test_a_session_starts_on_two_accounts_at_once_and_is_not_kept(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    together = threading.Event()
+    provider.script = lambda _: Answer(hold=together)
+    home = Home.make(pi, tmp_path / "pi", provider, SEATS)
+
+    def release() -> None:
+        provider.wait_for(lambda served: {each.seat for each in served} == {"team-a", "team-b"}, 60)
+        together.set()
+
+    waiter = threading.Thread(target=release)
+    waiter.start()
+    code, results = check(home, "team-a", "team-b", "--model", "loopback-1")
+    waiter.join()
+    assert (code, {name: each["status"] for name, each in results.items()}) == (0, {"team-a": "ok", "team-b": "ok"})
+    assert len(provider.served) == 2
+    assert home.sessions == []
+    assert not any("tools" in each.body and each.body["tools"] for each in provider.served)
+
+
+FAILURES = {
+    "401": (Seat("team-a", plan=True), Answer(status=401, error=answers.TOKEN_EXPIRED), "invalid_key"),
+    "credit": (Seat("team-a"), Answer(status=400, error=answers.CREDIT_TOO_LOW), "no_credit"),
+    "policy": (Seat("team-a", plan=True), Answer(status=400, error=answers.THIRD_PARTY), "policy_rejected"),
+    "403": (Seat("team-a", COMPLETIONS), Answer(status=403, body=answers.XAI_SPENT), "no_credit"),
+    "429": (
+        Seat("team-a", GEMINI),
+        Answer(status=429, body=answers.gemini_spent("GenerateRequestsPerDayPerProject-FreeTier", 20, "1m2.5s")),
+        "rejected",
+    ),
+    "500": (Seat("team-a"), Answer(status=500, error="Internal server error", headers=QUICK), "unknown"),
+}
+
+
+def test_every_failure_is_an_error_and_becomes_the_status_of_the_account(
+    pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
+    for name, (seat, answer, status) in FAILURES.items():
+        home = Home.make(pi, tmp_path / name, provider, [seat], settings={"retry": NO_RETRIES})
+        provider.script = lambda _, answer=answer: answer  # type: ignore[misc]
+        code, results = check(home, "team-a", "--model", "loopback-1")
+        assert (code, results["team-a"]["status"], results["team-a"]["account_status"]) == (1, "error", status), name
+        (line,) = logged(home, "check.jsonl")
+        assert line["reason"]
+        account = state.current(paths.find(home.env)).snapshot.accounts["team-a"]
+        assert account.history.failed is not None
+
+
+def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
+    pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
+    """A plan that is used up says so in headers, and in a text that any throttle has."""
+    spent = Answer(
+        status=429,
+        error=answers.ACCOUNT_LIMIT,
+        headers={**unified(1.0, 0.4, status="rejected", now=2_000_000_000), **QUICK},
+    )
+    provider.script = lambda served: spent if served.seat == "team-b" else Answer(headers=unified(0.1, 0.2))
+    home = Home.make(
+        pi, tmp_path / "pi", provider, SEATS, extensions=[render(pi, tmp_path)], settings={"retry": NO_RETRIES}
+    )
+    with sidecar(env={name: home.env[name] for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")}) as running:
+        code, results = check(home, "team-a", "team-b", "--model", "loopback-1")
+        assert running.stop() == 0
+    assert (code, [each["status"] for each in results.values()]) == (1, ["ok", "error"])
+    captures = logged(home, "piggyback.jsonl")
+    assert {each["mission"] for each in captures} == {"pi-check"}
+    accounts = state.current(paths.find(home.env)).snapshot.accounts
+    assert accounts["team-b"].history.sources["piggyback"].status == "rejected"
+    assert accounts["team-b"].history.failed is not None
+    assert accounts["team-a"].history.sources["pi-check"].status == "allowed"
+
+
+def test_an_extension_that_does_not_load_decides_nothing(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    broken, ours = tmp_path / "broken.ts", tmp_path / "tokmon.ts"
+    broken.write_text("export default function () { throw new Error('boom') }\n", encoding="utf-8")
+    head = render(pi, tmp_path).read_text("utf-8").partition("import ")[0]
+    ours.write_text(f"{head}\nexport default function () {{ throw new Error('boom') }}\n", encoding="utf-8")
+    home = Home.make(pi, tmp_path / "pi", provider, SEATS, extensions=[broken, ours])
+    assert check(home, "team-a", "--model", "loopback-1")[0] == 0
+    assert len(provider.served) == 1
+
+
+def test_an_account_that_pi_does_not_know_says_nothing_of_it(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    home = Home.make(pi, tmp_path / "pi", provider, SEATS)
+    code, results = check(home, "nobody", "--model", "loopback-1")
+    assert (code, results["nobody"]["account_status"]) == (1, "unknown")
+    assert "not found" in results["nobody"]["reason"]

@@ -1,0 +1,122 @@
+"""For how long the same evidence gives the same decision: as long as each asking would."""
+
+from itertools import islice, pairwise
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.commands.logbook import DAY, HOUR, NOW, Record
+from tests.selection.pool import POLICY, check, pool, turn
+from tests.selection.test_properties import CURRENT, LINES, POLICIES
+from tokmon.selection.ahead import Ahead, look_ahead, looking_ahead
+from tokmon.selection.asking import wanted
+from tokmon.selection.choose import Decision, choose
+from tokmon.selection.policy import Policy
+from tokmon.snapshot import Snapshot
+
+_STEPS = 40
+
+
+def decide(policy: Policy, snapshot: Snapshot, at: float = NOW, current: str | None = None) -> Decision:
+    decision = choose(policy, snapshot, at, current)
+    assert decision is not None
+    return decision
+
+
+def answer(decision: Decision) -> tuple[str, str, bool, bool]:
+    return decision.provider, decision.model, decision.emergency, decision.spends
+
+
+def grid(snapshot: Snapshot, until: float) -> list[float]:
+    """Every instant from NOW on at which somebody may look: half a minute on, or where a window starts afresh."""
+    ends = {
+        seen.window.resets_at
+        for account in snapshot.accounts.values()
+        for seen in account.windows.values()
+        if seen.window.resets_at is not None and seen.window.scope is None and account.provider in POLICY.order
+    }
+    found = [NOW]
+    while found[-1] < until:
+        found.append(min([found[-1] + 30.0, *(end for end in ends if end > found[-1])]))
+    return found
+
+
+@given(POLICIES, LINES, CURRENT)
+def test_what_is_seen_ahead_is_what_whoever_asks_then_is_told(
+    policy: Any, lines: list[Record], current: str | None
+) -> None:
+    snapshot = pool(*lines)
+    decision = decide(policy, snapshot, NOW, current)
+    seen = list(islice(looking_ahead(policy, snapshot, decision), _STEPS))
+    fresh = pool(*reversed(lines))
+    instants = grid(fresh, seen[-1].until) if seen else [NOW]
+    assert [each.until for each in seen] == instants[1:]
+    for at in instants[:-1]:
+        assert answer(decide(policy, fresh, at, decision.provider)) == answer(decision)
+    if len(seen) < _STEPS:
+        after = decide(policy, fresh, instants[-1], decision.provider)
+        assert answer(after) != answer(decision) or wanted(policy, fresh, instants[-1], decision.provider)
+    for at in instants[: len(seen)]:
+        assert not wanted(policy, fresh, at, decision.provider), "whoever wakes then would ask"
+
+
+@given(POLICIES, LINES, CURRENT, st.floats(0, 600))
+def test_it_is_decided_again_from_whoever_was_decided_for(
+    policy: Any, lines: list[Record], current: str | None, later: float
+) -> None:
+    snapshot = pool(*lines)
+    first = decide(policy, snapshot, NOW + later, current)
+    assert answer(decide(policy, snapshot, NOW + later, first.provider)) == answer(first)
+
+
+@given(POLICIES, LINES)
+def test_nobody_goes_on_past_a_limit_that_would_be_reached(policy: Any, lines: list[Record]) -> None:
+    snapshot = pool(*lines)
+    decision = decide(policy, snapshot)
+    for before, after in pairwise([Ahead(NOW, 30.0), *islice(looking_ahead(policy, snapshot, decision), _STEPS)]):
+        step = decide(policy, snapshot, before.until, decision.provider)
+        assert before.until + after.crossing_s <= step.valid_until or step.valid_until == after.until
+        assert after.crossing_s <= before.crossing_s
+
+
+def test_it_ends_where_a_window_starts_afresh_that_decided() -> None:
+    snapshot = pool(turn("team-vigilio", 0.95, week_resets=130.0), turn("team-ludo", 0.3, week_resets=DAY))
+    decision = decide(POLICY, snapshot)
+    assert decision.provider == "team-ludo"
+    ahead = look_ahead(POLICY, snapshot, decision)
+    assert ahead is not None
+    assert ahead.until == NOW + 130.0
+
+
+def test_it_ends_where_evidence_gets_too_old() -> None:
+    """A check counts for two hours: then the first of the chain is as good as any."""
+    snapshot = pool(
+        turn("team-vigilio", 0.2, age=2 * DAY), check("team-ludo", age=2 * HOUR - 100), turn("team-ludo", 0.5)
+    )
+    decision = decide(POLICY, snapshot)
+    assert decision.provider == "team-ludo"
+    ahead = look_ahead(POLICY, snapshot, decision)
+    assert ahead is not None
+    assert NOW + 100 < ahead.until <= NOW + 130
+
+
+def test_who_is_waited_for_does_not_look_for_ever() -> None:
+    lines = [turn(name) for name in POLICY.order]
+    ahead = look_ahead(POLICY, pool(*lines), decide(POLICY, pool(*lines)))
+    assert ahead is not None
+    assert NOW + 600 <= ahead.until <= NOW + 3600
+    many = msgspec.structs.replace(POLICY, chain=tuple(f"seat-{number}" for number in range(100)))
+    all_known = pool(*(turn(name) for name in many.order))
+    ahead = look_ahead(many, all_known, decide(many, all_known))
+    assert ahead is not None
+    assert ahead.until == NOW + 60
+
+
+def test_what_somebody_would_be_asked_about_is_not_kept() -> None:
+    """Nothing is known of the first of the chain: whoever wakes asks it, and is told by that."""
+    known = pool(*(turn(name, 0.3) for name in POLICY.order[1:]))
+    decision = decide(POLICY, known)
+    assert wanted(POLICY, known, NOW, decision.provider)
+    assert look_ahead(POLICY, known, decision) is None

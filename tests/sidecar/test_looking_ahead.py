@@ -1,0 +1,45 @@
+"""When nothing comes any more, the sidecar keeps its decision for the wakes of the next hours."""
+
+import json
+import os
+
+from tests.commands.logbook import tokmon
+from tests.configuration import select
+from tests.sidecar.running import capture, sidecar, wait_until
+from tokmon import decision_file, kept, paths
+
+
+def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> None:
+    select(chain=["team-vigilio", "team-ludo"], policy="threshold")
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    assert not (found.state / kept.NAME).exists(), "nothing is known yet"
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until((found.state / kept.NAME).exists, "it looks ahead", 60)
+        head = (found.state / kept.NAME).read_text("utf-8").split(" ")
+        assert int(head[6]) - int(head[5]) > 3600 * 100, "for longer than who is waited for"
+        decision_file.place(found, os.environ).unlink()
+        done = tokmon("select")
+    assert (done.stdout, done.stderr) == ("team-vigilio claude-sonnet-4-6\n", "")
+    assert "alternatives" not in json.loads((found.logs / "decisions.jsonl").read_bytes().splitlines()[-1])
+
+
+def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:
+    """Nothing is known of the first of the chain, and an answer of it would change the choice."""
+    select(chain=["team-ludo", "team-vigilio"], policy="threshold")
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    place = decision_file.place(found, os.environ)
+    with sidecar() as running:
+        talk = running.client()
+        place.write_text("tokmon-decision 1 b 1 2 team-vigilio m end\n", encoding="ascii")
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until(lambda: not place.exists(), "it is withdrawn")
+        talk.send(capture(2, provider="team-ludo"))
+        talk.acknowledged(2)
+        wait_until(place.exists, "both are known")
+        assert place.read_text("ascii").split(" ")[5] == "team-ludo"

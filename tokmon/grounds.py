@@ -1,0 +1,79 @@
+"""What a decision rests on, and keeping the decision for as long as that is unchanged (`kept`).
+
+Everything is stamped before it is read, and once more when the decision is kept: unchanged files give the same
+snapshot, and with that the look ahead was made.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tokmon import kept, store
+from tokmon import state as states
+from tokmon.errors import StoreError
+from tokmon.paths import Paths
+from tokmon.selection.ahead import Ahead
+from tokmon.selection.choose import Decision
+from tokmon.state import State
+
+
+class Grounds:
+    """Of one decision. Made before the configuration is read."""
+
+    def __init__(self, found: Paths) -> None:
+        self._found = found
+        self._files = [str(found.config), str(found.models)]
+        self._stamps = [_told(lambda: kept.file_stamps(self._files))]
+        self._logs: str | None = None
+        self._ahead = False
+
+    def also(self, path: Path | None) -> None:
+        """One more file that will be read, if there is one."""
+        if path is not None:
+            self._files.append(str(path))
+            self._stamps.append(_told(lambda: kept.file_stamps([str(path)])))
+
+    def state(self) -> State:
+        """The state as of now. Who has changed the evidence since asks again."""
+        self._logs = _told(lambda: kept.log_stamps(str(self._found.logs)))
+        found = states.current(self._found)
+        # What is left out for its clock would be taken in by whoever reads it later.
+        self._ahead = found.ahead
+        return found
+
+    def certain(self, env: Mapping[str, str], decision: Decision) -> bool:
+        """Whether it is the usual decision, and one that a look ahead says something of."""
+        return not (kept.overridden(env) or decision.pinned or self._ahead)
+
+    def keep(self, decision: Decision, ahead: Ahead | None) -> None:
+        """Keep the decision for that long, if nothing has changed since it was read.
+
+        What cannot be kept costs the next wake time, and nothing else.
+        """
+        clock = kept.clock()
+        if ahead is None or clock is None:
+            return
+        with contextlib.suppress(OSError, StoreError, ValueError):
+            store.replace(self._found.state / kept.NAME, os.fsencode(self._text(clock, decision, ahead)))
+
+    def _text(self, clock: tuple[str, int], decision: Decision, ahead: Ahead) -> str:
+        found, (boot, now) = self._found, clock
+        logs = kept.log_stamps(str(found.logs))
+        files = kept.file_stamps(self._files)
+        if [files, logs] != ["".join(each or "?" for each in self._stamps), self._logs]:
+            raise ValueError("it has changed while it was read")
+        offset = kept.wall() - now
+        issued = int(decision.decided_at * 100) - offset
+        until = issued + int((ahead.until - decision.decided_at) * 100)
+        flags = ["yes" if each else "no" for each in (decision.emergency, decision.spends)]
+        header = [boot, issued, until, int(ahead.crossing_s), offset, decision.provider, decision.model, *flags]
+        return kept.text(header, kept.body(str(found.state), str(found.home), files, logs))
+
+
+def _told(stamped: Callable[[], str]) -> str | None:
+    """The stamps; None where they cannot be had, and nothing is kept then."""
+    try:
+        return stamped()
+    except (OSError, ValueError):
+        return None

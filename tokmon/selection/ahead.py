@@ -1,0 +1,59 @@
+"""For how long the same evidence gives the same decision. Pure, like the choice itself.
+
+What was decided at one instant counts for `VALID_S` at most, so the choice is looked at anew at every step of that, and
+wherever a window starts afresh in between: at each of them as whoever asks then would make it, being on the account
+that was decided for. It is not interpolated: what is between two steps has the answer of the first of them.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from tokmon.selection.asking import wanted
+from tokmon.selection.choose import VALID_S, Decision, choose, crossings, resets
+from tokmon.selection.policy import Policy
+from tokmon.selection.standing import Verdict
+from tokmon.snapshot import Snapshot
+
+_LOOKS: Final = 280
+"""How many accounts are looked at in all, by who is being waited for: some milliseconds. With seven, 20 minutes."""
+
+
+class Ahead(NamedTuple):
+    """The decision is the same until then (epoch seconds). `crossing_s`: how soon a limit would be reached, at least.
+
+    What that limit says will have changed then, so nobody should go on with the decision without a look at the logs.
+    """
+
+    until: float
+    crossing_s: float
+
+
+def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Iterator[Ahead]:
+    """One step further each time, to the first at which the same evidence says something else."""
+    at, crossing = decision.decided_at, VALID_S
+    while True:
+        found = choose(policy, snapshot, at, decision.provider)
+        if found is None or _said(found) != _said(decision) or _asks(policy, snapshot, found, at):
+            return
+        crossing = min([crossing, *crossings(found.alternatives)])
+        at = min([at + VALID_S, *resets(found.alternatives)])
+        yield Ahead(at, crossing)
+
+
+def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Ahead | None:
+    """As far as can be seen while somebody waits; None where the decision would not even be taken again."""
+    found = None
+    for found in islice(looking_ahead(policy, snapshot, decision), _LOOKS // max(1, len(policy.order))):  # noqa: B007
+        pass
+    return found
+
+
+def _asks(policy: Policy, snapshot: Snapshot, found: Decision, at: float) -> bool:
+    """Whether whoever makes that choice then would ask somebody first. Only those in doubt are asked, and few are."""
+    in_doubt = any(each.standing.denied or each.standing.verdict is Verdict.UNKNOWN for each in found.alternatives)
+    return in_doubt and bool(wanted(policy, snapshot, at, found.provider))
+
+
+def _said(decision: Decision) -> tuple[str, str, bool, bool]:
+    return decision.provider, decision.model, decision.emergency, decision.spends
