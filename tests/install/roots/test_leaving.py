@@ -31,7 +31,7 @@ def sessions(host: Host) -> None:
 
 
 def sidecars(host: Host) -> list[str]:
-    script = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline; echo; done"
+    script = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline || true; echo; done 2>/dev/null"
     return [line for line in host.root.sh(script).splitlines() if "tokmon sidecar" in line]
 
 
