@@ -113,6 +113,8 @@ def test_the_words_and_the_defaults_are_those_of_the_policy() -> None:
         ({"emergency": ["a"]}, "select.emergency", "`['a']`, and must be a provider name"),
         ({"model": ""}, "select.model", "``, an empty name"),
         ({"models": {"a": "b c"}}, "select.models.a", "`b c`, which has white space in it"),
+        ({"model": "opus[1m]"}, "select.model", "`opus[1m]`, which has other characters than A-Z a-z 0-9"),
+        ({"chain": ["é"]}, "select.chain[0]", "`é`, which has other characters than"),
         ({"models": {"a": 1}}, "select.models.a", "`1`, and must be a name"),
         ({"models": "a"}, "select.models", "`a`, and must be a table of models by provider"),
         ({"check_file": "checks.json"}, "select.check_file", "`checks.json`, and must be a path that begins with"),

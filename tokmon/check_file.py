@@ -9,6 +9,7 @@ Whoever reads one `checked_at` for all must not take an old result for a new one
 says by itself when it was checked, and `checked_at` is the oldest of these.
 """
 
+import math
 import stat
 from collections.abc import Container, Mapping
 from functools import lru_cache
@@ -54,6 +55,17 @@ def beside(snapshot: Snapshot, paths: Paths, env: Mapping[str, str], names: Cont
         return snapshot  # the doctor says so
     found = [seen for each in results if each.provider in names and (seen := _evidence(each, now)) is not None]
     return snapshot.beside(found) if found else snapshot
+
+
+def same_until(paths: Paths, env: Mapping[str, str], now: float) -> float:
+    """The next instant (epoch seconds) at which a result begins or ceases to count although the file is as it was."""
+    path = policy_file.check_file(paths, env)
+    try:
+        results = () if path is None else read(path)
+    except StoreError:
+        results = ()
+    turns = (turn for each in results for turn in (each.checked_at - AHEAD_S, each.checked_at + CHECK_S))
+    return min((turn for turn in turns if turn >= now), default=math.inf)
 
 
 def read(path: Path) -> tuple[Result, ...]:

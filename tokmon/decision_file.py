@@ -19,6 +19,7 @@ from tokmon.selection.choose import Decision, decision_json
 _LONGEST_S: Final = 60
 _NO_BOOT: Final = "-"
 _WORDS: Final = 8
+_LARGEST: Final = 1 << 16
 
 
 def place(found: Paths, env: Mapping[str, str]) -> Path:
@@ -64,8 +65,8 @@ def record(found: Paths, decision: Decision, source: str, *, blocking: bool = Tr
 def last(found: Paths) -> str | None:
     """The account of the last decision, which the next session stays on if it can."""
     try:
-        words = last_place(found).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError):
+        words = kept.own(str(last_place(found)), _LARGEST).split()
+    except (OSError, ValueError):
         return None
     whole = len(words) == _WORDS and words[0] == "tokmon-decision" and words[-1] == "end"
     return words[5] if whole else None

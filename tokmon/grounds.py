@@ -5,6 +5,7 @@ snapshot, and with that the look ahead was made.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,15 +47,17 @@ class Grounds:
         """Whether it is the usual decision, and one that a look ahead says something of."""
         return not (kept.overridden(env) or decision.pinned or self._ahead)
 
-    def keep(self, decision: Decision, ahead: Ahead | None) -> None:
+    def keep(self, decision: Decision, ahead: Ahead | None, same_until: float = math.inf) -> None:
         """Keep the decision for that long, if nothing has changed since it was read.
 
-        What cannot be kept costs the next wake time, and nothing else.
+        `same_until` (epoch seconds) is when what was read would give other evidence by itself. What cannot be kept
+        costs the next wake time, and nothing else.
         """
         clock = kept.clock()
         if ahead is None or clock is None:
             return
         with contextlib.suppress(OSError, StoreError, ValueError):
+            ahead = ahead._replace(until=min(ahead.until, same_until))
             store.replace(self._found.state / kept.NAME, os.fsencode(self._text(clock, decision, ahead)))
 
     def _text(self, clock: tuple[str, int], decision: Decision, ahead: Ahead) -> str:

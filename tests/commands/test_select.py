@@ -130,6 +130,23 @@ def test_on_a_full_disk_the_choice_is_printed_and_the_loss_is_said() -> None:
     assert "the decision was not recorded" in done.stderr
 
 
+def test_who_holds_the_log_of_decisions_holds_up_no_choice() -> None:
+    log = paths.find().logs / "decisions.jsonl"
+    with Path(f"{log}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = tokmon("select")
+    assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
+    assert done.stderr.startswith("warning: the decision was not recorded: another process holds that log")
+    assert decision_file.place(paths.find(), os.environ).exists(), "the next wake has it"
+
+
+def test_a_pipe_in_the_place_of_the_last_decision_hangs_nobody() -> None:
+    place = decision_file.last_place(paths.find())
+    place.parent.mkdir(parents=True, mode=0o700)
+    os.mkfifo(place)
+    assert tokmon("select").stdout == "team-b claude-sonnet-4-6\n"
+
+
 def test_who_holds_the_log_of_decisions_holds_up_no_capture() -> None:
     tokmon("select")
     written = decision_file.place(paths.find(), os.environ)
@@ -193,3 +210,25 @@ def test_the_guard_stops_an_account_that_is_refused() -> None:
     )
     done = tokmon("guard", "team-b", "--fail-open")
     assert (done.returncode, done.stderr) == (1, "stop: team-b: no credit left\n")
+
+
+def test_the_guard_is_asked_of_the_account_that_would_be_chosen() -> None:
+    """A session stays where it is, although another of which nothing is known would be taken by who is nowhere yet."""
+    select(chain=["team-a", "team-b"], policy="forecast")
+    (paths.find().logs / "piggyback.jsonl").unlink()
+    week = {"name": "7d", "utilization": 0.3, "resets_at": rfc3339(time.time() + 6 * 86400)}
+    write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [week]})
+    assert tokmon("guard").returncode == 3
+    assert tokmon("select", "--current", "team-b").stdout == "team-b claude-sonnet-4-6\n"
+    assert tokmon("guard").returncode == 0
+
+
+def test_the_guard_does_not_believe_that_every_key_is_refused_either() -> None:
+    late = {"status": "invalid_key", "ts": rfc3339(time.time() - 300), "windows": []}
+    (paths.find().logs / "piggyback.jsonl").unlink()
+    write("piggyback.jsonl", *({**now_line(name, 0.3), **late, "id": name} for name in ("team-a", "team-b")))
+    assert tokmon("select").stdout == "team-a claude-sonnet-4-6\n"
+    for named in ((), ("team-b",)):
+        done = tokmon("guard", *named)
+        assert done.returncode == 3
+        assert done.stderr.endswith(": every key of the chain was refused: not believed\n")

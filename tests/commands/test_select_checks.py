@@ -54,6 +54,15 @@ def test_only_what_passed_a_fresh_check_is_chosen_from_the_file(file: Path) -> N
     assert 600 <= told["alternatives"][1]["age_s"] < 660
 
 
+@pytest.mark.parametrize("age", [-300 - 1200, 2 * 3600 - 1200], ids=["begins to count", "ceases to count"])
+def test_no_decision_is_kept_for_longer_than_the_file_says_the_same(file: Path, age: float) -> None:
+    write("piggyback.jsonl", now_line("team-b", 0.3))
+    put(file, age, team_a={"status": "ok", "ms": 2700})
+    assert tokmon("select").stdout == A
+    head = (paths.find().state / "decision.kept").read_text("utf-8").split(" ")
+    assert 1100 * 100 < int(head[6]) - int(head[5]) <= 1200 * 100
+
+
 def test_what_the_file_says_is_never_in_the_snapshot(file: Path) -> None:
     put(file, team_b={"status": "error", "account_status": "no_credit", "scope": "account"})
     with sidecar() as running:

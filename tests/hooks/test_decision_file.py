@@ -11,6 +11,7 @@ import pytest
 from tests.hooks.wake import ASKED, DECIDED, LAST, LINE, Wake, decision
 from tests.install.capabilities import without_program, without_root
 from tokmon import paths
+from tokmon.selection.given import name_problem
 
 OVERRIDES = (
     "TOKMON_PIN",
@@ -28,6 +29,7 @@ OVERRIDES = (
             "SESSION_MINUTES",
             "FIVE_HOUR_GUARD",
             "SPEND_CREDIT",
+            "CHECK_FILE",
         )
     ),
 )
@@ -100,12 +102,14 @@ def test_what_no_name_can_hold_never_comes_out(wake: Wake) -> None:
             wake.decide(decision(pair))
             assert wake.line() == ASKED, pair
             assert wake.line(LC_ALL="C.UTF-8") == ASKED, pair
+        assert name_problem(odd) is not None, "or a configuration that has it would always end in the default"
 
 
 def test_every_character_that_a_name_may_hold_comes_out(wake: Wake) -> None:
     for pair in (f"{'p' * 200} {'m' * 200}", "a/b:c@d+e-f_g.H9 -n", "-e -", "../.. 0"):
         wake.decide(decision(pair))
         assert wake.line() == pair
+        assert [name_problem(name) for name in pair.split(" ")] == [None, None]
 
 
 def test_a_decision_truncated_at_any_byte_asks_tokmon(wake: Wake) -> None:

@@ -165,6 +165,7 @@ def test_whatever_changes_is_decided_anew(change: Callable[[], object], provider
 def test_what_one_call_asks_for_is_neither_taken_from_there_nor_kept(name: str) -> None:
     value = {"PIN": "team-b", "CHAIN": "team-b", "FALLBACK": "x", "EMERGENCY": "x", "POLICY": "threshold"}
     value |= {"MODEL": "m", "MODELS": "team-b=m", "SPEND_CREDIT": "never", "SESSION_MINUTES": "5"}
+    value["CHECK_FILE"] = "/no/checks"
     before = kept().read_bytes()
     said = value.get(name.removeprefix("TOKMON_").removeprefix("SELECT_"), "0.97")
     assert told_again(**{name: said})[1]

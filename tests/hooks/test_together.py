@@ -83,5 +83,5 @@ def test_a_damaged_configuration_state_and_log_answer_all_the_same(program: Path
 
 
 def test_every_key_of_the_configuration_is_an_override_that_the_hook_knows() -> None:
-    keys = {f"TOKMON_SELECT_{key.upper()}" for key in settings.KEYS if key != "check_file"}
+    keys = {f"TOKMON_SELECT_{key.upper()}" for key in settings.KEYS}
     assert keys == {name for name in OVERRIDES if name.startswith("TOKMON_SELECT_")}

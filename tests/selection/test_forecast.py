@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from tests.commands.logbook import Record
-from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, pool, turn
+from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, check, pool, turn
+from tokmon.headers import rfc3339
 from tokmon.model import Window
 from tokmon.selection import forecast
 from tokmon.selection.choose import Decision, choose
@@ -37,6 +38,33 @@ def test_the_quota_that_dies_first_is_used_first() -> None:
     )
     assert (decision.provider, decision.emergency) == ("team-ludo", False)
     assert "its week is lost first" in decision.reason
+
+
+def test_where_a_check_started_no_session_others_go_first_whatever_is_left_there() -> None:
+    """A seat at 0 % that times out in pi, as it has happened; once nobody else is left, it is tried."""
+    hung = check("team-vigilio", "error", age=600) | {"reason": "no answer within 60 s"}
+    idle = turn("team-vigilio", 0.0, age=DAY - HOUR, week_resets=HOUR)
+    pair = [idle, turn("team-ludo", 0.9), *(turn(name, status="policy_rejected") for name in SEATS[2:])]
+    decision = decide(*pair, hung, current="team-vigilio")
+    assert decision.provider == "team-ludo"
+    assert decision.alternatives[0].standing.why == "answers, but its last pi check started no session"
+    assert decide(*pair, hung, turn("team-vigilio", 0.0, age=60, week_resets=HOUR)).provider == "team-vigilio"
+    assert decide(*pair, hung | {"ts": rfc3339(NOW - 7300)}).provider == "team-vigilio"
+    assert decide(*pair, hung, turn("team-ludo", status="policy_rejected", age=1)).provider == "team-vigilio"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"account_status": "network_error"},
+        {"account_status": "rejected", "scope": "account"},
+        {"account_status": "rejected", "scope": "model", "model": "another"},
+    ],
+)
+def test_what_a_check_knows_the_reason_of_counts_for_that_alone(said: Record) -> None:
+    failed = check("team-vigilio", "error", age=600) | said
+    idle = turn("team-vigilio", 0.0, age=HOUR, week_resets=HOUR)
+    assert decide(idle, turn("team-ludo", 0.9), failed).provider == "team-vigilio"
 
 
 def test_the_order_of_the_chain_decides_between_equals() -> None:

@@ -3,10 +3,14 @@
 import json
 import os
 
+import pytest
+
 from tests.commands.logbook import tokmon
 from tests.configuration import select
+from tests.selection.pool import pool, turn
 from tests.sidecar.running import capture, sidecar, wait_until
 from tokmon import decision_file, kept, paths
+from tokmon.sidecar.deciding import Announcer
 
 
 def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> None:
@@ -25,6 +29,21 @@ def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> No
         done = tokmon("select")
     assert (done.stdout, done.stderr) == ("team-vigilio claude-sonnet-4-6\n", "")
     assert "alternatives" not in json.loads((found.logs / "decisions.jsonl").read_bytes().splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", ["", "BUDGET_SWITCH_THRESHOLD", "TOKMON_SELECT_CHAIN", "TOKMON_PIN"])
+def test_what_the_session_asked_for_that_started_it_is_nobody_elses_decision(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select(chain=["team-vigilio", "team-ludo"], policy="threshold")
+    if name:
+        monkeypatch.setenv(name, "0.5" if name == "BUDGET_SWITCH_THRESHOLD" else "team-ludo")
+    tokmon("select")  # validates the policy, with that variable
+    found = paths.find()
+    place = decision_file.place(found, os.environ)
+    place.unlink(missing_ok=True)
+    Announcer(found, pytest.fail).announce(pool(turn("team-vigilio", 0.7), turn("team-ludo", 0.3)))
+    assert place.exists() == (name == "")
 
 
 def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:

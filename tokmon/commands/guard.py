@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Final
 
-from tokmon import check_file, paths, state
+from tokmon import check_file, decision_file, paths, state
 from tokmon.commands.select import policy_of
 from tokmon.errors import UsageError
 from tokmon.selection.choose import choose
@@ -31,8 +31,8 @@ def run(arguments: list[str]) -> int:
     policy = policy_of(found)
     name = names[0] if names else None
     snapshot = check_file.beside(state.current(found).snapshot, found, os.environ, (*policy.order, *names), now)
+    decision = choose(policy, snapshot, now, decision_file.last(found))
     if name is None:
-        decision = choose(policy, snapshot, now)
         if decision is not None and decision.emergency:
             print(f"stop: {decision.reason}; only the emergency `{decision.provider}` is left", file=sys.stderr)
             return STOP
@@ -40,7 +40,9 @@ def run(arguments: list[str]) -> int:
     if name is None:
         print("unknown: no account is configured", file=sys.stderr)
         return GO if "--fail-open" in arguments else UNKNOWN
-    told = standing(name, snapshot.accounts.get(name), policy, now)
+    # As the choice sees it: where every key of the chain is refused, it believes none of that.
+    looked = {} if decision is None else {each.standing.provider: each.standing for each in decision.alternatives}
+    told = looked.get(name) or standing(name, snapshot.accounts.get(name), policy, now)
     if told.verdict is Verdict.EXCLUDED:
         print(f"stop: {name}: {told.why}", file=sys.stderr)
         return STOP

@@ -23,6 +23,10 @@ from tokmon.state import State
 SUMMARY: Final = "pick the account for the next session"
 
 NO_DECISION: Final = 4
+_LOCK_S: Final = 0.4
+"""What a wake can spare to write down what it says: many may want the lock at once, each for a moment."""
+
+_POLL_S: Final = 0.005
 _FORMATS: Final = {"--json": "json", "--explain": "explain"}
 _USAGE: Final = "usage: tokmon select [--json | --explain] [--current PROVIDER] [--no-ask]"
 
@@ -58,7 +62,8 @@ def run(arguments: list[str]) -> int:
     else:
         say([f"{decision.provider} {decision.model}"])
     if not asked and not loaded.errors and grounds.certain(os.environ, decision):
-        grounds.keep(decision, look_ahead(policy, evidence, decision))
+        ahead = look_ahead(policy, evidence, decision)
+        grounds.keep(decision, ahead, check_file.same_until(found, os.environ, now))
     return 0
 
 
@@ -105,9 +110,16 @@ def _record(found: Paths, decision: Decision) -> None:
     What the environment of this call asks for is not what the next one wants: that goes into the log alone.
     """
     try:
-        decision_file.record(found, decision, "select")
         if not relevant(os.environ):
             decision_file.write(found, os.environ, decision)
+    except (OSError, StoreError) as error:
+        print(f"warning: the decision was not kept: {error}", file=sys.stderr)
+    try:
+        until = time.monotonic() + _LOCK_S
+        while not decision_file.record(found, decision, "select", blocking=False):
+            if time.monotonic() >= until:
+                raise StoreError("another process holds that log, and does not let go")
+            time.sleep(_POLL_S)
     except (OSError, StoreError) as error:
         print(f"warning: the decision was not recorded: {error}", file=sys.stderr)
 

@@ -140,6 +140,8 @@ def _week_ended(snapshot: Snapshot, name: str) -> float | None:
 def _able(seen: Mapping[str, Alternative], names: tuple[str, ...]) -> tuple[list[Alternative], list[Alternative]]:
     """Those that may be taken, in the order of the names: on their plan, and on credit."""
     able = [seen[name] for name in names if seen[name].standing.verdict is not Verdict.EXCLUDED]
+    # Whether a session starts at all is the first question: where a check of late says no, others go first.
+    able = [each for each in able if not each.standing.failing] or able
     spending = [each for each in able if each.standing.verdict is Verdict.SPENDS]
     plain = [each for each in able if each.standing.verdict is not Verdict.SPENDS]
     # A network error excludes nothing; it only lets others go first.

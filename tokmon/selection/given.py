@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tokmon.errors import SettingsError
+from tokmon.kept import plain
 
 PREFIX: Final = "TOKMON_SELECT_"
 THRESHOLD: Final = "BUDGET_SWITCH_THRESHOLD"
@@ -54,14 +55,16 @@ def relevant(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def name_problem(name: str) -> str | None:
-    """Why it cannot be a provider or a model: they are printed as one line, `PROVIDER MODEL`, for a shell to read."""
+    """Why it cannot be a provider or a model: they are one line, `PROVIDER MODEL`, that the hook reads and prints."""
     if not name:
         return "an empty name"
     if any(character.isspace() for character in name):
         return "which has white space in it"
     if not name.isprintable():
         return "which has characters in it that do not print"
-    return f"which is longer than {LONGEST} characters" if len(name) > LONGEST else None
+    if len(name) > LONGEST:
+        return f"which is longer than {LONGEST} characters"
+    return None if plain(name) else "which has other characters than A-Z a-z 0-9 . _ : / @ + -"
 
 
 def shown(value: str) -> str:

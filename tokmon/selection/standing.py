@@ -57,6 +57,9 @@ class Standing(msgspec.Struct, frozen=True):
     checked: bool = False
     """Whether the newest pi check is fresh and has passed."""
 
+    failing: bool = False
+    """Whether the newest pi check is fresh and started no session, for nothing that is known otherwise."""
+
     denied: bool = False
     """Whether it is excluded for its key alone."""
 
@@ -96,12 +99,15 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
         windows=tuple(window for window in own if not window.expired(now)),
         expired=tuple(sorted(window.name for window in own if window.expired(now))),
         checked=_is_checked(account, now),
+        failing=_is_failing(account, now),
         unreachable=failed is not None
         and all(failed.stamp > stamp for stamp in heard)
         and now - failed.stamp.ts < PASSING_S,
     )
     verdict, why = _verdict(account, seen, told, policy, now)
     denied = why == _DENIED
+    if told.failing and verdict is not Verdict.EXCLUDED:
+        why = f"{why}, but its last pi check started no session"
     return msgspec.structs.replace(
         told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
     )
@@ -115,6 +121,18 @@ def _is_checked(account: Account, now: float) -> bool:
     if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
         return False
     return failed is None or failed < check.stamp
+
+
+def _is_failing(account: Account, now: float) -> bool:
+    """Not where the check said why of the account, of one model or of the network: that counts by itself, elsewhere."""
+    past = account.history
+    failed, turn = past.failed, past.sources.get("piggyback")
+    if failed is None or now - failed.ts > CHECK_S:
+        return False
+    said = [past.network, past.sources.get(CHECK), *account.models.values()]
+    if any(seen is not None and seen.stamp == failed for seen in said):
+        return False
+    return turn is None or turn.status not in SERVED or turn.stamp < failed
 
 
 def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:

@@ -25,8 +25,8 @@ _SYNC_INTERVAL_S: Final = 1.0
 _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
 _FULL_BYTES: Final = 3 << 20
-_BATCH_BYTES: Final = 768 << 10
-"""A batch of that size goes at once: it still fits the processor's cache, and memory stays small."""
+_BATCH_BYTES: Final = 1 << 20
+"""A batch of that size goes at once: a turn of the loop is one write mostly, and memory stays small."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from tokmon.paths import Paths
 from tokmon.selection.ahead import looking_ahead
 from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Decision, choose
+from tokmon.selection.given import relevant
 from tokmon.snapshot import Snapshot
 
 _LOOKS: Final = 240
@@ -38,8 +39,8 @@ class Announcer:
     def announce(self, snapshot: Snapshot) -> None:
         """Decide, and write it down. A failure is said once; the hook then asks `tokmon select`."""
         policy = policy_file.cached(self._paths, os.environ)
-        if policy is None or not policy.order or policy.pin is not None:
-            return
+        if policy is None or not policy.order or policy.pin is not None or relevant(os.environ):
+            return  # what the session asked for that started this process is not what every wake asks for
         now = time.time()
         seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
         last = decision_file.last(self._paths)
@@ -72,7 +73,7 @@ class Announcer:
                 yield
         if ahead is not None:
             self._write(decision)
-            grounds.keep(decision, ahead)
+            grounds.keep(decision, ahead, check_file.same_until(self._paths, os.environ, now))
 
     def _withdraw(self) -> None:
         with contextlib.suppress(OSError):  # it expires by itself within the minute
