@@ -11,7 +11,10 @@ use_venv() {
     if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
       # Debian leaves pip out of its Python: the installer knows where one is.
       mkdir -p .venv/pip
-      pip=$("$python" -B bootstrap/steps.py pip .venv/pip)
+      pip=$(PYTHONPATH=. "$python" -B -c '
+import pathlib, sys
+from tokmon.installer.sources import unpack_pip
+print(unpack_pip(pathlib.Path(sys.argv[1])))' .venv/pip)
       .venv/bin/python "$pip" install -qq --disable-pip-version-check --ignore-installed pip
       rm -r .venv/pip
     fi

@@ -16,6 +16,7 @@ VERBS: Final = {
     "doctor": "look for what is wrong, and say how to mend it",
     "extension": "render the pi extension for the pi that is installed",
     "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
+    "install": "install, upgrade or complete tokmon, for one user or for every member of the host",
     "monitor": "ask every provider how much is left, and report it",
     "read": "say what captures say: JSON lines on stdin, readings on stdout",
     "replay": "what each policy would have done, over logs or over a simulated fleet",
@@ -23,6 +24,7 @@ VERBS: Final = {
     "sidecar": "take captures over a Unix socket and append them to the logs",
     "status": "what is known of every provider, with its age",
     "tail": "follow the log, one readable line a response",
+    "uninstall": "take away what was installed and not changed since",
 }
 
 

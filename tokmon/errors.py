@@ -8,6 +8,7 @@
       StoreError           a log could not be written or read
       RunningError         another sidecar holds the lock
       RenderError          the extension cannot be rendered for that pi
+      InstallError         a step of the installer cannot be taken
 
 Messages are lower case, without a full stop, literals in backticks; `hint` says what to do about it.
 """
@@ -61,3 +62,7 @@ class RunningError(TokmonError):
 
 class RenderError(TokmonError):
     """The extension cannot be rendered for that pi."""
+
+
+class InstallError(TokmonError):
+    """A step of the installer cannot be taken."""

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 import shutil
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from typing import Final
 
 SHELLS: Final = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
 _NAMESPACES: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup")
+STRACE: Final = ("strace", "--follow-forks", "--seccomp-bpf", "--decode-pids=pidns", "--quiet=all", "--signal=none")
 _MANAGER: Final = "/lib/systemd/systemd"
 
 
@@ -72,6 +74,55 @@ def without_user_manager() -> str | None:
     return None if done.returncode == 0 else "this machine does not allow namespaces with mounts of their own"
 
 
+@functools.cache
+def without_strace() -> str | None:
+    """Why nothing can be watched from call to call, or None if it can."""
+    if reason := without_program("strace"):
+        return reason
+    done = subprocess.run([*STRACE, "--output=/dev/null", "true"], capture_output=True, check=False)
+    return None if done.returncode == 0 else "`strace` may not watch programs here"
+
+
+@functools.cache
+def without_throwaway_roots() -> str | None:
+    """Why no root of a Debian can be made and entered here, or None if one can."""
+    programs = ("debootstrap", "unshare", "nsenter", "chroot", "setpriv", "git", "apt-get")
+    if reason := next(filter(None, (without_root(), *map(without_program, programs), without_mounts())), None):
+        return reason
+    overlay = "mount -t overlay overlay -o lowerdir=/usr,upperdir=/run/u,workdir=/run/w /run/m"
+    probe = f"mount -t tmpfs tmpfs /run && mkdir /run/u /run/w /run/m && {overlay}"
+    done = subprocess.run([*_NAMESPACES, "--net", "sh", "-c", probe], capture_output=True, check=False)
+    if done.returncode != 0:
+        return "this machine does not allow namespaces with overlay mounts of their own"
+    return None if debian_mirror() else "this machine's packages do not come from a Debian archive"
+
+
+@functools.cache
+def without_boots() -> str | None:
+    """Why no such root can be booted, or None if one can."""
+    return without_throwaway_roots() or without_program("systemd-nspawn")
+
+
+@functools.cache
+def debian_mirror() -> tuple[str, str] | None:
+    """Where this machine gets its own packages from, and its release; None where that is no Debian's archive."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return None
+    said = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in said.stdout.splitlines():
+        suite, component, address = line.split(maxsplit=2)
+        if (release.get("ID"), release.get("VERSION_CODENAME"), component) == ("debian", suite, "main"):
+            return address, suite
+    return None
+
+
 def main() -> None:
     """Print what tests will skip here, one line each."""
     missing = [reason for name in SHELLS if (reason := without_shell(name))]
@@ -81,6 +132,7 @@ def main() -> None:
         for reason in (without_root(), without_mounts(), without_another_user(), without_user_manager())
         if reason
     ]
+    missing += [reason for reason in (without_strace(), without_boots()) if reason]
     for reason in dict.fromkeys(missing):
         sys.stdout.write(f"skip  {reason}\n")
 

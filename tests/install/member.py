@@ -47,9 +47,9 @@ class Member:
         user: int | None = None,
         **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the installer to its end, by the shell `by`; `more` are variables for this run."""
+        """Run the installer for this home alone to its end, by the shell `by`; `more` are variables for this run."""
         return subprocess.run(
-            [*by, self.script, *options],
+            [*by, self.script, "--user", *options],
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -62,10 +62,31 @@ class Member:
             extra_groups=None if user is None else [],
         )
 
+    def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Take away from the checkout what is installed, to the end."""
+        return subprocess.run(
+            ["sh", self.script, "uninstall", "--user", *options],
+            env=self.environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
     def start(self, *options: str, by: tuple[str, ...] = ("sh",), **more: str) -> "subprocess.Popen[str]":
-        """Start the installer in a process group of its own; its output and its trace come through one pipe."""
+        """Start the installer for this home alone."""
+        return self._start([*by, self.script, "--user", *options], more)
+
+    def start_uninstall(self) -> "subprocess.Popen[str]":
+        """Start to take away from the checkout what is installed."""
+        return self._start(["sh", self.script, "uninstall", "--user"], {})
+
+    def _start(self, words: list[str | Path], more: Mapping[str, str]) -> "subprocess.Popen[str]":
+        """Start it in a process group of its own; all that it says comes through one pipe."""
         return subprocess.Popen(
-            [*by, self.script, *options],
+            words,
             env={**self.environment, **more},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -3,15 +3,13 @@
 import contextlib
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
+from tests.install.accounts import account
 
 _SCRIPT: Final = Path(__file__).with_name("user_systemd.sh")
 _NAMESPACES: Final = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup")
@@ -54,23 +52,10 @@ class UserManager:
 @contextlib.contextmanager
 def started(base: Path) -> Iterator[UserManager]:
     """Make a user with a home below `base`, start its manager, and remove both in the end."""
-    user = f"tokmon-{os.getpid()}"
-    home = base / user
-    _accounts("useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/sh", user)
-    try:
-        with _manager(user) as leader:
-            runtime = f"/run/user/{pwd.getpwnam(user).pw_uid}"
-            environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": runtime, "USER": user}
-            yield UserManager(user, home, leader, environment)
-    finally:
-        _accounts("userdel", "--force", user)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _accounts(*command: str) -> None:
-    """One at a time: these programs do not wait for each other."""
-    with FileLock(Path(tempfile.gettempdir()) / "tokmon-test-accounts.lock"):
-        subprocess.run(command, check=True, capture_output=True)
+    with account(base) as made, _manager(made.pw_name) as leader:
+        home, runtime = Path(made.pw_dir), f"/run/user/{made.pw_uid}"
+        environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": runtime, "USER": made.pw_name}
+        yield UserManager(made.pw_name, home, leader, environment)
 
 
 @contextlib.contextmanager
@@ -92,10 +77,10 @@ def _manager(user: str) -> Iterator[int]:
     finally:
         process.kill()
         process.communicate()
-        _remove_cgroup(user)
+        remove_cgroup(user)
 
 
-def _remove_cgroup(name: str) -> None:
+def remove_cgroup(name: str) -> None:
     """The only thing that outlives the namespaces. A group can go once its processes have."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     own = [line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]

@@ -1,0 +1,100 @@
+"""Root installs on a host that systemd has booted, with logind: units of members who are not there, and lingering."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.install.capabilities import without_boots
+from tests.install.roots.conftest import seeded
+from tests.install.roots.debian import PATIENCE_S
+from tests.install.roots.host import MEMBERS, Host
+from tests.install.roots.throwaway import entered
+from tests.install.test_user_units import CLIENT
+from tests.sidecar.running import capture, lines_of, wait_until
+
+pytestmark = [
+    pytest.mark.systemd,
+    pytest.mark.timeout(PATIENCE_S),
+    pytest.mark.skipif(without_boots() is not None, reason=without_boots() or "-"),
+]
+
+UNITS: Final = ("tokmon.socket", "tokmon.service")
+LOG: Final = ".logs/token-monitor/piggyback.jsonl"
+NO_DELAY: Final = """
+mkdir /etc/systemd/logind.conf.d
+printf '[Login]\\nUserStopDelaySec=0\\n' >/etc/systemd/logind.conf.d/no-delay.conf
+systemctl restart systemd-logind
+"""
+"""Without it the manager of a user who logged out waits ten seconds for them to come back."""
+
+LINGER: Final = "/var/lib/systemd/linger"
+
+
+@pytest.fixture
+def booted(debian: Path, shared: tuple[Path, ...], built: Path) -> Iterator[Host]:
+    """A booted host with members, of whom ann lingers and eve is logged in."""
+    with entered(debian, *shared, built, boot=True) as root:
+        host = seeded(root)
+        root.sh(f"{NO_DELAY}loginctl enable-linger ann")
+        log_in(host, "eve")
+        yield host
+
+
+def log_in(host: Host, name: str) -> None:
+    """Have a member logged in, by a session that stays."""
+    unit = f"session-of-{name}"
+    options = f"--unit {unit} --uid {name} --property PAMName=login"
+    host.root.sh(f"systemd-run --quiet {options} sleep infinity")
+    wait_until(lambda: manager(host, name) == "active", f"the user manager of {name}")
+
+
+def log_out(host: Host, name: str) -> None:
+    host.root.sh(f"systemctl stop session-of-{name}")
+    wait_until(lambda: manager(host, name) == "inactive", f"the end of the user manager of {name}", seconds=60)
+
+
+def manager(host: Host, name: str) -> str:
+    return host.root.run("systemctl", "is-active", f"user@{host.uid(name)}").stdout.strip()
+
+
+def states(host: Host, name: str) -> list[str]:
+    """What a member's manager says of the units."""
+    runtime = f"/run/user/{host.uid(name)}"
+    words = ("systemctl", "--user", "is-active", *UNITS)
+    return host.root.run(*words, user=name, XDG_RUNTIME_DIR=runtime).stdout.split()
+
+
+def lingering(host: Host) -> set[str]:
+    return {path.name for path in host.root.path(LINGER).iterdir()}
+
+
+def send(host: Host, name: str, number: int) -> None:
+    """Send a capture by the socket, and see that it is in the log once it was acknowledged."""
+    runtime, stdin = f"/run/user/{host.uid(name)}", json.dumps(capture(number))
+    done = host.root.run("python3", "-c", CLIENT, user=name, stdin=stdin, XDG_RUNTIME_DIR=runtime)
+    assert done.returncode == 0, done.stderr
+    assert f"capture-{number:08}" in [line["id"] for line in lines_of(host.home(name) / LOG)]
+
+
+def test_every_member_is_listened_for_and_lingers_only_where_that_is_needed(booted: Host) -> None:
+    assert lingering(booted) == {"ann"}  # and not eve, who is logged in
+    booted.installed("--all")
+    assert lingering(booted) == {"ann", "ben", "cat"}
+    for number, name in enumerate(MEMBERS):
+        assert states(booted, name) == ["active", "inactive"]
+        send(booted, name, number)
+        assert states(booted, name) == ["active", "active"]
+    assert "nothing changed" in booted.installed("--all")
+    assert [states(booted, name) for name in MEMBERS] == [["active", "active"]] * len(MEMBERS)
+    log_out(booted, "eve")
+    log_in(booted, "eve")
+    assert states(booted, "eve") == ["active", "inactive"]
+    send(booted, "eve", len(MEMBERS))
+    assert booted.root.run("tokmon", "uninstall").returncode == 0
+    assert lingering(booted) == {"ann"}
+    for name in ("ann", "eve"):
+        assert states(booted, name) == ["inactive", "inactive"]
+        assert not list((booted.home(name) / ".config").rglob("tokmon.*"))

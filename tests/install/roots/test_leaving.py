@@ -1,0 +1,96 @@
+"""Root takes tokmon away from every member of a host."""
+
+from typing import Final
+
+import pytest
+
+from tests.install.member import Entry
+from tests.install.roots.debian import PATIENCE_S
+from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, VERSIONS, Host
+from tests.install.roots.throwaway import WATCHED, contents
+from tests.sidecar.running import wait_until
+
+pytestmark = pytest.mark.timeout(PATIENCE_S)
+
+LOGS: Final = ".logs/token-monitor"
+STATE: Final = ".local/state/tokmon"
+
+
+def everything(host: Host) -> dict[str, Entry]:
+    """What is there, but for the versions that were put there before, as if root had built them."""
+    found: dict[str, Entry] = {}
+    for top in WATCHED:
+        found |= {f"/{top}/{name}": entry for name, entry in contents(host.root.path(top)).items()}
+    return {name: entry for name, entry in found.items() if not name.startswith("/opt/tokmon")}
+
+
+def sessions(host: Host) -> None:
+    """Have a sidecar run for two members, as after a session, and write what it writes."""
+    for name in ("ann", "cat"):
+        host.root.sh("~/.local/bin/tokmon sidecar --detach; ~/.local/bin/tokmon status >/dev/null", user=name)
+
+
+def sidecars(host: Host) -> list[str]:
+    script = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline || true; echo; done 2>/dev/null"
+    return [line for line in host.root.sh(script).splitlines() if "tokmon sidecar" in line]
+
+
+def test_an_uninstall_leaves_nothing_but_what_was_recorded(host: Host) -> None:
+    before = everything(host)
+    host.installed("--all", "--hook-dir", HOOK_DIR)
+    host.installed("--member", DAN)
+    sessions(host)
+    assert len(sidecars(host)) == 2
+    done = host.root.run("tokmon", "uninstall")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sidecars(host) == []
+    left = everything(host)
+    recorded = {name for name in left if any(place in name for place in (LOGS, STATE))}
+    assert {name.split("/")[2] for name in recorded} == {"ann", "cat"}
+    above = {f"/home/{name}/{folder}" for name in ("ann", "cat") for folder in (".logs", ".local", ".local/state")}
+    assert {name: entry for name, entry in left.items() if name not in recorded | above} == before
+    assert not host.root.path("/opt/tokmon/current").is_symlink()
+    assert not host.root.path(VERSIONS).exists()
+    assert (host.home("eve") / "wake" / "budget-select").read_text() == FOREIGN_HOOK
+
+
+def test_a_purge_leaves_nothing_at_all(host: Host) -> None:
+    before = everything(host)
+    host.installed("--all", "--hook-dir", HOOK_DIR)
+    sessions(host)
+    done = host.root.run("tokmon", "uninstall", "--purge")
+    assert (done.returncode, "--yes" in done.stderr) == (2, True)
+    done = host.root.run("tokmon", "uninstall", "--purge", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sidecars(host) == []
+    assert everything(host) == before
+
+
+def test_a_dry_run_of_a_purge_removes_nothing(host: Host) -> None:
+    host.installed("--all")
+    sessions(host)
+    # Or else they would write on.
+    host.root.sh("kill $(cat /home/*/.local/state/tokmon/sidecar.lock)")
+    wait_until(lambda: not sidecars(host), "the end of the sidecars")
+    before = host.root.watched()
+    said = host.root.sh("tokmon uninstall --purge --dry-run")
+    assert f"/home/ann/{LOGS}" in said
+    assert host.root.watched() == before
+
+
+def test_a_member_who_changed_a_file_keeps_it_and_is_told(host: Host) -> None:
+    host.installed("--all")
+    host.root.sh("echo '// mine' >>~/.pi/agent/extensions/tokmon.ts", user="ben")
+    said = host.root.sh("tokmon uninstall")
+    assert "ben: /home/ben/.pi/agent/extensions/tokmon.ts was changed" in said
+    assert (host.home("ben") / ".pi/agent/extensions/tokmon.ts").read_text().endswith("// mine\n")
+    assert not (host.home("ann") / ".pi/agent/extensions").exists()
+
+
+def test_an_account_that_has_gone_is_in_nobodys_way(host: Host) -> None:
+    host.installed("--all")
+    host.root.sh("userdel --remove ben 2>/dev/null")
+    assert "ben" in host.root.sh("tokmon uninstall")
+    assert not host.root.path(VERSIONS).exists()
+    for name in set(MEMBERS) - {"ben"}:
+        assert not (host.home(name) / ".local").exists()

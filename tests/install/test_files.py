@@ -1,0 +1,114 @@
+"""Files and links that others may have planted."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tokmon.errors import InstallError
+from tokmon.installer import files
+from tokmon.installer.placing import Placing
+from tokmon.installer.plan import carry_out
+from tokmon.installer.receipt import Receipt
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder of our own."""
+    made = tmp_path / "folder"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def placing(tmp_path: Path) -> Placing:
+    """With an empty receipt."""
+    return Placing(Receipt(tmp_path / "data" / "receipt.json"))
+
+
+def test_a_link_is_replaced_in_one_step_and_left_alone_where_it_is_right(folder: Path, placing: Placing) -> None:
+    link = folder / "current"
+    assert carry_out(placing.link(link, "versions/a"), dry_run=False) == 1
+    inode = link.lstat().st_ino
+    assert carry_out(placing.link(link, "versions/a"), dry_run=False) == 0
+    assert link.lstat().st_ino == inode
+    assert carry_out(placing.link(link, "versions/b"), dry_run=False) == 1
+    assert [path.name for path in folder.iterdir()] == ["current"]
+
+
+@pytest.mark.parametrize("name", ["file", ".file.tokmon-new"])
+def test_nothing_is_written_through_a_planted_link(folder: Path, placing: Placing, tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    (folder / name).symlink_to(victim)
+    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+    assert victim.read_text() == "precious\n"
+    assert not (folder / "file").is_symlink()
+    assert (folder / "file").read_text() == "ours\n"
+
+
+def test_a_planted_folder_is_kept_as_a_file_would_be(folder: Path, placing: Placing) -> None:
+    (folder / "file").mkdir()
+    (folder / "file" / "theirs").write_text("kept\n")
+    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+    assert (folder / "file").read_text() == "ours\n"
+    assert (folder / "file.before-tokmon" / "theirs").read_text() == "kept\n"
+
+
+def test_a_file_of_ours_that_somebody_changed_is_kept(folder: Path, placing: Placing) -> None:
+    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+    (folder / "file").write_text("changed\n")
+    carry_out(placing.file(folder / "file", b"newer\n", 0o600), dry_run=False)
+    assert (folder / "file.before-tokmon").read_text() == "changed\n"
+
+
+def test_an_upgrade_that_was_killed_before_it_wrote_does_not_take_our_own_for_foreign(
+    folder: Path, placing: Placing
+) -> None:
+    path = folder / "file"
+    carry_out(placing.file(path, b"old\n", 0o600), dry_run=False)
+    placing.receipt.note(path, files.digest(b"new\n"))
+    again = Placing(Receipt.load(placing.receipt.path))
+    assert [step.what for step in again.file(path, b"newest\n", 0o600)] == [f"write {path}"]
+
+
+def test_a_folder_open_to_everybody_is_refused(folder: Path) -> None:
+    folder.chmod(0o777)
+    with pytest.raises(InstallError, match="others may write"):
+        files.write(folder / "file", b"ours\n", 0o600)
+    folder.chmod(0o1777)
+    files.write(folder / "file", b"ours\n", 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: no file of another user can be made")
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_link_of_another_user_on_the_way_is_refused(folder: Path, *, shared: bool) -> None:
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to("real")
+    files.write(folder / "link" / "file", b"ours\n", 0o600, shared=shared)
+    os.chown(folder / "link", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(InstallError, match="belongs to another user"):
+        files.write(folder / "link" / "file", b"theirs\n", 0o600, shared=shared)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: no file of another user can be made")
+def test_what_everyone_runs_is_not_put_below_a_folder_of_a_member(folder: Path) -> None:
+    (folder / "below").mkdir()
+    os.chown(folder, 65534, 65534)
+    files.write(folder / "below" / "file", b"mine\n", 0o600)
+    with pytest.raises(InstallError, match="belongs to another user"):
+        files.write(folder / "below" / "file", b"everyone's\n", 0o600, shared=True)
+
+
+def test_links_that_lead_in_a_circle_are_refused(folder: Path) -> None:
+    (folder / "a").symlink_to("b")
+    (folder / "b").symlink_to("a")
+    with pytest.raises(InstallError, match="too many links"):
+        files.trust(folder / "a" / "b")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "files": {"/x": 3}}', "[" * 100_000])
+def test_a_damaged_receipt_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "receipt.json").write_text(text)
+    with pytest.raises(InstallError, match=r"receipt\.json"):
+        Receipt.load(tmp_path / "receipt.json")

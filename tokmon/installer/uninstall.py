@@ -1,0 +1,140 @@
+"""Taking away what the receipts list and nobody changed since; what others had put there comes back."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tokmon.installer import daemons, files, locking, purge, service, sidecars, units
+from tokmon.installer.places import Home, Places
+from tokmon.installer.plan import Step, carry_out, say
+from tokmon.installer.receipt import Entry, Receipt
+
+_NO_VERSION: Final = Path("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is asked for. `renderings` are the digests of what the extension may have been rendered to since."""
+
+    renderings: frozenset[str] = frozenset()
+    purge: bool = False
+    dry_run: bool = False
+
+
+def member(home: Home, removal: Removal) -> int:
+    """Take away the part of the member who runs this; how many steps it took."""
+    if not home.receipt.is_file():
+        say(f"nothing is installed for this member: there is no {home.receipt}")
+        return carry_out(purge.steps(home.found), dry_run=removal.dry_run) if removal.purge else 0
+    if removal.dry_run:
+        return carry_out(_member(home, removal, Receipt.load(home.receipt)), dry_run=True)
+    with locking.held(home.lock):
+        return carry_out(_member(home, removal, Receipt.load(home.receipt)), dry_run=False)
+
+
+def _member(home: Home, removal: Removal, receipt: Receipt) -> Iterator[Step]:
+    yield from _stop(home, receipt)
+    yield from _files(receipt, removal)
+    if removal.purge:
+        yield from purge.steps(home.found)
+    yield from _last(receipt, home.lock)
+
+
+def program(where: Places, removal: Removal) -> int:
+    """Take away the program, whose receipt has no member left; how many steps it took."""
+    if removal.dry_run:
+        return carry_out(_program(where, removal, Receipt.load(where.receipt, shared=where.shared)), dry_run=True)
+    with locking.held(where.lock, shared=where.shared):
+        return carry_out(_program(where, removal, Receipt.load(where.receipt, shared=where.shared)), dry_run=False)
+
+
+def own(home: Home, where: Places, removal: Removal) -> int:
+    """Take away a member's part and their own program, which share a receipt."""
+
+    def steps(receipt: Receipt) -> Iterator[Step]:
+        yield from _stop(home, receipt)
+        if removal.purge:
+            yield from purge.steps(home.found)
+        yield from _program(where, removal, receipt)
+
+    if removal.dry_run:
+        return carry_out(steps(Receipt.load(where.receipt)), dry_run=True)
+    with locking.held(where.lock):
+        return carry_out(steps(Receipt.load(where.receipt)), dry_run=False)
+
+
+def _program(where: Places, removal: Removal, receipt: Receipt) -> Iterator[Step]:
+    yield from daemons.remove(receipt)
+    yield from _files(receipt, removal)
+    if os.path.lexists(where.current):
+        yield Step(f"remove {where.current}", where.current.unlink, where.current)
+    if where.versions.is_dir():
+        yield Step(f"remove {where.versions}", lambda: files.remove_tree(where.versions), where.versions)
+    yield from _last(receipt, where.lock)
+
+
+def _stop(home: Home, receipt: Receipt) -> Iterator[Step]:
+    """Have nobody listen, and the sidecar end once it has stored all."""
+    listed = [name for name in units.NAMES if str(home.units / name) in receipt.files]
+    if listed and service.reachable(os.environ):
+        yield Step("have systemd listen no more (tokmon.socket)", service.remove)
+    wants = home.units / "sockets.target.wants" / units.NAMES[0]
+    if listed and wants.is_symlink():
+        yield Step(f"remove {wants}", lambda: wants.unlink(missing_ok=True), wants)
+    pid = sidecars.answering(home.found)
+    if pid is not None and sidecars.outdated(pid, _NO_VERSION):
+        yield Step(f"end the sidecar (pid {pid})", lambda: sidecars.end(pid, home.found))
+
+
+def _files(receipt: Receipt, removal: Removal) -> Iterator[Step]:
+    unit = False
+    for name, entry in sorted(receipt.files.items()):
+        path = Path(name)
+        found = files.state(path)
+        if found is not None and not receipt.wrote(path, found) and found not in removal.renderings:
+            say(f"{path} was changed since it was installed: it is left")
+            _tell_kept(path, entry)
+            continue
+        unit |= path.name in units.NAMES
+        if found is not None:
+            yield Step(f"remove {path}", path.unlink, path)
+        yield from _restore(path, entry)
+    if unit and service.reachable(os.environ):
+        yield Step("have systemd forget its units", service.reload)
+
+
+def _restore(path: Path, entry: Entry) -> Iterator[Step]:
+    """Put back what was there last before us."""
+    there = [Path(each) for each in entry.kept if os.path.lexists(each)]
+    if there:
+        kept = there.pop()
+        yield Step(f"put back what was at {path} before", lambda: files.move(kept, path), path)
+    for each in there:
+        say(f"{each} is left: it was at {path} earlier still")
+
+
+def _tell_kept(path: Path, entry: Entry) -> None:
+    for each in entry.kept:
+        if os.path.lexists(each):
+            say(f"{each} is left: it was at {path} before")
+
+
+def _last(receipt: Receipt, lock: Path) -> Iterator[Step]:
+    """Remove the receipt when all else is gone, and the folders that were made for us if nobody uses them."""
+
+    def last() -> None:
+        # Until it is gone, the receipt says what is left to do.
+        _remove_empty(receipt.folders)
+        lock.unlink(missing_ok=True)
+        receipt.path.unlink(missing_ok=True)
+        _remove_empty(receipt.folders)
+
+    yield Step(f"remove {receipt.path} and the folders that are empty now", last, receipt.path)
+
+
+def _remove_empty(folders: list[str]) -> None:
+    for folder in sorted(map(Path, folders), key=lambda each: len(each.parts), reverse=True):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
