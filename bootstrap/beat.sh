@@ -17,6 +17,8 @@ main() {
   find_hook
   choice=
   [ ! -x "$hook" ] || choice=$("$hook" </dev/null)
+  # A shell takes seconds to look for a blank in a long text, and no answer is long.
+  [ ${#choice} -le 401 ] || choice=
   provider=${choice%% *}
   model=${choice#* }
   # One line of two words, neither of which pi could take for an option.

@@ -24,9 +24,10 @@ ODD = st.text(
     min_size=0,
     max_size=40,
 )
-NAMES = ODD.filter(lambda name: name_problem(name) is None)
+PRINTED = st.characters(exclude_categories=["C", "Z"])
+NAMES = st.text(st.sampled_from("\"\\'#=[]{},.~é日🙂") | PRINTED, min_size=1, max_size=40)
 FRACTIONS = st.floats(0, 1, exclude_min=True)
-TOLD = st.text(st.characters().filter(str.isprintable), max_size=30)
+TOLD = st.text(st.just(" ") | PRINTED, max_size=30)
 
 
 def models(*names: str, **more: object) -> None:

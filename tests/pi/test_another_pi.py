@@ -17,10 +17,12 @@ from tests.pi.install import VERSIONS, Pi
 from tests.pi.provider import Provider
 from tests.pi.runner import Home, Run
 from tests.pi.seats import ANTHROPIC, CODEX, COMPLETIONS, Seat
-from tokmon import extension
+from tests.sidecar.running import lines_of, sidecar, wait_until
+from tokmon import extension, paths, placed
 
 pytestmark = pytest.mark.pi
 
+SOURCE: Final = (extension.folder() / "tokmon.ts").read_text()
 OLD: Final = ("0.66.1", "0.73.1")
 BETWEEN: Final = ("0.74.0", "0.80.0")
 """Rendered for these, it asks for a module that neither older version has."""
@@ -30,8 +32,7 @@ EXACT: Final = {(made, run) for made in VERSIONS for run in VERSIONS if made in 
 
 
 def with_extension(pi: Pi, tmp_path: Path, provider: Provider, seats: list[Seat], rendered_for: str) -> Home:
-    source = (extension.folder() / "tokmon.ts").read_text()
-    text = extension.render(extension.version(rendered_for), source)
+    text = extension.render(extension.version(rendered_for), SOURCE)
     (tmp_path / "tokmon.ts").write_text(text)
     home = Home.make(pi, tmp_path / "watched", provider, seats, extensions=[tmp_path / "tokmon.ts"])
     home.env |= {"TOKMON_SOCKET": str(tmp_path / "sock"), "TOKMON_NO_SPAWN": "1"}
@@ -95,3 +96,27 @@ def test_a_pi_that_shows_codex_frames_is_listened_to_whatever_it_was_rendered_fo
         assert home.run().exit_code == 0
         (capture,) = listener.of("capture")
     assert (capture["via"], capture["provider"]) == ("stream", "team-a")
+
+
+def test_a_real_sidecar_renders_it_anew_during_the_first_session_of_the_new_pi(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pi = install.pi("1.5.2")
+    home = with_extension(pi, tmp_path, provider, [Seat("team-a"), Seat("team-b")], "0.66.1")
+    provider.queue(Answer(headers=QUICK))
+    for name in ("PI_CODING_AGENT_DIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "HOME"):
+        monkeypatch.setenv(name, home.env[name])
+    home.env.pop("TOKMON_SOCKET")
+    found = paths.find()
+    # No pi of that name: the sidecar learns of it when the session greets it.
+    placed.remember(found, pi.command)
+    with sidecar(env={"PATH": "/nowhere"}) as running:
+        found.extension.write_text(extension.render(extension.version("0.66.1"), SOURCE))
+        run = home.run("hello", home.seats[1])
+        assert (run.exit_code, run.stdout.strip(), run.stderr) == (0, answers.DEFAULT_TEXT, "")
+        wait_until(lambda: "for pi 1.5.2" in running.said(), "the sidecar says so")
+        assert found.extension.read_text() == extension.render(extension.version("1.5.2"), SOURCE)
+        assert home.run("hello", home.seats[1]).exit_code == 0
+        assert running.stop() == 0
+    told = [(each["provider"], each["attribution"]) for each in lines_of(found.piggyback)]
+    assert told == [("team-b", "wrapper")] * 2

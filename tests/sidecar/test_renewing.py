@@ -44,6 +44,23 @@ def test_where_all_is_as_it_was_no_process_is_started(pi: Path) -> None:
         assert running.stop() == 0
 
 
+def test_a_session_of_a_pi_that_is_new_lets_a_sidecar_look_again_that_has_long_been_running(pi: Path) -> None:
+    npm_pi(pi, "0.73.1")
+    path = paths.find().extension
+    placed.write(path, rendered("0.73.1"))
+    placed.renew(paths.find(), os.environ)
+    with sidecar() as running:
+        for version in ("0.73.1", "1.5.2", "1.5.2"):
+            npm_pi(pi, version)
+            client = running.client(hello=False)
+            client.send({"kind": "hello", "protocol": 1, "name": "tokmon.ts", "pi": version}, capture(1))
+            client.acknowledged(1)
+        wait_until(lambda: "for pi 1.5.2" in running.said(), "the sidecar says so")
+        assert path.read_text() == rendered("1.5.2")
+        assert running.stop() == 0
+    assert running.said().count("wrote `") == 1
+
+
 @pytest.mark.parametrize("fault", ["says nothing", "too old", "no command"])
 def test_what_goes_wrong_is_said_and_the_sidecar_serves(pi: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     path = paths.find().extension

@@ -1,4 +1,4 @@
-"""The extension, written anew in the background when a sidecar starts and pi has become another since.
+"""The extension, written anew in the background where pi has become another: at the start, and when one is heard of.
 
 A process of its own does it: rendering imports what a sidecar would keep in memory, and pi may have to be asked.
 """
@@ -16,6 +16,7 @@ from tokmon.paths import Paths
 
 _PATIENCE_S: Final = 30.0
 _FAREWELL_S: Final = 1.0
+_MOST_VERSIONS: Final = 16
 _COMMAND: Final = ("-P", "-m", "tokmon", "extension", "--renew")
 
 
@@ -26,9 +27,18 @@ class Renewal:
         self._paths = paths
         self._say = say
         self._task: asyncio.Task[None] | None = None
+        self._heard: set[str] = set()
+
+    def heard(self, version: str) -> None:
+        """A session runs that version of pi. A sidecar may live for months: one that it has not met may be new."""
+        if version not in self._heard and len(self._heard) < _MOST_VERSIONS:
+            self._heard.add(version)
+            self.start()
 
     def start(self) -> None:
-        """Begin, unless all is as it was when somebody last looked."""
+        """Begin, unless one is under way, or all is as it was when somebody last looked."""
+        if self._task is not None and not self._task.done():
+            return
         try:
             known = placed.looked_at(self._paths, os.environ)
         except (OSError, TokmonError) as error:

@@ -186,6 +186,8 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
             ingest.accounts_changed(accounts.read())
 
     server.on_change = changed
+    renewal = Renewal(paths, say)
+    server.on_pi = renewal.heard
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -197,7 +199,6 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier.tell("READY=1\nSTATUS=listening")
     keeper.start()
     drain.start()
-    renewal = Renewal(paths, say)
     renewal.start()
     await stop.wait()
     notifier.tell("STOPPING=1")

@@ -65,36 +65,6 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
     _sweep(path)
 
 
-def replace_shared(path: Path, data: bytes) -> None:
-    """The same for a file in a folder that is not ours alone: that is left as it is, and so is the mode of the file.
-
-    StoreError where there is something that is no file: what a link leads to may be anybody's choice.
-    """
-    import tempfile  # noqa: PLC0415 - takes longer to import than all the rest, and is for whoever comes here alone
-
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        found = None
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    if found is not None and not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        try:
-            if found is not None and found.st_uid == os.geteuid():
-                os.fchmod(fd, stat.S_IMODE(found.st_mode) & 0o777)
-            _, error = write_all(fd, [data])
-        finally:
-            os.close(fd)
-        if error is not None:
-            raise error
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
     """Put a new file at `path`, whole, and make its folders; False, and nothing done, where there is anything already.
 
@@ -120,19 +90,37 @@ def place(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         raise
 
 
+def replace_shared(path: Path, data: bytes) -> None:
+    """As `place`, and the mode of a file of ours stays as it is.
+
+    StoreError where there is something that is no file: what a link leads to may be anybody's choice.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        found = None
+    mode = FILE_MODE
+    if found is not None:
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
+        mode = stat.S_IMODE(found.st_mode) & 0o777 if found.st_uid == os.geteuid() else mode
+    place(path, data, mode=mode)
+
+
 def _beside(path: Path, data: bytes, mode: int) -> Path:
     """Write a file under a name of nobody's in the folder of `path`, which is made if it is missing."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         try:
+            os.fchmod(fd, mode)
             _, error = write_all(fd, [data])
         finally:
             os.close(fd)
         if error is not None:
             raise error
-    except OSError:
+    except BaseException:
         temporary.unlink()
         raise
     return temporary
