@@ -103,12 +103,28 @@ def test_any_other_error_is_the_problem_and_is_told_in_full(me: Member) -> None:
     ("way", "problem"),
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was ended by SIGKILL"),
+        (lambda: os.kill(os.getpid(), signal.SIGRTMIN + 3), f"was ended by signal {signal.SIGRTMIN + 3}"),
         (lambda: os._exit(7), "ended with exit code 7 and without an answer"),
         (lambda: sys.exit(3), "ended with exit code 1 and without an answer"),
     ],
 )
 def test_a_death_is_the_problem(me: Member, way: Callable[[], object], problem: str) -> None:
     assert run(me, way)[0].problem == problem
+
+
+def test_it_is_the_same_where_ended_children_are_forgotten(me: Member) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        outcomes = [become(me, work) for work in (lambda: 1, lambda: os._exit(0), lambda: dict[str, int]()["key"])]
+        hung = become(me, signal.pause, patience_s=0.2)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [outcome.answer for outcome in outcomes] == [1, None, None]
+    assert [outcome.problem for outcome in (*outcomes[1:], hung)] == [
+        "ended with exit code 0 and without an answer",
+        "KeyError: 'key'",
+        "took longer than 0.2 s",
+    ]
 
 
 def test_a_child_that_hangs_is_killed_with_all_that_it_started(me: Member, tmp_path: Path) -> None:

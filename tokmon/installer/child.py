@@ -27,6 +27,7 @@ _LAST_TURN_MS: Final = 2
 _KILL_S: Final = 5.0
 _CHUNK: Final = 64 << 10
 _ANSWER_FD: Final = 3
+_NAMES: Final = {each.value: each.name for each in signal.Signals}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +55,37 @@ def run(work: Callable[[], object], patience_s: float, say: Callable[[str], None
     os.close(lines_end)
     os.close(answer_end)
     reader = _Reader(lines, answer, say)
-    try:
-        status = _wait(pid, reader, time.monotonic() + patience_s)
-    except BaseException:
-        _kill(pid)
-        raise
-    finally:
-        reader.close()
-    if status is None:
-        problem = f"took longer than {patience_s:g} s"
-        return End(problem=problem if _kill(pid) else f"{problem}, and does not end when killed")
+    with contextlib.closing(reader):
+        try:
+            status = _wait(pid, reader, time.monotonic() + patience_s)
+        except BaseException:
+            _kill(pid)
+            raise
+        if status is None:
+            problem = f"took longer than {patience_s:g} s"
+            return End(problem=problem if _kill(pid) else f"{problem}, and does not end when killed")
+        reader.finish()
     return _end(status, bytes(reader.answer))
 
 
 def _wait(pid: int, reader: "_Reader", deadline: float) -> int | None:
     """Read until the child has ended, and return its status; None if the time was up."""
     while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        # Afterwards, so that all that it wrote before its end is there. A child of its own may write on: no matter.
-        reader.read()
-        if ended:
-            reader.finish()
+        if (status := _status(pid)) is not None:
             return status
+        reader.read()
         if time.monotonic() > deadline:
             return None
         reader.wait()
+
+
+def _status(pid: int) -> int | None:
+    """How the child ended, or None if it has not."""
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return 0  # whoever started us ignores SIGCHLD, and so nobody knows
+    return status if ended else None
 
 
 def _kill(pid: int) -> bool:
@@ -87,7 +94,7 @@ def _kill(pid: int) -> bool:
         with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _KILL_S
-    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+    while _status(pid) is None:
         if time.monotonic() > deadline:
             return False
         time.sleep(_LAST_TURN_MS / 1000)
@@ -97,14 +104,14 @@ def _kill(pid: int) -> bool:
 def _end(status: int, answer: bytes) -> End:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        return End(problem=f"was ended by {signal.Signals(-code).name}")
-    try:
+        return End(problem=f"was ended by {_NAMES.get(-code, f'signal {-code}')}")
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         said = json.loads(answer if len(answer) <= _ANSWER_BYTES else b"")
+        if "problem" in said:
+            return End(problem=visible(str(said["problem"])), hint=said["hint"] and visible(str(said["hint"])))
         if code == 0:
             return End(answer=said["answer"])
-        return End(problem=visible(str(said["problem"])), hint=said["hint"] and visible(str(said["hint"])))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return End(problem=f"ended with exit code {code} and without an answer")
+    return End(problem=f"ended with exit code {code} and without an answer")
 
 
 class _Reader:
@@ -138,7 +145,7 @@ class _Reader:
                     del self._pipes[pipe]
 
     def finish(self) -> None:
-        """Take what is left in the pipes, a pipe's worth at most, and the line without an end."""
+        """Take what the child left in the pipes, and the line without an end. Others may write on: no matter."""
         for _ in range(_ANSWER_BYTES // _CHUNK):
             self.read()
         if self._line:
