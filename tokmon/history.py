@@ -51,13 +51,15 @@ class History:
     """The past of one account.
 
     `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
-    network, `worked` the newest answer, `failed` the newest pi check that did not pass, whatever that says of the
-    account, `denials` the minutes (of the epoch) in which its key was refused.
+    network, `worked` the newest answer, `accepted` the newest limit that was reached (a refused key is told of none),
+    `failed` the newest pi check that did not pass, whatever that says of the account, `denials` the minutes (of the
+    epoch) in which its key was refused.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
     network: Observation | None = None
     worked: Stamp | None = None
+    accepted: Stamp | None = None
     failed: Stamp | None = None
     denials: set[int] = field(default_factory=set)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
@@ -80,6 +82,8 @@ class History:
     def _take_status(self, seen: Observation) -> None:
         if seen.status in SERVED and _last(seen.stamp, self.worked):
             self.worked = seen.stamp
+        if seen.status is Status.REJECTED and seen.windows and _last(seen.stamp, self.accepted):
+            self.accepted = seen.stamp
         if seen.substatus == KEY_VALID:
             return
         source = seen.stamp.source
@@ -120,6 +124,7 @@ class History:
             "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
             "network": None if self.network is None else observation_json(self.network),
             "worked": None if self.worked is None else stamp_json(self.worked),
+            "accepted": None if self.accepted is None else stamp_json(self.accepted),
             "failed": None if self.failed is None else stamp_json(self.failed),
             "denials": sorted(self.denials),
             "samples": {
@@ -135,6 +140,7 @@ class History:
             {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
             observation_from(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
+            None if entry["accepted"] is None else stamp_from(entry["accepted"]),
             None if entry["failed"] is None else stamp_from(entry["failed"]),
             {int(minute) for minute in entry["denials"]},
         )

@@ -41,6 +41,16 @@ CASES = (
         "7d at 20%",
     ),
     Case(
+        "refusals with a limit between them are not three in a row: a refused key is told of no limit",
+        (
+            turn("team-vigilio", 0.2, age=12 * HOUR),
+            *(turn("team-vigilio", None, None, status="invalid_key", age=age) for age in (9000, 8000, 7000)),
+            turn("team-vigilio", 0.2, 1.0, status="rejected", five_resets=-60.0, age=7500),
+        ),
+        "team-vigilio",
+        "7d at 20%",
+    ),
+    Case(
         "that a key is valid says nothing of its credit",
         (probe("team-vigilio", "no_credit", age=600, week=None, five=None), valid("team-vigilio"), turn("team-ludo")),
         "team-ludo",

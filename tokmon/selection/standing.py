@@ -254,7 +254,8 @@ def _is_denied(account: Account, seen: Observation) -> bool:
     past = account.history
     if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
         return True
-    minutes = [minute for minute in past.denials if minute * MINUTE_S > past.worked.ts]
+    known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
+    minutes = [minute for minute in past.denials if minute * MINUTE_S > known_good]
     if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes)) * MINUTE_S >= _DENIED_OVER_S:
         return True
     others = [other for source, other in past.sources.items() if source != seen.stamp.source]
