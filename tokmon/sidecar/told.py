@@ -79,7 +79,6 @@ class Run:
     told: Told = NOTHING
     tail: bytes = NOTHING.tail
     heads: list[bytes] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
 
     def decoded(self) -> list[wire.Event] | None:
         """The events of the run, one for each head; None if one of them is not plain.
@@ -94,4 +93,4 @@ class Run:
 
     def goes_on(self, told: Told) -> None:
         """What comes next says that."""
-        self.told, self.tail = told, told.tail
+        self.told, self.tail = told, told.tail + b"\n"
