@@ -37,7 +37,10 @@ CANNOT_MATTER = {
     "TOKMON_MEMBER": "says who asks",
     "TOKMON_MISSION": "is the extension's",
     "TOKMON_NO_SPAWN": "is the extension's",
+    "TOKMON_NO_SYSTEMD": "is the installer's",
     "TOKMON_PI": "begins the names of what is rendered",
+    "TOKMON_PREFIX": "is the installer's",
+    "TOKMON_PYTHON": "is the installer's",
     "TOKMON_SOCKET": "is the sidecar's",
 }
 _FOLDERS = st.sampled_from(["", "/", "/a", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "a/b", "/a b", "/a\nb"])
