@@ -151,10 +151,10 @@ def _can_build(python: str, *, shared: bool) -> None:
         ) from error
     sources.bundled_pip()
     if shared:
-        _is_for_everyone(python)
+        ensure_for_everyone(python)
 
 
-def _is_for_everyone(python: str) -> None:
+def ensure_for_everyone(python: str) -> None:
     """Raise InstallError if others cannot run a Python, or somebody but root could exchange it below all of them."""
     hint = "name a Python that is root's and that everybody can run, for example TOKMON_PYTHON=/usr/bin/python3"
     for each in (real := Path(python).resolve(), *real.parents):
