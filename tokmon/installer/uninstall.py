@@ -48,7 +48,7 @@ def _member(home: Home, removal: Removal, receipt: Receipt) -> Iterator[Step]:
 
 def _left_over(home: Home) -> Iterator[Step]:
     """What an uninstall leaves that was killed when the receipt had just gone."""
-    if home.data.is_dir() and set(os.listdir(home.data)) <= {home.lock.name}:  # noqa: PTH208 - names
+    if home.data.is_dir() and not home.data.is_symlink() and set(os.listdir(home.data)) <= {home.lock.name}:  # noqa: PTH208 - names
         yield from _last(Receipt(home.receipt), home.lock)
 
 
