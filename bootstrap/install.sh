@@ -31,7 +31,7 @@ err() {
 find_checkout() {
   folder=.
   case $0 in */*) folder=${0%/*} ;; esac
-  checkout=$(cd -P -- "$folder/.." && pwd -P) || err "cannot find the checkout from \`$0\`" "clone it again"
+  checkout=$(CDPATH='' cd -P -- "$folder/.." && pwd -P) || err "cannot find the checkout from \`$0\`" "clone it again"
   [ -f "$checkout/bootstrap/run.py" ] ||
     err "\`$checkout\` is not a checkout of tokmon" "run \`bootstrap/install.sh\` where it was cloned to"
 }

@@ -112,3 +112,16 @@ def test_a_damaged_receipt_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "receipt.json").write_text(text)
     with pytest.raises(InstallError, match=r"receipt\.json"):
         Receipt.load(tmp_path / "receipt.json")
+
+
+def test_a_folder_that_another_installer_makes_meanwhile_is_no_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "missing", lambda _: [folder])
+    files.make_folders(folder)
+
+
+def test_a_step_that_the_system_refuses_says_which_and_why(folder: Path, placing: Placing) -> None:
+    (folder / ".file.tokmon-new").mkdir()
+    with pytest.raises(InstallError, match=f"cannot write {folder}/file: .*irectory"):
+        carry_out(placing.file(folder / "file", b"", 0o600), dry_run=False)

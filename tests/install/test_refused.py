@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
 
 
 @pytest.mark.parametrize(
-    "options", [("--colour",), ("extra",), ("--prefix",), ("--prefix", "relative/folder")], ids=" ".join
+    "options", [("--colour",), ("extra",), ("--prefix",), ("--prefix", "relative/folder"), ("--pi", "'")], ids=" ".join
 )
 def test_a_command_line_that_is_off_exits_with_2(member: Member, options: tuple[str, ...]) -> None:
     done = member.install(*options)
@@ -177,6 +178,22 @@ def test_no_program_but_a_shell_and_python_is_needed(member: Member) -> None:
     done = member.install(PATH=str(_path_without_python(member)))
     assert done.returncode == 0, done.stderr
     assert member.run("--version").returncode == 0
+
+
+def test_another_checkout_that_cdpath_names_is_not_taken(member: Member, tmp_path: Path) -> None:
+    (tmp_path / "bootstrap").mkdir()
+    (tmp_path / "bootstrap" / "run.py").write_text("print('another one')\n")
+    done = subprocess.run(
+        ["sh", "bootstrap/install.sh", "--help"],
+        env={**member.environment, "CDPATH": str(tmp_path)},
+        cwd=member.checkout,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
 
 
 def test_a_failed_download_is_an_error_and_the_next_install_goes_on(member: Member) -> None:

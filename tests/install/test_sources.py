@@ -1,5 +1,6 @@
 """What a version is called, and which pip installs it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,10 @@ def test_the_name_follows_every_source_and_nothing_else(checkout: Path, tmp_path
     assert name() == first
     (tmp_path / "tokmon" / "new.py").write_text("")
     assert name() != first
+
+
+def test_a_wheel_that_is_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tokmon-1.0-py3-none-any.whl")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  tokmon-1.0-py3-none-any.whl\n")
+    with pytest.raises(InstallError, match="is no file"):
+        sources.wheelhouse(tmp_path, None)

@@ -133,6 +133,19 @@ def test_without_an_install_there_is_nothing_to_take_away(member: Member) -> Non
     assert tree(member.home) == before
 
 
+def test_what_an_uninstall_left_that_was_killed_at_its_end_goes_with_the_next(member: Member) -> None:
+    member.data.mkdir(parents=True)
+    (member.data / "install.lock").touch()
+    before = tree(member.home)
+    assert "1 steps would be taken" in uninstall(member, "--dry-run")
+    assert tree(member.home) == before
+    uninstall(member)
+    assert not member.data.exists()
+    member.data.mkdir()
+    (member.data / "something").touch()
+    assert "nothing was installed" in uninstall(member)
+
+
 @pytest.mark.usefixtures("before")
 def test_the_checkout_can_uninstall_where_the_program_cannot_run_any_more(member: Member) -> None:
     assert member.install().returncode == 0

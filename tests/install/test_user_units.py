@@ -225,6 +225,42 @@ def test_what_the_members_environment_says_is_in_the_unit(seat: Seat) -> None:
         seat.manager.run("rm", "-r", logs)
 
 
+def test_a_pi_that_the_manager_would_not_find_gets_its_extension_anew_when_it_changes(seat: Seat) -> None:
+    extension = seat.manager.home / ".pi" / "agent" / "extensions" / "tokmon.ts"
+    assert f"{seat.manager.home}/bin" not in seat.manager.systemctl("show-environment")
+    before = extension.read_text()
+    give_pi(seat.manager.home, "0.70.2")
+    try:
+        seat.send()
+        wait_until(lambda: extension.read_text() != before, "the extension for the other pi")
+    finally:
+        give_pi(seat.manager.home, "1.5.2")
+        seat.install()
+    assert extension.read_text() == before
+
+
+@pytest.mark.parametrize("step", ["write */tokmon.socket", "write */tokmon.service", "have systemd listen*"])
+def test_an_install_killed_amid_its_units_is_finished_by_the_next(seat: Seat, step: str) -> None:
+    seat.manager.systemctl("disable", "--now", *UNITS)
+    seat.manager.run("rm", *(seat.units / name for name in UNITS))
+    seat.manager.systemctl("daemon-reload")
+    script = """
+        : >"$HOME/said"; "$0" --user >>"$HOME/said" & pid=$!
+        tail -n +1 -f --pid="$pid" "$HOME/said" | while read -r line; do
+          case $line in $1) kill -9 "$pid" && echo killed; break ;; esac
+        done
+        rm "$HOME/said"
+    """
+    variables = {"PATH": f"{seat.manager.home}/bin:/usr/bin:/bin", "TOKMON_PYTHON": str(seat.python)}
+    killed = seat.manager.run("sh", "-c", script, seat.checkout / "bootstrap" / "install.sh", step, **variables)
+    assert killed.stdout == "killed\n", killed.stderr
+    seat.install()
+    assert seat.manager.systemctl("is-enabled", UNITS[0]) == "enabled"
+    assert "nothing changed" in seat.install()
+    seat.send()
+    assert seat.pid != 0
+
+
 def test_without_systemd_no_unit_is_written(seat: Seat) -> None:
     home = seat.manager.home / "second home"
     assert seat.manager.run("mkdir", home).returncode == 0

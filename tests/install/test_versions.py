@@ -81,6 +81,15 @@ def test_a_wheelhouse_installs_offline_and_its_version_does_the_members_part(mem
     assert tree(member.home) == before
 
 
+def test_modules_of_another_python_do_not_disturb_the_version_that_was_installed(
+    member: Member, wheelhouse: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('another Python')\n")
+    done = offline(member).install("--wheelhouse", str(wheelhouse), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert member.extension.is_file()
+
+
 def test_a_program_that_pip_installed_sets_up_its_members_part(
     member: Member, wheelhouse: Path, python: Path, tmp_path: Path
 ) -> None:

@@ -188,7 +188,7 @@ def _hand_over(options: Options, version: Path) -> None:
     if running.ask([program, "install", "--help"]).returncode != 0:
         warn(f"`{program}` is too old to set up members", "their parts are left as they are")
         return
-    os.execv(program, [program, "install", *options.given])  # noqa: S606 - no shell is wanted
+    os.execve(program, [program, "install", *options.given], running.clean())  # noqa: S606 - no shell is wanted
 
 
 def _last_words(home: Home, program: Path, version: Path, count: int, options: Options) -> int:

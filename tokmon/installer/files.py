@@ -111,7 +111,9 @@ def make_folders(folder: Path, *, shared: bool = False) -> None:
     """Make a folder and what is missing above it, for us alone unless `shared`."""
     trust(folder, shared=shared)
     for each in missing(folder):
-        each.mkdir(mode=0o755 if shared else 0o700)
+        # Another installer may make it as well: what is there in the end is looked at before it is written to.
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(mode=0o755 if shared else 0o700)
 
 
 def write(path: Path, content: bytes, mode: int, *, shared: bool = False) -> None:

@@ -20,15 +20,32 @@ _TURN_S: Final = 0.1
 def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     """Hold the lock at `path` and hand out its descriptor; waits for another holder. Raises InstallError."""
     files.trust(path.parent, shared=shared)
+    while True:
+        fd = _open(path)
+        try:
+            _take(fd, path)
+            # An uninstall that held it took it away: whoever comes later locks another one.
+            if _is_at(fd, path):
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def _open(path: Path) -> int:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise InstallError(f"the folder of `{path}` was removed meanwhile", hint="run this again") from error
     except OSError as error:
         raise InstallError(f"cannot write to `{path}`: {error.strerror}", hint="its owner can remove it") from error
+
+
+def _is_at(fd: int, path: Path) -> bool:
     try:
-        _take(fd, path)
-        yield fd
-    finally:
-        os.close(fd)
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _take(fd: int, path: Path) -> None:

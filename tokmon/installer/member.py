@@ -2,11 +2,11 @@
 
 import os
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokmon import pi
 from tokmon.errors import InstallError
 from tokmon.installer import files, locking, running, service, units
 from tokmon.installer.places import Home
@@ -100,12 +100,12 @@ class Part:
         yield from placing.file(target, said.stdout.encode(), 0o600)
 
     def _extension(self, placing: Placing) -> Iterator[Step]:
-        target, pi = self.home.found.extension, self.wanted.pi
+        target = self.home.found.extension
         if not self._ready():
-            if shutil.which((shlex.split(pi) or [""])[0]):
+            if pi.command({**os.environ, "TOKMON_PI": self.wanted.pi}):
                 yield Step(f"write {target}, for the pi that answers", _nothing, target)
             return
-        said = self._ask("extension", "--pi", pi)
+        said = self._ask("extension", "--pi", self.wanted.pi)
         if said.returncode != 0:
             say(f"the pi extension was left {'as it is' if target.exists() else 'out'}: {_first_line(said)}")
             say(f"once pi is there, run this again, or: tokmon extension --output {shlex.quote(str(target))}")
@@ -135,6 +135,9 @@ class Part:
         # Identities that share an account share its sidecar: it keeps to the agent folder that it was first given.
         agent = next((each for each in self.receipt.agents if Path(each).is_dir()), str(self.home.found.agent))
         env["PI_CODING_AGENT_DIR"] = "" if Path(agent) == self.home.home / ".pi" / "agent" else agent
+        # The manager's PATH leads to no pi of nvm or the like: its update would go unseen.
+        words = pi.command(env | {"TOKMON_PI": self.wanted.pi})
+        env["TOKMON_PI"] = shlex.join(words or ())
         texts = {name: self.wanted.units.text(name, self.wanted.program, env) for name in units.NAMES}
         yield from service.install(placing, self.home.units, texts, self.home.found, self.wanted.version)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
@@ -49,6 +50,10 @@ def parse(words: list[str]) -> Options:
     prefix = found.prefix or os.environ.get("TOKMON_PREFIX") or None
     systemd = not found.no_systemd and os.environ.get("TOKMON_NO_SYSTEMD", "0") in {"", "0"}
     pi = found.pi or os.environ.get("TOKMON_PI") or "pi"
+    try:
+        shlex.split(pi)
+    except ValueError as error:
+        raise UsageError(f"`{pi}` is no command: {error}", hint="say how to run pi with `--pi COMMAND`") from error
     if agent := os.environ.get("PI_CODING_AGENT_DIR"):
         places.absolute(agent, "PI_CODING_AGENT_DIR")
     if found.hook_dir and not found.hook_dir.startswith("~/"):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokmon.errors import InstallError
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -24,7 +26,10 @@ def carry_out(steps: Iterable[Step], *, dry_run: bool) -> int:
     for step in steps:
         say(f"would {step.what}" if dry_run else step.what)
         if not dry_run:
-            step.apply()
+            try:
+                step.apply()
+            except OSError as error:
+                raise InstallError(f"cannot {step.what}: {error}", hint="mend that, then run this again") from error
         count += 1
     return count
 

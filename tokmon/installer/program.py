@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokmon.errors import InstallError
-from tokmon.installer import files, running, sources
+from tokmon.installer import files, running, sidecars, sources
 from tokmon.installer.places import Places
 from tokmon.installer.placing import Placing
 from tokmon.installer.plan import Step
@@ -123,9 +123,12 @@ class Program:
         return name
 
     def prune(self, name: str) -> Iterator[Step]:
-        """Remove all but that version and the one before: what runs from that may still load a module."""
+        """Remove all but that version, the one before, and those that run: a process may still load a module.
+
+        A member whose part was not done, or failed, has a sidecar of an older version.
+        """
         current = self.current()
-        kept = {name, self.before() if current == name else current}
+        kept = {name, self.before() if current == name else current, *sidecars.versions_that_run()}
         for each in self._names():
             if each not in kept:
                 place = self.version(each)
@@ -148,9 +151,15 @@ def _can_build(python: str, *, shared: bool) -> None:
         ) from error
     sources.bundled_pip()
     if shared:
-        for each in (real := Path(python).resolve(), *real.parents):
-            if not each.stat().st_mode & stat.S_IXOTH:
-                raise InstallError(
-                    f"`{python}` cannot be run by others: `{each}` is closed to them",
-                    hint="name a Python that everybody can run, for example TOKMON_PYTHON=/usr/bin/python3",
-                )
+        ensure_for_everyone(python)
+
+
+def ensure_for_everyone(python: str) -> None:
+    """Raise InstallError if others cannot run a Python, or somebody but root could exchange it below all of them."""
+    hint = "name a Python that is root's and that everybody can run, for example TOKMON_PYTHON=/usr/bin/python3"
+    for each in (real := Path(python).resolve(), *real.parents):
+        found = each.stat()
+        if not found.st_mode & stat.S_IXOTH:
+            raise InstallError(f"`{python}` cannot be run by others: `{each}` is closed to them", hint=hint)
+        if found.st_uid != 0 or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+            raise InstallError(f"`{python}` is not for everyone: others than root can change `{each}`", hint=hint)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tokmon.errors import TokmonError, UsageError
-from tokmon.installer import files, fleet, members, places, service, uninstall
+from tokmon.installer import files, fleet, locking, members, places, service, uninstall
 from tokmon.installer.members import Member, Outcome
 from tokmon.installer.options import Parser
 from tokmon.installer.places import Places
@@ -30,10 +30,7 @@ def run(words: list[str]) -> int:
         _confirm(yes=options.yes)
     if os.geteuid() == 0 and not options.user:
         return _members(places.of_root(given), options.member, removal)
-    home = places.of_home(os.environ, given)
-    where = Places(home.data, home.link)
-    own = where.receipt.is_file() and (where.current.is_symlink() or where.versions.is_dir())
-    count = uninstall.own(home, where, removal) if own else uninstall.member(home, removal)
+    count = uninstall.member(places.of_home(os.environ, given), removal)
     _tell(count, dry_run=removal.dry_run)
     return 0
 
@@ -75,6 +72,13 @@ def _confirm(*, yes: bool) -> None:
 def _members(where: Places, names: list[str], removal: Removal) -> int:
     """As root: for the members that were set up, or those that are named; then the program, unless some were named."""
     files.trust(where.prefix, shared=True)
+    if removal.dry_run or not where.prefix.is_dir():
+        return _each(where, names, removal)
+    with locking.held(where.lock, shared=True):
+        return _each(where, names, removal)
+
+
+def _each(where: Places, names: list[str], removal: Removal) -> int:
     receipt = Receipt.load(where.receipt, shared=True)
     count, failed = 0, []
     for label in names or sorted(receipt.members):

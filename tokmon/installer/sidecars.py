@@ -34,6 +34,18 @@ def outdated(pid: int, version: Path) -> bool:
     return found is not None and found[1] != str(version)
 
 
+def versions_that_run() -> frozenset[str]:
+    """The names of the versions that some process runs, whosever it is, as far as this user may see."""
+    programs: list[str] = []
+    if Path("/proc/self/cmdline").exists():
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                programs.append(place.read_bytes().split(b"\0")[0].decode(errors="replace"))
+    else:
+        programs += running.ask(["ps", "-axo", "args="]).stdout.splitlines()  # macOS
+    return frozenset(found[1].rpartition("/")[2] for each in programs if (found := _VERSION.match(each)))
+
+
 def _program(pid: int) -> str:
     """The first word of a process's command line, or all of them; empty if there is none."""
     try:

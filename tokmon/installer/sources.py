@@ -120,6 +120,8 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _check(wheel: Path, wanted: str) -> None:
+    if wheel.exists() and not wheel.is_file():
+        raise InstallError(f"`{wheel}` is no file", hint="copy the folder again, whole")
     try:
         with wheel.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,10 +24,14 @@ class Removal:
 
 
 def member(home: Home, removal: Removal) -> int:
-    """Take away the part of the member who runs this; how many steps it took."""
+    """Take away the part of the member who runs this, and a program of their own; how many steps it took."""
+    where = Places(home.data, home.link)
+    if home.receipt.is_file() and (where.current.is_symlink() or where.versions.is_dir()):
+        return _own(home, where, removal)
     if not home.receipt.is_file():
         say(f"nothing is installed for this member: there is no {home.receipt}")
-        return carry_out(purge.steps(home.found), dry_run=removal.dry_run) if removal.purge else 0
+        count = carry_out(_left_over(home), dry_run=removal.dry_run)
+        return count + (carry_out(purge.steps(home.found), dry_run=removal.dry_run) if removal.purge else 0)
     if removal.dry_run:
         return carry_out(_member(home, removal, Receipt.load(home.receipt)), dry_run=True)
     with locking.held(home.lock):
@@ -42,15 +46,19 @@ def _member(home: Home, removal: Removal, receipt: Receipt) -> Iterator[Step]:
     yield from _last(receipt, home.lock)
 
 
+def _left_over(home: Home) -> Iterator[Step]:
+    """What an uninstall leaves that was killed when the receipt had just gone."""
+    if home.data.is_dir() and not home.data.is_symlink() and set(os.listdir(home.data)) <= {home.lock.name}:  # noqa: PTH208 - names
+        yield from _last(Receipt(home.receipt), home.lock)
+
+
 def program(where: Places, removal: Removal) -> int:
-    """Take away the program, whose receipt has no member left; how many steps it took."""
-    if removal.dry_run:
-        return carry_out(_program(where, removal, Receipt.load(where.receipt, shared=where.shared)), dry_run=True)
-    with locking.held(where.lock, shared=where.shared):
-        return carry_out(_program(where, removal, Receipt.load(where.receipt, shared=where.shared)), dry_run=False)
+    """Take away the program, whose lock is held and whose receipt has no member left; how many steps it took."""
+    receipt = Receipt.load(where.receipt, shared=where.shared)
+    return carry_out(_program(where, removal, receipt), dry_run=removal.dry_run)
 
 
-def own(home: Home, where: Places, removal: Removal) -> int:
+def _own(home: Home, where: Places, removal: Removal) -> int:
     """Take away a member's part and their own program, which share a receipt."""
 
     def steps(receipt: Receipt) -> Iterator[Step]:
@@ -123,13 +131,14 @@ def _tell_kept(path: Path, entry: Entry) -> None:
 
 def _last(receipt: Receipt, lock: Path) -> Iterator[Step]:
     """Remove the receipt when all else is gone, and the folders that were made for us if nobody uses them."""
+    folders = receipt.folders if receipt.path.is_file() else [str(receipt.path.parent)]
 
     def last() -> None:
         # Until it is gone, the receipt says what is left to do.
-        _remove_empty(receipt.folders)
+        _remove_empty(folders)
         lock.unlink(missing_ok=True)
         receipt.path.unlink(missing_ok=True)
-        _remove_empty(receipt.folders)
+        _remove_empty(folders)
 
     yield Step(f"remove {receipt.path} and the folders that are empty now", last, receipt.path)
 

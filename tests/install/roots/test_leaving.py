@@ -6,7 +6,7 @@ import pytest
 
 from tests.install.member import Entry
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, VERSIONS, Host
+from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, VERSIONS, Host
 from tests.install.roots.throwaway import WATCHED, contents
 from tests.sidecar.running import wait_until
 
@@ -94,3 +94,22 @@ def test_an_account_that_has_gone_is_in_nobodys_way(host: Host) -> None:
     assert not host.root.path(VERSIONS).exists()
     for name in set(MEMBERS) - {"ben"}:
         assert not (host.home(name) / ".local").exists()
+
+
+def test_a_program_that_a_member_had_installed_alone_goes_with_their_part(host: Host) -> None:
+    script = "git clone --quiet /srv/tokmon/tokmon.bundle ~/tokmon; ~/tokmon/bootstrap/install.sh"
+    host.root.sh(script, user="ann", **OFFLINE)
+    assert (host.home("ann") / ".local/share/tokmon/versions").is_dir()
+    host.installed("--all")
+    assert host.root.sh("readlink ~/.local/bin/tokmon", user="ann").strip() == "/opt/tokmon/current/bin/tokmon"
+    host.root.sh("tokmon uninstall")
+    assert not (host.home("ann") / ".local").exists()
+
+
+def test_an_uninstall_waits_for_an_install_before_it_touches_anybody(host: Host) -> None:
+    host.installed("--member", "ann")
+    script = """tokmon uninstall >/root/said & until grep -q 'another install is running' /root/said; do sleep 0.1; done
+        readlink /home/ann/.local/bin/tokmon; kill $!"""
+    (host.root.path("/root") / "script").write_text(script)
+    said = host.root.sh("flock /opt/tokmon/install.lock timeout 60 sh -eu /root/script")
+    assert said.strip() == "/opt/tokmon/current/bin/tokmon"

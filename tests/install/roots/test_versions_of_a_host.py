@@ -1,5 +1,6 @@
 """The program is root's: other versions of it, for all, and what a member may do beside that."""
 
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -90,3 +91,23 @@ def test_a_python_that_members_cannot_run_is_refused_for_all(host: Host) -> None
     assert done.returncode == 1
     assert "cannot be run by others: `/root` is closed to them" in done.stderr
     assert not host.root.path("/opt/tokmon").exists()
+
+
+def test_a_version_that_a_members_sidecar_runs_stays_until_the_install_that_replaces_it(host: Host) -> None:
+    host.installed("--all")
+    first = current(host)
+    host.root.sh("~/.local/bin/tokmon sidecar --detach", user="cat")
+    for _ in range(2):
+        host.root.sh("echo '# newer' >>/root/tokmon/hooks/budget-select")
+        host.installed("--member", "ann")
+    assert Path(first).name in host.root.sh(f"ls {VERSIONS}").split()
+    assert "cat: start the sidecar again" in host.installed("--all")
+    assert Path(first).name not in host.root.sh(f"ls {VERSIONS}").split()
+    host.root.sh("kill $(cat /home/cat/.local/state/tokmon/sidecar.lock)")
+
+
+def test_the_hook_of_a_member_finds_roots_program_as_cron_starts_it(host: Host) -> None:
+    host.installed("--member", "ann")
+    done = host.root.run("env", "-i", "HOME=/home/ann", "PATH=/usr/bin:/bin", f"/home/ann/{HOOK}", user="ann")
+    assert done.returncode == 0
+    assert "there is no tokmon" not in done.stderr
