@@ -80,6 +80,7 @@ def _members(where: Places, names: list[str], removal: Removal) -> int:
 
 def _each(where: Places, names: list[str], removal: Removal) -> int:
     receipt = Receipt.load(where.receipt, shared=True)
+    _together(names, receipt)
     count, failed = 0, []
     for label in names or sorted(receipt.members):
         try:
@@ -100,6 +101,19 @@ def _each(where: Places, names: list[str], removal: Removal) -> int:
     fleet.tell(tuple(failed))
     _tell(count, dry_run=removal.dry_run)
     return 1 if failed else 0
+
+
+def _together(names: list[str], receipt: Receipt) -> None:
+    """Refuse to take one identity away from under another of its account, whose sidecar and logs are the same."""
+    for name in names:
+        account = name.partition("=")[0]
+        others = [label for label in sorted(receipt.members) if label.partition("=")[0] == account]
+        left = [label for label in others if label not in names]
+        if left and len(others) > 1:
+            raise UsageError(
+                f"`{name}` shares its account with `{left[0]}`, which would lose what both use",
+                hint="name each of them with `--member`: " + ", ".join(f"`{label}`" for label in others),
+            )
 
 
 def _as_member(removal: Removal) -> int:

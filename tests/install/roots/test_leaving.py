@@ -87,6 +87,18 @@ def test_a_member_who_changed_a_file_keeps_it_and_is_told(host: Host) -> None:
     assert not (host.home("ann") / ".pi/agent/extensions").exists()
 
 
+def test_one_of_two_identities_of_an_account_is_not_taken_from_under_the_other(host: Host) -> None:
+    host.installed("--member", "dan", "--member", DAN)
+    before = everything(host)
+    for one, other in (("dan", DAN), (DAN, "dan")):
+        done = host.root.run("tokmon", "uninstall", "--member", one)
+        assert done.returncode == 2
+        assert f"`{one}` shares its account with `{other}`" in done.stderr
+    assert everything(host) == before
+    host.root.sh(f"tokmon uninstall --member dan --member {DAN}")
+    assert not (host.home("dan") / ".local").exists()
+
+
 def test_an_account_that_has_gone_is_in_nobodys_way(host: Host) -> None:
     host.installed("--all")
     host.root.sh("userdel --remove ben 2>/dev/null")
