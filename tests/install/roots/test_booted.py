@@ -1,6 +1,9 @@
 """Root installs on a host that systemd has booted, with logind: units of members who are not there, and lingering."""
 
 import json
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,8 +13,8 @@ import pytest
 from tests.install.capabilities import without_boots
 from tests.install.roots.conftest import seeded
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import MEMBERS, Host
-from tests.install.roots.throwaway import entered
+from tests.install.roots.host import MEMBERS, OFFLINE, Host
+from tests.install.roots.throwaway import descendants, entered, is_installer
 from tests.install.test_user_units import CLIENT
 from tests.sidecar.running import capture, lines_of, wait_until
 
@@ -98,3 +101,19 @@ def test_every_member_is_listened_for_and_lingers_only_where_that_is_needed(boot
     for name in ("ann", "eve"):
         assert states(booted, name) == ["inactive", "inactive"]
         assert not list((booted.home(name) / ".config").rglob("tokmon.*"))
+
+
+def test_a_kill_where_lingering_is_turned_on_is_mended_by_the_next_install_and_undone_by_an_uninstall(
+    booted: Host,
+) -> None:
+    words = booted.root.command("/root/tokmon/bootstrap/install.sh", "--all", without=(), **OFFLINE)
+    with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any("have systemd run for ben without a login" in line for line in running.stdout)
+        for pid in filter(is_installer, descendants(running.pid)):
+            os.kill(pid, signal.SIGKILL)
+    booted.installed("--all")
+    assert lingering(booted) == {"ann", "ben", "cat"}
+    assert "nothing changed" in booted.installed("--all")
+    assert booted.root.run("tokmon", "uninstall").returncode == 0
+    assert lingering(booted) == {"ann"}

@@ -12,7 +12,7 @@ import pytest
 from tests.install.roots.conftest import seeded
 from tests.install.roots.debian import PATIENCE_S
 from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, Host
-from tests.install.roots.throwaway import contents, descendants, entered
+from tests.install.roots.throwaway import contents, descendants, entered, is_installer
 from tests.sidecar.running import wait_until
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
@@ -135,13 +135,6 @@ def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(
         host.root.sh(f"~/{PROGRAM} extension --check --output ~/{EXTENSION}", user=name)
         assert not [path for path in host.home(name).rglob("*") if path.name.endswith("tokmon-new")]
     assert "nothing changed" in host.installed("--all")
-
-
-def is_installer(pid: int) -> bool:
-    try:
-        return b"/bootstrap/run.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_identities_that_share_an_account_each_have_their_extension(host: Host) -> None:

@@ -138,3 +138,11 @@ def _namespaced(pid: int) -> list[str]:
             if line.startswith("NSpid:"):
                 return line.split()[1:]
     return []
+
+
+def is_installer(pid: int) -> bool:
+    """Whether a process is an installer, of any member's part too."""
+    try:
+        return b"/bootstrap/run.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
