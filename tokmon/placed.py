@@ -13,9 +13,7 @@ from typing import Any, Final, NamedTuple
 from tokmon import __version__, pi, store
 from tokmon.errors import RenderError, StoreError
 from tokmon.paths import Paths
-
-OURS: Final = "Made by `tokmon extension`"
-"""Stands in the head of every extension that is ours."""
+from tokmon.shipped import OURS
 
 _HEAD: Final = 2000
 _LARGEST: Final = 1 << 20

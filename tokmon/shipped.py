@@ -5,6 +5,9 @@ from typing import Final
 
 from tokmon.errors import StoreError
 
+OURS: Final = "Made by `tokmon extension`"
+"""Stands in the head of every extension that is ours."""
+
 _PACKAGE: Final = Path(__file__).resolve().parent
 
 

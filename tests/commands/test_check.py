@@ -15,7 +15,7 @@ from tests.configuration import select
 from tests.sidecar.running import wait_until
 from tokmon import paths, state
 from tokmon.history import History
-from tokmon.placed import OURS
+from tokmon.shipped import OURS
 
 KEY = "plain-key-without-a-shape"
 

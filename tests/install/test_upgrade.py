@@ -33,13 +33,12 @@ def moving(member: Member, tmp_path: Path) -> Iterator[Member]:
         subprocess.run(["kill", lock_of(member).read_text().strip()], check=False, capture_output=True)
 
 
-class Session:
-    """Sends captures for as long as it is told to: what was not acknowledged is sent again, as the extension does."""
+class Beside:
+    """Does something in a thread of its own for as long as it is entered: `_run`, until `_over` is set."""
 
-    def __init__(self, socket: Path) -> None:
-        self.sent = 0
-        self.connections = 0
-        self._socket = socket
+    ends_within_s = 90
+
+    def __init__(self) -> None:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -49,8 +48,23 @@ class Session:
 
     def __exit__(self, *_exception: object) -> None:
         self._over.set()
-        self._thread.join(60)
+        self._thread.join(self.ends_within_s)
         assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Session(Beside):
+    """Sends captures for as long as it is told to: what was not acknowledged is sent again, as the extension does."""
+
+    ends_within_s = 60
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__()
+        self.sent = 0
+        self.connections = 0
+        self._socket = socket
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -73,23 +87,13 @@ class Session:
             client.close()
 
 
-class Wakes:
+class Wakes(Beside):
     """Calls the hook, one wake after the other, and keeps what each of them said."""
 
     def __init__(self, member: Member) -> None:
+        super().__init__()
         self.said: Counter[tuple[int, str, str]] = Counter()
         self._member = member
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._over.set()
-        self._thread.join(90)
-        assert not self._thread.is_alive()
 
     def _run(self) -> None:
         # The sidecar answers some wakes through its file; a threshold in the environment has tokmon itself asked.

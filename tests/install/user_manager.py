@@ -58,21 +58,25 @@ def started(base: Path) -> Iterator[UserManager]:
         yield UserManager(made.pw_name, home, leader, environment)
 
 
+def until_ready(process: "subprocess.Popen[str]", problem: str) -> None:
+    """Read what a process says until it says `ready`; RuntimeError with the rest if it never does."""
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line == "ready\n":
+            return
+    raise RuntimeError(f"{problem}: {''.join(said)[-2000:]}")
+
+
 @contextlib.contextmanager
 def _manager(user: str) -> Iterator[int]:
     command = ["unshare", *_NAMESPACES, "--propagation", "private", str(_SCRIPT), user, user]
     process = subprocess.Popen(
         command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    assert process.stdout is not None
     try:
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if line == "ready\n":
-                break
-        else:
-            raise RuntimeError(f"no user manager came up: {''.join(said)[-2000:]}")
+        until_ready(process, "no user manager came up")
         yield int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
     finally:
         process.kill()

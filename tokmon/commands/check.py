@@ -23,11 +23,11 @@ from tokmon.headers import rfc3339
 from tokmon.observation import CHECK
 from tokmon.paths import Paths
 from tokmon.pi_check import How, Result, Wanted
-from tokmon.placed import OURS
 from tokmon.probes import Target
 from tokmon.reading import reading_json
 from tokmon.report.words import clean
 from tokmon.selection.given import name_problem, shown
+from tokmon.shipped import OURS
 from tokmon.store import read_json
 
 SUMMARY: Final = "start a session of pi on each account, and say which of them answer"

@@ -14,8 +14,7 @@ from tokmon.installer.placing import Placing
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.program import is_our_link
 from tokmon.installer.receipt import Receipt
-
-_EXTENSIONS_MARK = "Made by `tokmon extension`"
+from tokmon.shipped import OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,7 @@ class Part:
             say(f"the pi extension was left {'as it is' if target.exists() else 'out'}: {_first_line(said)}")
             say(f"once pi is there, run this again, or: tokmon extension --output {shlex.quote(str(target))}")
             return
-        yield from placing.file(
-            target, said.stdout.encode(), 0o600, lambda path: _EXTENSIONS_MARK in files.text_of(path)[:4096]
-        )
+        yield from placing.file(target, said.stdout.encode(), 0o600, lambda path: OURS in files.text_of(path)[:4096])
 
     def _agent(self) -> Iterator[Step]:
         agent = str(self.home.found.agent)

@@ -40,7 +40,7 @@ def versions_that_run() -> frozenset[str]:
     if Path("/proc/self/cmdline").exists():
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has ended
-                programs.append(place.read_bytes().split(b"\0")[0].decode(errors="replace"))
+                programs.append(_first_word(place))
     else:
         programs += running.ask(["ps", "-axo", "args="]).stdout.splitlines()  # macOS
     return frozenset(found[1].rpartition("/")[2] for each in programs if (found := _VERSION.match(each)))
@@ -49,9 +49,13 @@ def versions_that_run() -> frozenset[str]:
 def _program(pid: int) -> str:
     """The first word of a process's command line, or all of them; empty if there is none."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+        return _first_word(Path(f"/proc/{pid}/cmdline"))
     except OSError:
         return running.ask(["ps", "-o", "args=", "-p", str(pid)]).stdout.strip()  # macOS
+
+
+def _first_word(cmdline: Path) -> str:
+    return cmdline.read_bytes().split(b"\0")[0].decode(errors="replace")
 
 
 def end(pid: int, found: Paths) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from tokmon.selection.asking import wanted
+from tokmon.selection.asking import asks_first
 from tokmon.selection.choose import VALID_S, Decision, choose, crossings, resets
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import Verdict
 from tokmon.snapshot import Snapshot
 
 _LOOKS: Final = 280
@@ -34,7 +33,7 @@ def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Ite
     at, crossing = decision.decided_at, VALID_S
     while True:
         found = choose(policy, snapshot, at, decision.provider)
-        if found is None or _said(found) != _said(decision) or _asks(policy, snapshot, found, at):
+        if found is None or _said(found) != _said(decision) or asks_first(policy, snapshot, found, decision.provider):
             return
         crossing = min([crossing, *crossings(found.alternatives)])
         at = min([at + VALID_S, *resets(found.alternatives)])
@@ -47,12 +46,6 @@ def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Ahead 
     for found in islice(looking_ahead(policy, snapshot, decision), _LOOKS // max(1, len(policy.order))):  # noqa: B007
         pass
     return found
-
-
-def _asks(policy: Policy, snapshot: Snapshot, found: Decision, at: float) -> bool:
-    """Whether whoever makes that choice then would ask somebody first. Only those in doubt are asked, and few are."""
-    in_doubt = any(each.standing.denied or each.standing.verdict is Verdict.UNKNOWN for each in found.alternatives)
-    return in_doubt and bool(wanted(policy, snapshot, at, found.provider))
 
 
 def _said(decision: Decision) -> tuple[str, str, bool, bool]:

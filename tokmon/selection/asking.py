@@ -9,7 +9,7 @@ import msgspec
 from tokmon.history import History
 from tokmon.model import Status
 from tokmon.observation import SERVED, Stamp
-from tokmon.selection.choose import Alternative, cached_refusals, look, pick
+from tokmon.selection.choose import Alternative, Decision, cached_refusals, look, pick
 from tokmon.selection.forecast import WATCHED
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import PROBE_S, TURN_S, Verdict, standing
@@ -47,6 +47,15 @@ def wanted(
         if pick(policy, dead | {name: _answering(seen[name], snapshot, policy, now)}, current).provider != without
     ]
     return tuple(name for name in found if name in policy.chain) or tuple(found)
+
+
+def asks_first(policy: Policy, snapshot: Snapshot, found: Decision, current: str | None) -> bool:
+    """Whether whoever makes that decision, being on `current`, would ask somebody before.
+
+    Only those in doubt are asked, few are, and the decision has looked at all already.
+    """
+    in_doubt = any(each.standing.denied or each.standing.verdict is Verdict.UNKNOWN for each in found.alternatives)
+    return in_doubt and bool(wanted(policy, snapshot, found.decided_at, current))
 
 
 def _those(names: Collection[str], askable: Collection[str] | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from tokmon.errors import StoreError
 from tokmon.grounds import Grounds
 from tokmon.paths import Paths
 from tokmon.selection.ahead import looking_ahead
-from tokmon.selection.asking import wanted
+from tokmon.selection.asking import asks_first
 from tokmon.selection.choose import Decision, choose
 from tokmon.selection.given import relevant
 from tokmon.snapshot import Snapshot
@@ -44,12 +44,13 @@ class Announcer:
         now = time.time()
         seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
         last = decision_file.last(self._paths)
-        if wanted(policy, seen, now, last):
+        decision = choose(policy, seen, now, last)
+        if decision is None:
+            return
+        if asks_first(policy, seen, decision, last):
             # That is for a wake to find out: the sidecar asks nobody.
             self._withdraw()
-            return
-        decision = choose(policy, seen, now, last)
-        if decision is not None:
+        else:
             self._write(decision)
 
     def look_ahead(self) -> Iterator[None]:

@@ -50,18 +50,8 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
     """Put `data` in the place of `path` at once: whoever reads sees the old file or the new one, whole."""
     private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-    try:
-        try:
-            _, error = write_all(fd, [data])
-        finally:
-            os.close(fd)
-        if error is not None:
-            raise error
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    _write(temporary, data, mode, os.O_TRUNC)
+    _move(temporary, path)
     _sweep(path)
 
 
@@ -82,12 +72,7 @@ def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
 
 def place(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
     """As `replace`, in a folder that need not be ours alone and stays as it is. A link at `path` is replaced itself."""
-    temporary = _beside(path, data, mode)
-    try:
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink()
-        raise
+    _move(_beside(path, data, mode), path)
 
 
 def replace_shared(path: Path, data: bytes) -> None:
@@ -111,7 +96,13 @@ def _beside(path: Path, data: bytes, mode: int) -> Path:
     """Write a file under a name of nobody's in the folder of `path`, which is made if it is missing."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    _write(temporary, data, mode, os.O_EXCL)
+    return temporary
+
+
+def _write(temporary: Path, data: bytes, mode: int, how: int) -> None:
+    """Write all of a file that is to be moved, opened with the flag `how`; or leave none."""
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         try:
             os.fchmod(fd, mode)
@@ -121,9 +112,16 @@ def _beside(path: Path, data: bytes, mode: int) -> Path:
         if error is not None:
             raise error
     except BaseException:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
         raise
-    return temporary
+
+
+def _move(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _sweep(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.install.member import Entry, tree
-from tests.install.user_manager import remove_cgroup
+from tests.install.user_manager import remove_cgroup, until_ready
 
 PATIENCE_S: Final = 100
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -97,15 +97,8 @@ def entered(lower: Path, *folders: Path, boot: bool = False) -> Iterator[Root]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert process.stdout is not None
         try:
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if line == "ready\n":
-                    break
-            else:
-                raise RuntimeError(f"the root cannot be entered: {''.join(said)[-2000:]}")
+            until_ready(process, "the root cannot be entered")
             yield Root(_leader(process.pid))
         finally:
             process.kill()

@@ -9,8 +9,9 @@ from tokmon import __version__
 from tokmon.accounts import read_accounts
 from tokmon.commands.checks.subject import Subject
 from tokmon.errors import RenderError
-from tokmon.placed import OURS, rendered
+from tokmon.placed import rendered
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
+from tokmon.shipped import OURS
 from tokmon.store import plain_json
 
 _HEAD: Final = 2000
