@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.commands.logbook import configure
 from tests.configuration import WHOLE, select, write_config
 from tokmon import paths
-from tokmon.policy_file import Loaded, Source, cached, load, place, propose
+from tokmon.policy_file import Loaded, Source, load, place, propose, ready
 from tokmon.selection.given import ONE_SHOT
 from tokmon.selection.policy import Policy
 
@@ -28,7 +28,8 @@ def loaded(**env: str) -> Loaded:
 
 
 def quickly(**env: str) -> Policy | None:
-    return cached(paths.find(), env)
+    found = ready(paths.find(), env)
+    return None if found is None or found.errors else found.policy
 
 
 def kept() -> Path:
@@ -209,7 +210,7 @@ def test_what_is_kept_is_read_without_the_library_that_validates() -> None:
     program = """
 import os, sys
 from tokmon import paths, policy_file
-assert policy_file.cached(paths.find(), os.environ) is not None
+assert policy_file.ready(paths.find(), os.environ) is not None
 assert policy_file.load(paths.find(), os.environ).check_file is not None
 slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.settings", "tokmon.store"}
 print(sorted(slow & {*sys.modules}))

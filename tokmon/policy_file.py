@@ -1,6 +1,6 @@
 """The policy for the wake path: `policy.json`, what `settings` found, with a fingerprint of what it came from.
 
-The configuration is validated once for as long as neither the file nor the variables change: `cached` reads the result
+The configuration is validated once for as long as neither the file nor the variables change: `ready` reads the result
 with the standard library alone. Where the configuration is invalid, the last valid one goes on.
 
 A policy is kept for each set of variables that has been seen of late, since the sessions of one member need not have
@@ -57,14 +57,8 @@ def place(paths: Paths) -> Path:
     return paths.state / "policy.json"
 
 
-def cached(paths: Paths, env: Mapping[str, str]) -> Policy | None:
-    """The policy as it was validated, if it is of what the configuration is now and this call asks nothing odd."""
-    loaded = ready(paths, env)
-    return None if loaded is None or loaded.errors else loaded.policy
-
-
 def ready(paths: Paths, env: Mapping[str, str]) -> Loaded | None:
-    """What `load` gives, if it takes no validating."""
+    """What `load` gives, if it takes no validating: it is of what the configuration is now."""
     wanted = asked(env)
     entry = _fitting(_entries(paths), paths, env)
     if entry is None:

@@ -13,7 +13,7 @@ from tests.commands.logbook import configure, tokmon, write
 from tests.commands.pretended import POLICY, REFUSED, SPENT, fails, lines, lives, mode, pi
 from tests.configuration import select
 from tests.sidecar.running import wait_until
-from tokmon import paths, state
+from tokmon import decision_file, paths, state
 from tokmon.history import History
 from tokmon.shipped import OURS
 
@@ -52,6 +52,19 @@ def test_a_result_is_a_line_that_the_other_commands_read(tmp_path: Path) -> None
     (alternative, _) = json.loads(tokmon("select", "--json").stdout)["alternatives"]
     assert (alternative["source"], alternative["verdict"]) == ("pi-check", "usable")
     assert "team-a" in tokmon("tail", "--no-follow").stdout
+
+
+def test_who_has_checked_decides_so_that_the_next_wake_need_not(tmp_path: Path) -> None:
+    tokmon("select", "--no-ask")  # validates the policy
+    found = paths.find()
+    assert decision_file.last(found) == "team-a"
+    tokmon("check", "--pi", str(pi(tmp_path, f'case "$*" in *team-a*) {fails(SPENT)} ;; esac; echo ok')))
+    assert decision_file.last(found) == "team-b"
+    decision_file.place(found, os.environ).unlink()
+    assert tokmon("select").stdout == "team-b grok-4\n"
+    decisions = [json.loads(line) for line in (found.logs / "decisions.jsonl").read_bytes().splitlines()]
+    assert [each["source"] for each in decisions[-2:]] == ["check", "select"]
+    assert decisions[-1]["reason"] == "nothing has changed since"
 
 
 @pytest.mark.parametrize(

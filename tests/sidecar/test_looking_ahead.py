@@ -2,15 +2,20 @@
 
 import json
 import os
+from typing import Any
 
 import pytest
 
-from tests.commands.logbook import tokmon
+from tests.commands.logbook import configure, tokmon
 from tests.configuration import select
 from tests.selection.pool import pool, turn
 from tests.sidecar.running import capture, sidecar, wait_until
 from tokmon import decision_file, kept, paths
 from tokmon.sidecar.deciding import Announcer
+
+
+def last_decision() -> Any:
+    return json.loads((paths.find().logs / "decisions.jsonl").read_bytes().splitlines()[-1])
 
 
 def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> None:
@@ -28,7 +33,7 @@ def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> No
         decision_file.place(found, os.environ).unlink()
         done = tokmon("select")
     assert (done.stdout, done.stderr) == ("team-vigilio claude-sonnet-4-6\n", "")
-    assert "alternatives" not in json.loads((found.logs / "decisions.jsonl").read_bytes().splitlines()[-1])
+    assert "alternatives" not in last_decision()
 
 
 @pytest.mark.parametrize("name", ["", "BUDGET_SWITCH_THRESHOLD", "TOKMON_SELECT_CHAIN", "TOKMON_PIN"])
@@ -62,3 +67,33 @@ def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:
         talk.acknowledged(2)
         wait_until(place.exists, "both are known")
         assert place.read_text("ascii").split(" ")[5] == "team-ludo"
+
+
+def test_a_sidecar_that_ends_leaves_its_decision_for_the_wakes_without_it() -> None:
+    select(chain=["team-vigilio", "team-ludo"], policy="threshold")
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        assert running.stop() == 0
+    head = (found.state / kept.NAME).read_text("utf-8").split(" ")
+    assert head[9] == "team-vigilio"
+    decision_file.place(found, os.environ).unlink()
+    assert tokmon("select").stdout == "team-vigilio claude-sonnet-4-6\n"
+    assert last_decision()["reason"] == "nothing has changed since"
+
+
+def test_where_no_chain_is_configured_it_is_the_one_that_a_wake_would_propose() -> None:
+    configure(**{"team-vigilio": {"api": "anthropic-messages", "models": [{"id": "m-1"}]}})
+    assert tokmon("select").stdout == "team-vigilio m-1\n"
+    found = paths.find()
+    place = decision_file.place(found, os.environ)
+    place.unlink()
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until(place.exists, "it decides")
+        assert " team-vigilio m-1 end" in place.read_text("ascii")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import check_file, paths, pi_check, policy_file, probes, store
+from tokmon import check_file, foresight, paths, pi_check, policy_file, probes, store
 from tokmon.commands.probing import member
 from tokmon.commands.select import policy_of
 from tokmon.commands.terminal import put, say, style_of
@@ -67,6 +67,8 @@ def run(arguments: list[str]) -> int:
     if options.json:
         oldest = min((result.at for result in results), default=time.time())
         put(store.encode({"checked_at": rfc3339(oldest), "results": entries}))
+    if results and not options.no_log:
+        foresight.keep(found, "check")
     return 0 if kept and all(result.ok for result in results) else 1
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import paths, probes, state, store
+from tokmon import foresight, paths, probes, state, store
 from tokmon.commands.probing import granted, line_of, told, turns_of, why_not
 from tokmon.commands.terminal import output, put, say, style_of, width_of
 from tokmon.errors import StoreError, UsageError
@@ -49,6 +49,8 @@ def run(arguments: list[str]) -> int:
         say(text)
     else:
         print(f"nobody to ask: `{found.models}` names no provider", file=sys.stderr)
+    if lines and not options.no_log:
+        foresight.keep(found, "monitor")
     return code
 
 

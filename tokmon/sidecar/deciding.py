@@ -1,30 +1,17 @@
-"""The decision, ready for the next wake while the sidecar runs: a wake then costs one shell.
-
-Only a policy that has been validated already is taken: validating imports more than the whole sidecar is. Whoever
-calls `tokmon select` after the configuration has changed validates it.
-"""
+"""The decision, ready for the next wake while the sidecar runs: a wake then costs one shell."""
 
 import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Final
 
-from tokmon import check_file, decision_file, policy_file
+from tokmon import check_file, decision_file, foresight
 from tokmon.errors import StoreError
-from tokmon.grounds import Grounds
 from tokmon.paths import Paths
-from tokmon.selection.ahead import looking_ahead
 from tokmon.selection.asking import asks_first
 from tokmon.selection.choose import Decision, choose
 from tokmon.selection.given import relevant
 from tokmon.snapshot import Snapshot
-
-_LOOKS: Final = 240
-"""Two hours of half minutes: some 40 ms for seven accounts, when nothing else happens."""
-
-_AT_ONCE: Final = 8
 
 
 class Announcer:
@@ -38,10 +25,10 @@ class Announcer:
 
     def announce(self, snapshot: Snapshot) -> None:
         """Decide, and write it down. A failure is said once; the hook then asks `tokmon select`."""
-        policy = policy_file.cached(self._paths, os.environ)
-        if policy is None or not policy.order or policy.pin or policy.resumes or relevant(os.environ):
+        loaded = foresight.validated(self._paths)
+        if loaded is None or loaded.policy.pin or loaded.policy.resumes or relevant(os.environ):
             return  # what the session asked for that started this process is not what every wake asks for
-        now = time.time()
+        policy, now = loaded.policy, time.time()
         seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
         last = decision_file.last(self._paths)
         decision = choose(policy, seen, now, last)
@@ -54,27 +41,8 @@ class Announcer:
             self._write(decision)
 
     def look_ahead(self) -> Iterator[None]:
-        """Decide, and keep that for as long as the same evidence gives it again: a step at a time.
-
-        From what lies on the disk, as `tokmon select` does it, since it is `tokmon select` that will find it.
-        """
-        grounds = Grounds(self._paths)
-        loaded = policy_file.ready(self._paths, os.environ)
-        if loaded is None or loaded.errors or not loaded.policy.order:
-            return
-        grounds.also(loaded.check_file)
-        policy, known, now = loaded.policy, grounds.state(), time.time()
-        snapshot = check_file.beside(known.snapshot, self._paths, os.environ, policy.order, now)
-        decision = choose(policy, snapshot, now, decision_file.last(self._paths))
-        if decision is None or not grounds.certain(os.environ, decision):
-            return
-        ahead = None
-        for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision), _LOOKS)):  # noqa: B007
-            if number % _AT_ONCE == 0:
-                yield
-        if ahead is not None:
-            self._write(decision)
-            grounds.keep(decision, ahead, check_file.same_until(self._paths, os.environ, now))
+        """Decide, and keep that for as long as the same evidence gives it again: some steps at a time."""
+        return foresight.keeping(self._paths, self._write)
 
     def _withdraw(self) -> None:
         with contextlib.suppress(OSError):  # it expires by itself within the minute

@@ -5,6 +5,7 @@ saved, so what others append counts too. Saving waits a moment, so that a burst 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -98,6 +99,15 @@ class Keeper:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
+
+    def close(self) -> None:
+        """Save, and leave a decision for the wakes of the time without a sidecar."""
+        self.save()
+        self._not_quiet()
+        if self._catching is None:
+            with contextlib.suppress(OSError, StoreError, ValueError):  # the next wake decides then
+                for _ in self._announcer.look_ahead():
+                    pass
 
     def _look_ahead(self, steps: Iterator[None]) -> None:
         """One step, and the next after whatever else there is to do. The last one leaves no timer."""

@@ -218,7 +218,7 @@ async def _end(listening: asyncio.Server, server: Server, committer: Committer, 
         await asyncio.sleep(_QUIET_S / 5)
     await committer.finish()
     server.close()
-    keeper.save()
+    keeper.close()
     await asyncio.sleep(0)
 
 

@@ -1,0 +1,76 @@
+"""The decision for the next wake, taken by whoever has new evidence, so that the wake need not take it.
+
+Only a policy that has been validated already is taken: validating imports more than the rest of tokmon. Whoever calls
+`tokmon select` after the configuration has changed validates it.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from tokmon import check_file, decision_file, policy_file
+from tokmon.errors import StoreError
+from tokmon.grounds import Grounds
+from tokmon.paths import Paths
+from tokmon.selection.ahead import looking_ahead
+from tokmon.selection.choose import Decision, choose
+
+_LOOKS: Final = 240
+"""Two hours of half minutes: some 40 ms for seven accounts, for which nobody waits."""
+
+_AT_ONCE: Final = 8
+
+
+def validated(paths: Paths) -> policy_file.Loaded | None:
+    """The policy as it was validated, with the chain that `tokmon select` proposes where none is configured.
+
+    None where that is not known, or where nobody could be chosen.
+    """
+    loaded = policy_file.ready(paths, os.environ)
+    if loaded is None or loaded.errors:
+        return None
+    if not loaded.policy.order:
+        loaded = loaded._replace(policy=policy_file.propose(paths, loaded.policy))
+    return loaded if loaded.policy.order else None
+
+
+def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
+    """Decide, `write` it, and keep it for as long as the same evidence gives it again: some steps at a time.
+
+    From what lies on the disk, as `tokmon select` does it, since it is `tokmon select` that will find it. Nothing is
+    written of what a wake would not decide by itself: where it would ask, or where this process has another wish.
+    """
+    grounds = Grounds(paths)
+    loaded = validated(paths)
+    if loaded is None:
+        return
+    grounds.also(loaded.check_file)
+    policy, known, now = loaded.policy, grounds.state(), time.time()
+    snapshot = check_file.beside(known.snapshot, paths, os.environ, policy.order, now)
+    decision = choose(policy, snapshot, now, decision_file.last(paths))
+    if decision is None or not grounds.certain(os.environ, decision):
+        return
+    ahead = None
+    for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision), _LOOKS)):  # noqa: B007
+        if number % _AT_ONCE == 0:
+            yield
+    if ahead is not None:
+        write(decision)
+        grounds.keep(decision, ahead, check_file.same_until(paths, os.environ, now))
+
+
+def keep(paths: Paths, source: str) -> None:
+    """The same at once, for a command that has logged new evidence. What cannot be kept costs the next wake time."""
+
+    def write(decision: Decision) -> None:
+        before = decision_file.last(paths)
+        decision_file.write(paths, os.environ, decision)
+        if before != decision.provider:
+            decision_file.record(paths, decision, source, blocking=False)
+
+    with contextlib.suppress(OSError, StoreError):
+        for _ in keeping(paths, write):
+            pass
