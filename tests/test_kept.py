@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.commands.logbook import write
+from tests.selection.pool import anybody
 from tokmon import decision_file, kept, paths, policy_file, state
 from tokmon.grounds import Grounds
 from tokmon.headers import rfc3339
@@ -108,7 +109,7 @@ def keep(found: Decision, *, meanwhile: bytes | None = None) -> kept.Kept | None
     if meanwhile is not None:
         write("piggyback.jsonl", meanwhile)
     decision_file.write(here, os.environ, found)
-    grounds.keep(found, look_ahead(POLICY, Snapshot(), choose(POLICY, Snapshot(), found.decided_at) or found))
+    grounds.keep(found, look_ahead(POLICY, Snapshot(), choose(POLICY, Snapshot(), found.decided_at) or found, anybody))
     return at_once()
 
 
@@ -132,7 +133,7 @@ def test_what_changes_while_it_is_read_is_not_kept() -> None:
 
 
 def test_evidence_that_was_never_read_is_not_kept() -> None:
-    Grounds(paths.find()).keep(decision(), look_ahead(POLICY, Snapshot(), decision("team-vigilio")))
+    Grounds(paths.find()).keep(decision(), look_ahead(POLICY, Snapshot(), decision("team-vigilio"), anybody))
     assert not (paths.find().state / kept.NAME).exists()
 
 
@@ -154,7 +155,7 @@ def test_a_folder_with_an_odd_name_is_not_looked_for(tmp_path: Path, monkeypatch
     policy_file.load(paths.find(), os.environ)
     grounds = Grounds(paths.find())
     grounds.state()
-    grounds.keep(decision(), look_ahead(POLICY, Snapshot(), decision("team-vigilio")))
+    grounds.keep(decision(), look_ahead(POLICY, Snapshot(), decision("team-vigilio"), anybody))
     with pytest.raises(ValueError, match=r"^$"):
         kept.Places(os.environ)
 

@@ -54,7 +54,7 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
     if decision is None or not grounds.certain(os.environ, decision):
         return
     ahead = None
-    for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision), _LOOKS)):  # noqa: B007
+    for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision, grounds.askable), _LOOKS)):  # noqa: B007
         if number % _AT_ONCE == 0:
             yield
     if ahead is not None:

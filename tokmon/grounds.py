@@ -7,8 +7,10 @@ snapshot, and with that the look ahead was made.
 import contextlib
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokmon import kept, store
 from tokmon import state as states
@@ -17,6 +19,9 @@ from tokmon.paths import Paths
 from tokmon.selection.ahead import Ahead
 from tokmon.selection.choose import Decision
 from tokmon.state import State
+
+if TYPE_CHECKING:
+    from tokmon.probes import Turn  # few decisions need them
 
 
 class Grounds:
@@ -28,6 +33,7 @@ class Grounds:
         self._stamps = [_told(lambda: kept.file_stamps(self._files))]
         self._logs: str | None = None
         self._ahead = False
+        self._turns: dict[str, Turn] | None = None
 
     def also(self, path: Path | None) -> None:
         """One more file that will be read, if there is one."""
@@ -42,6 +48,20 @@ class Grounds:
         # What is left out for its clock would be taken in by whoever reads it later.
         self._ahead = found.ahead
         return found
+
+    def askable(self, at: float) -> frozenset[str]:
+        """Whom a wake might ask at that instant (epoch seconds), whatever its environment.
+
+        Not who cannot be asked at all, by what pi is configured with, nor who may not be asked again yet.
+        """
+        if self._turns is None:
+            from tokmon import probes  # noqa: PLC0415 - where nobody is in doubt nobody is asked
+
+            self.also(self._found.agent / "auth.json")
+            known, now = probes.targets(self._found, os.environ, time.time()), time.time()
+            able = [name for name, each in known.items() if each.elsewhere or probes.why_not(each) is None]
+            self._turns = probes.turns_of(self._found).look(able, now)
+        return frozenset(name for name, turn in self._turns.items() if turn.may_be_asked(at))
 
     def certain(self, env: Mapping[str, str], decision: Decision) -> bool:
         """Whether it is the usual decision, and one that a look ahead says something of."""

@@ -3,7 +3,7 @@
     tokmon-kept 1 VERSION INSTALLED BOOT ISSUED UNTIL CROSSING OFFSET PROVIDER MODEL EMERGENCY SPENDS
     state STAMP
     home FOLDER
-    file STAMP PATH         the configuration, models.json, the file of checks if there is one
+    file STAMP PATH         the configuration, models.json, the file of checks and auth.json if they were needed
     logs FOLDER
     log STAMP NAME          each that holds evidence
     end
@@ -41,7 +41,7 @@ _AT_MOST = 3 * 3600 * 100
 _DIGITS = 18
 _MOST_LOGS = 200
 _FIELDS = 13
-_FILES = 3
+_FILES = 4
 _SET_BY = 200
 """Hundredths by which the wall clock may differ from what it would show: more, and somebody has set it."""
 

@@ -89,6 +89,13 @@ class Home:
         with (self._logs / "piggyback.jsonl").open("a", encoding="ascii") as log:
             log.writelines(_turns(1))
 
+    def ask(self) -> None:
+        """Let `tokmon monitor` or `check` have heard of one more response: who logs evidence decides."""
+        self.turn()
+        keep = "from tokmon import foresight, paths; foresight.keep(paths.find(), 'monitor')"
+        subprocess.run([sys.executable, "-c", keep], env=self.env, check=True)
+        self.expire()
+
     def told(self) -> tuple[int, int]:
         """How many decisions were told again, and how many were made."""
         lines = (self._logs / "decisions.jsonl").read_bytes().splitlines()

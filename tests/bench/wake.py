@@ -6,8 +6,8 @@ Each round starts every process once, in an order of its own since a big one lea
 two is taken within a round: absolute figures are the machine's. `#!/bin/sh` decides which shell runs the hook; the
 other shells that are here are shown too.
 
-The long way is measured without a sidecar: with the evidence of the wake before, and with a response more than that;
-each with a log of ten lines and of a million, which was caught up with once.
+The long way is measured without a sidecar: with the evidence of the wake before, with what `tokmon monitor` has logged
+since, and with a line that somebody else has; with a log of ten lines and of a million, which was caught up with once.
 
 `cswap` is claude-swap, in an environment of its own: `python3.12 -m venv V && V/bin/pip install claude-swap`, and then
 `--cswap V/bin/cswap`. Variables of this environment do not reach what is measured: `node` alone takes three times as
@@ -38,7 +38,8 @@ LONG: Final = "budget-select, asking a shell script"
 NODE: Final = "node -e 0"
 CSWAP: Final = "cswap switch --strategy best --json"
 UNCHANGED: Final = "budget-select, nothing new, a log of"
-NEW: Final = "budget-select, a response more, a log of"
+ASKED_BY: Final = "budget-select, after `tokmon monitor`"
+NEW: Final = "budget-select, a line more by others, a log of"
 FEW: Final = 10
 _REFRESH_S: Final = 20
 
@@ -112,6 +113,7 @@ def _ways(folder: Path, homes: list[Home], cswap: Path | None) -> dict[str, Way]
     for home in homes:
         ways[f"{UNCHANGED} {home.lines} lines"] = Way([str(HOOK)], home.env, home.expire)
         ways[f"{NEW} {home.lines} lines"] = Way([str(HOOK)], home.env, home.turn)
+    ways[ASKED_BY] = Way([str(HOOK)], homes[0].env, homes[0].ask)
     for shell in (["bash"], ["busybox", "sh"]):
         if shutil.which(shell[0]):
             ways[" ".join([*shell, FRESH])] = Way([_found(shell[0]), *shell[1:], str(HOOK)], env, fresh)

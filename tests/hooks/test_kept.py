@@ -16,6 +16,7 @@ import pytest
 from tests.commands.logbook import configure, tokmon, write
 from tests.configuration import select
 from tests.hooks.test_decision_file import OVERRIDES
+from tests.hooks.wake import uptime
 from tests.install.capabilities import without_root
 from tokmon import decision_file, paths
 from tokmon.headers import rfc3339
@@ -146,11 +147,43 @@ CHANGES: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-def test_where_nothing_is_known_nothing_is_kept() -> None:
-    """A wake would ask, if there were anybody who can be asked."""
+SEAT = {"baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages", "models": [{"id": "claude-sonnet-4-6"}]}
+TEAM_A = "team-a claude-sonnet-4-6\n"
+
+
+def nothing_is_known(**seats: dict[str, Any]) -> None:
     for name in ("probe.jsonl", "piggyback.jsonl"):
         _removed(name)()
-    assert [told_again(), told_again()] == [("team-a claude-sonnet-4-6\n", True)] * 2
+    configure(**seats)
+
+
+@pytest.mark.parametrize("key", ["!a command", "", "two words", None])
+def test_nobody_is_waited_for_who_cannot_be_asked_anywhere(key: str | None) -> None:
+    nothing_is_known(**({} if key is None else {"team-a": SEAT | {"apiKey": key}, "team-b": SEAT | {"apiKey": key}}))
+    assert [told_again(), told_again()] == [(TEAM_A, True), (TEAM_A, False)]
+
+
+def test_who_can_be_asked_elsewhere_ends_it() -> None:
+    nothing_is_known(**{name: SEAT | {"apiKey": "$A_KEY_OF_MINE"} for name in ("team-a", "team-b")})
+    assert [told_again(), told_again()] == [(TEAM_A, True), (TEAM_A, True)]
+
+
+def test_who_was_just_asked_in_vain_is_not_waited_for_until_it_may_be_asked_again() -> None:
+    nothing_is_known(**{name: SEAT | {"apiKey": "sk-ant-oat01-key"} for name in ("team-a", "team-b")})
+    assert [told_again(), told_again(), told_again()] == [(TEAM_A, True), (TEAM_A, True), (TEAM_A, False)]
+    assert [len(line.get("asked", ())) for line in lines()[1:]] == [2, 0, 0]
+    turns = json.loads((paths.find().state / "probes.json").read_bytes())["providers"]
+    until = int(kept().read_text("utf-8").split(" ")[6]) / 100 + time.time() - uptime()
+    assert until < min(each["next_at"] for each in turns.values()) + 31
+
+
+def test_a_login_changes_who_can_be_asked() -> None:
+    nothing_is_known(**{"team-a": SEAT | {"apiKey": "!a command"}, "team-b": SEAT | {"apiKey": "!a command"}})
+    assert [told_again(), told_again()] == [(TEAM_A, True), (TEAM_A, False)]
+    login = {"team-a": {"type": "api_key", "key": "sk-ant-oat01-key"}}
+    (paths.find().agent / "auth.json").write_text(json.dumps(login), encoding="ascii")
+    assert told_again() == (TEAM_A, True)
+    assert lines()[-1]["asked"]
 
 
 @pytest.mark.parametrize(("change", "provider"), CHANGES.values(), ids=CHANGES)

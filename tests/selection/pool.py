@@ -12,6 +12,16 @@ POLICY = Policy(
 )
 
 
+class _Everybody:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def anybody(_at: float) -> _Everybody:
+    """Whom a wake can ask: all that there are."""
+    return _Everybody()
+
+
 def turn(provider: str, week: float | None = 0.3, five: float | None = 0.2, **fields: Any) -> Record:
     """What a real pi turn said: use of both windows, which reset in two days and in three hours."""
     windows = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record
-from tests.selection.pool import POLICY, check, pool, turn
+from tests.selection.pool import POLICY, anybody, check, pool, turn
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
 from tokmon.selection.ahead import Ahead, look_ahead, looking_ahead
 from tokmon.selection.asking import wanted
@@ -49,7 +49,7 @@ def test_what_is_seen_ahead_is_what_whoever_asks_then_is_told(
 ) -> None:
     snapshot = pool(*lines)
     decision = decide(policy, snapshot, NOW, current)
-    seen = list(islice(looking_ahead(policy, snapshot, decision), _STEPS))
+    seen = list(islice(looking_ahead(policy, snapshot, decision, anybody), _STEPS))
     fresh = pool(*reversed(lines))
     instants = grid(fresh, seen[-1].until) if seen else [NOW]
     assert [each.until for each in seen] == instants[1:]
@@ -75,7 +75,9 @@ def test_it_is_decided_again_from_whoever_was_decided_for(
 def test_nobody_goes_on_past_a_limit_that_would_be_reached(policy: Any, lines: list[Record]) -> None:
     snapshot = pool(*lines)
     decision = decide(policy, snapshot)
-    for before, after in pairwise([Ahead(NOW, 30.0), *islice(looking_ahead(policy, snapshot, decision), _STEPS)]):
+    for before, after in pairwise(
+        [Ahead(NOW, 30.0), *islice(looking_ahead(policy, snapshot, decision, anybody), _STEPS)]
+    ):
         step = decide(policy, snapshot, before.until, decision.provider)
         assert before.until + after.crossing_s <= step.valid_until or step.valid_until == after.until
         assert after.crossing_s <= before.crossing_s
@@ -85,7 +87,7 @@ def test_it_ends_where_a_window_starts_afresh_that_decided() -> None:
     snapshot = pool(turn("team-vigilio", 0.95, week_resets=130.0), turn("team-ludo", 0.3, week_resets=DAY))
     decision = decide(POLICY, snapshot)
     assert decision.provider == "team-ludo"
-    ahead = look_ahead(POLICY, snapshot, decision)
+    ahead = look_ahead(POLICY, snapshot, decision, anybody)
     assert ahead is not None
     assert ahead.until == NOW + 130.0
 
@@ -97,19 +99,19 @@ def test_it_ends_where_evidence_gets_too_old() -> None:
     )
     decision = decide(POLICY, snapshot)
     assert decision.provider == "team-ludo"
-    ahead = look_ahead(POLICY, snapshot, decision)
+    ahead = look_ahead(POLICY, snapshot, decision, anybody)
     assert ahead is not None
     assert NOW + 100 < ahead.until <= NOW + 130
 
 
 def test_who_is_waited_for_does_not_look_for_ever() -> None:
     lines = [turn(name) for name in POLICY.order]
-    ahead = look_ahead(POLICY, pool(*lines), decide(POLICY, pool(*lines)))
+    ahead = look_ahead(POLICY, pool(*lines), decide(POLICY, pool(*lines)), anybody)
     assert ahead is not None
     assert NOW + 600 <= ahead.until <= NOW + 3600
     many = msgspec.structs.replace(POLICY, chain=tuple(f"seat-{number}" for number in range(100)))
     all_known = pool(*(turn(name) for name in many.order))
-    ahead = look_ahead(many, all_known, decide(many, all_known))
+    ahead = look_ahead(many, all_known, decide(many, all_known), anybody)
     assert ahead is not None
     assert ahead.until == NOW + 60
 
@@ -119,4 +121,16 @@ def test_what_somebody_would_be_asked_about_is_not_kept() -> None:
     known = pool(*(turn(name, 0.3) for name in POLICY.order[1:]))
     decision = decide(POLICY, known)
     assert wanted(POLICY, known, NOW, decision.provider)
-    assert look_ahead(POLICY, known, decision) is None
+    assert look_ahead(POLICY, known, decision, anybody) is None
+
+
+def test_who_cannot_be_asked_yet_ends_nothing_before_its_time() -> None:
+    known = pool(*(turn(name, 0.3) for name in POLICY.order[1:]))
+    decision = decide(POLICY, known)
+    first = POLICY.order[0]
+    ahead = look_ahead(POLICY, known, decision, lambda at: {first} if at >= NOW + 100 else set())
+    assert ahead is not None
+    assert NOW + 100 <= ahead.until <= NOW + 130
+    never = look_ahead(POLICY, known, decision, lambda _at: set(POLICY.order) - {first})
+    assert never is not None
+    assert never.until > NOW + 600

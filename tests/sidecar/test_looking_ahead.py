@@ -13,6 +13,8 @@ from tests.sidecar.running import capture, sidecar, wait_until
 from tokmon import decision_file, kept, paths
 from tokmon.sidecar.deciding import Announcer
 
+SEAT = {"baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages"}
+
 
 def last_decision() -> Any:
     return json.loads((paths.find().logs / "decisions.jsonl").read_bytes().splitlines()[-1])
@@ -22,7 +24,7 @@ def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> No
     select(chain=["team-vigilio", "team-ludo"], policy="threshold")
     tokmon("select")  # validates the policy
     found = paths.find()
-    assert not (found.state / kept.NAME).exists(), "nothing is known yet"
+    (found.state / kept.NAME).unlink()
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(1))
@@ -54,7 +56,8 @@ def test_what_the_session_asked_for_that_started_it_is_nobody_elses_decision(
 def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:
     """Nothing is known of the first of the chain, and an answer of it would change the choice."""
     select(chain=["team-ludo", "team-vigilio"], policy="threshold")
-    tokmon("select")  # validates the policy
+    configure(team_ludo=SEAT | {"apiKey": "sk-ant-oat01-key"})
+    tokmon("select", "--no-ask")  # validates the policy
     found = paths.find()
     place = decision_file.place(found, os.environ)
     with sidecar() as running:
@@ -67,6 +70,23 @@ def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:
         talk.acknowledged(2)
         wait_until(place.exists, "both are known")
         assert place.read_text("ascii").split(" ")[5] == "team-ludo"
+
+
+def test_where_who_would_be_asked_cannot_be_the_decision_stays() -> None:
+    """The key of the first is a command, which only pi runs."""
+    select(chain=["team-ludo", "team-vigilio"], policy="threshold")
+    configure(team_ludo=SEAT | {"apiKey": "!pass team-ludo"})
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    place = decision_file.place(found, os.environ)
+    place.unlink()
+    with sidecar() as running:
+        talk = running.client()
+        talk.send(capture(1))
+        talk.acknowledged(1)
+        wait_until(place.exists, "it decides")
+        wait_until((found.state / "state.json").exists, "it is saved")
+        assert " team-ludo claude-sonnet-4-6 end" in place.read_text("ascii")
 
 
 def test_a_sidecar_that_ends_leaves_its_decision_for_the_wakes_without_it() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokmon import probes, state, store
-from tokmon.commands.probing import granted, line_of, told, turns_of, why_not
+from tokmon.commands.probing import granted, line_of, told
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.probes import Target, Turn
+from tokmon.probes import Target, turns_of, why_not
 from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Asked
 from tokmon.selection.policy import Policy
@@ -35,9 +35,6 @@ _WORTH_S: Final = 0.5
 
 _STARTING_S: Final = 0.3
 """How long this process has been running, where the machine does not say."""
-
-_ASKING_S: Final = 3.0
-"""How long after somebody took a turn an answer is waited for: a wake that asks is over by then."""
 
 _LOCK_S: Final = 1.0
 """Many may want the lock at once, each for a moment."""
@@ -62,7 +59,7 @@ def consult(
     while until - time.monotonic() > _WORTH_S:
         now = time.time()
         turns = turns_of(found).look(able, now)
-        open_to_us = {name for name, turn in turns.items() if turn.granted or _being_asked(turn, now)} - tried
+        open_to_us = {name for name, turn in turns.items() if turn.may_be_asked(now)} - tried
         names = wanted(policy, evidence(now), now, current, askable=open_to_us)
         if not names:
             break
@@ -118,17 +115,13 @@ def _wait(found: Paths, names: Collection[str], until: float) -> None:
     """Until those who ask them have said that it is over."""
     while time.monotonic() < until:
         now = time.time()
-        if not any(_being_asked(turn, now) for turn in turns_of(found).look(names, now).values()):
+        if not any(turn.being_asked(now) for turn in turns_of(found).look(names, now).values()):
             return
         time.sleep(_POLL_S)
 
 
 def _patience(until: float) -> float:
     return max(_POLL_S, min(_LOCK_S, until - time.monotonic()))
-
-
-def _being_asked(turn: Turn, now: float) -> bool:
-    return turn.open and turn.asked_at is not None and now - turn.asked_at < _ASKING_S
 
 
 def _left_s() -> float:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tokmon import foresight, paths, probes, state, store
-from tokmon.commands.probing import granted, line_of, told, turns_of, why_not
+from tokmon.commands.probing import granted, line_of, told
 from tokmon.commands.terminal import output, put, say, style_of, width_of
 from tokmon.errors import StoreError, UsageError
-from tokmon.probes import Target, Turn
+from tokmon.probes import Target, Turn, turns_of, why_not
 from tokmon.probes.asking import Result, ask
 from tokmon.report.as_json import to_json
 from tokmon.report.status import status_text

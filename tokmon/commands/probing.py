@@ -9,33 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tokmon.headers import rfc3339
-from tokmon.paths import Paths
-from tokmon.probes import Target, Turn, Turns
-from tokmon.probes.kinds import steps
+from tokmon.probes import Target, Turn
 from tokmon.probes.turns import Told
 
 if TYPE_CHECKING:
     from tokmon.probes.asking import Result  # it imports `httpx`
 
 SOURCE: Final = "probe"
-
-
-def why_not(target: Target) -> str | None:
-    """Why it cannot be asked at all."""
-    if target.why_not is None and not steps(target):
-        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
-    return target.why_not
-
-
-def turns_of(found: Paths) -> Turns:
-    """The turns of all providers, as of the credentials that pi has now."""
-    changed = 0
-    for path in (found.models, found.agent / "auth.json"):
-        try:
-            changed = max(changed, path.stat().st_mtime_ns)
-        except OSError:
-            continue
-    return Turns(found.state, changed)
 
 
 def granted(asked: Mapping[str, Target], turns: Mapping[str, Turn]) -> list[Target]:

@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
     else:
         say([f"{decision.provider} {decision.model}"])
     if not asked and not loaded.errors and policy.resumes is None and grounds.certain(os.environ, decision):
-        ahead = look_ahead(policy, evidence, decision)
+        ahead = look_ahead(policy, evidence, decision, grounds.askable)
         grounds.keep(decision, ahead, check_file.same_until(found, os.environ, now))
     return 0
 

@@ -11,7 +11,8 @@ turns        who may be asked now: one state file for all processes of the user
 somebody to ask, and are not named here.
 """
 
+from tokmon.probes.kinds import why_not
 from tokmon.probes.targets import Target, targets
-from tokmon.probes.turns import Turn, Turns
+from tokmon.probes.turns import Turn, Turns, turns_of
 
-__all__ = ["Target", "Turn", "Turns", "targets"]
+__all__ = ["Target", "Turn", "Turns", "targets", "turns_of", "why_not"]

@@ -31,6 +31,10 @@ class NoCredentialError(Exception):
     """There is none here; the message says why, and holds nothing of it."""
 
 
+class UnsetVariableError(NoCredentialError):
+    """It stands in a variable, which another process may have."""
+
+
 def credential(entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float) -> Credential:
     """The credential of a provider with this entry in models.json and this login in auth.json, if it has one."""
     if isinstance(login, Mapping):
@@ -54,7 +58,7 @@ def resolved(value: str, env: Mapping[str, str]) -> str:
     if name is not None:
         value = env.get(name, "")
         if not value:
-            raise NoCredentialError("its key is a variable that is not set here")
+            raise UnsetVariableError("its key is a variable that is not set here")
     value = value.strip()
     if not _SENDABLE.fullmatch(value):
         raise NoCredentialError("its key has characters that no header can carry")

@@ -197,3 +197,10 @@ def codex_frame(body: Mapping[str, Any]) -> Frame | None:
     credit = credit if isinstance(credit, Mapping) else {}
     paid = {key: credit.get(key) for key in ("has_credits", "unlimited", "balance")}
     return {"type": "codex.rate_limits", "plan_type": body.get("plan_type"), "rate_limits": said, "credits": paid}
+
+
+def why_not(target: Target) -> str | None:
+    """Why it cannot be asked at all."""
+    if target.why_not is None and not steps(target):
+        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
+    return target.why_not

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tokmon.accounts import Account, account_type, read_accounts, read_models
 from tokmon.paths import Paths
-from tokmon.probes.credentials import Credential, NoCredentialError, credential, resolved
+from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
 from tokmon.store import encode, read_json
 
 _SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
@@ -34,6 +34,8 @@ class Target:
     """Paths that are known not to be there, or not for this credential."""
 
     why_not: str | None = None
+    elsewhere: bool = False
+    """Whether it can be asked in another environment."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -64,7 +66,8 @@ def _target(
         key = credential(entry, login, env, now)
         headers = _headers(entry.get("headers"), env)
     except NoCredentialError as error:
-        return replace(unasked, why_not=f"no credential here: {error}")
+        elsewhere = isinstance(error, UnsetVariableError)
+        return replace(unasked, why_not=f"no credential here: {error}", elsewhere=elsewhere)
     except ValueError as error:
         return replace(unasked, why_not=str(error))
     return Target(

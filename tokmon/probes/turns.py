@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tokmon.errors import StoreError
+from tokmon.paths import Paths
 from tokmon.store import Held, encode, read_json, replace
 
 INTERVAL_S: Final = 20 * 60.0
@@ -22,6 +23,7 @@ _JITTER: Final = 0.1
 
 _SKEW_S: Final = 60.0
 _LOCK_WAIT_S: Final = 2.0
+_ASKING_S: Final = 3.0
 _PATHS: Final = 4
 _LONGEST_PATH: Final = 200
 
@@ -38,6 +40,14 @@ class Turn:
 
     open: bool = False
     """Whether whoever took the last turn has not said yet that it is over."""
+
+    def being_asked(self, now: float) -> bool:
+        """Whether it is being asked: a wake that asks is over after some seconds, whatever came of it."""
+        return self.open and self.asked_at is not None and now - self.asked_at < _ASKING_S
+
+    def may_be_asked(self, now: float) -> bool:
+        """Whether whoever looks then would ask it, or wait for who does."""
+        return self.granted or (self.next_at or 0.0) <= now or self.being_asked(now)
 
 
 class Told(NamedTuple):
@@ -147,6 +157,17 @@ class Turns:
                 f"cannot write `{self._path}`: {error.strerror or error}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
+
+
+def turns_of(found: Paths) -> Turns:
+    """The turns of all providers, as of the credentials that pi has now."""
+    changed = 0
+    for path in (found.models, found.agent / "auth.json"):
+        try:
+            changed = max(changed, path.stat().st_mtime_ns)
+        except OSError:
+            continue
+    return Turns(found.state, changed)
 
 
 def _entry(told: object, now: float) -> _Entry | None:

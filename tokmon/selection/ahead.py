@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from tokmon.selection.asking import asks_first
+from tokmon.selection.asking import Askable, asks_first
 from tokmon.selection.choose import VALID_S, Decision, choose, crossings, resets
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Snapshot
@@ -28,22 +28,25 @@ class Ahead(NamedTuple):
     crossing_s: float
 
 
-def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Iterator[Ahead]:
+def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Iterator[Ahead]:
     """One step further each time, to the first at which the same evidence says something else."""
     at, crossing = decision.decided_at, VALID_S
     while True:
         found = choose(policy, snapshot, at, decision.provider)
-        if found is None or _said(found) != _said(decision) or asks_first(policy, snapshot, found, decision.provider):
+        if found is None or _said(found) != _said(decision):
+            return
+        if asks_first(policy, snapshot, found, decision.provider, askable):
             return
         crossing = min([crossing, *crossings(found.alternatives)])
         at = min([at + VALID_S, *resets(found.alternatives)])
         yield Ahead(at, crossing)
 
 
-def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision) -> Ahead | None:
+def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Ahead | None:
     """As far as can be seen while somebody waits; None where the decision would not even be taken again."""
     found = None
-    for found in islice(looking_ahead(policy, snapshot, decision), _LOOKS // max(1, len(policy.order))):  # noqa: B007
+    steps = _LOOKS // max(1, len(policy.order))
+    for found in islice(looking_ahead(policy, snapshot, decision, askable), steps):  # noqa: B007
         pass
     return found
 

@@ -1,6 +1,6 @@
 """Which accounts a wake asks: those on whose answer its choice depends, and no other (docs/policy.md)."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Container
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +15,9 @@ from tokmon.selection.policy import Policy
 from tokmon.selection.standing import PROBE_S, TURN_S, Verdict, standing
 from tokmon.snapshot import Account, Snapshot
 
+Askable = Callable[[float], Container[str]]
+"""Who could be asked at an instant (epoch seconds), whatever the environment of who asks."""
+
 _VOUCHES: Final = frozenset({*SERVED, Status.REJECTED})
 """What the last word of an account may be for its windows to go on without it: a limit is over when it is."""
 
@@ -25,7 +28,7 @@ def wanted(
     now: float,
     current: str | None = None,
     *,
-    askable: Collection[str] | None = None,
+    askable: Container[str] | None = None,
 ) -> tuple[str, ...]:
     """The accounts to ask before choosing, in the order of the policy; empty where no answer would change the choice.
 
@@ -49,16 +52,19 @@ def wanted(
     return tuple(name for name in found if name in policy.chain) or tuple(found)
 
 
-def asks_first(policy: Policy, snapshot: Snapshot, found: Decision, current: str | None) -> bool:
+def asks_first(policy: Policy, snapshot: Snapshot, found: Decision, current: str | None, askable: Askable) -> bool:
     """Whether whoever makes that decision, being on `current`, would ask somebody before.
 
     Only those in doubt are asked, few are, and the decision has looked at all already.
     """
+    at = found.decided_at
     in_doubt = any(each.standing.denied or each.standing.verdict is Verdict.UNKNOWN for each in found.alternatives)
-    return in_doubt and bool(wanted(policy, snapshot, found.decided_at, current))
+    if not in_doubt or not wanted(policy, snapshot, at, current):
+        return False
+    return bool(wanted(policy, snapshot, at, current, askable=askable(at)))
 
 
-def _those(names: Collection[str], askable: Collection[str] | None) -> tuple[str, ...]:
+def _those(names: Collection[str], askable: Container[str] | None) -> tuple[str, ...]:
     return tuple(name for name in names if askable is None or name in askable)
 
 

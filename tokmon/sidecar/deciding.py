@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from tokmon import check_file, decision_file, foresight
 from tokmon.errors import StoreError
+from tokmon.grounds import Grounds
 from tokmon.paths import Paths
 from tokmon.selection.asking import asks_first
 from tokmon.selection.choose import Decision, choose
@@ -34,7 +35,7 @@ class Announcer:
         decision = choose(policy, seen, now, last)
         if decision is None:
             return
-        if asks_first(policy, seen, decision, last):
+        if asks_first(policy, seen, decision, last, Grounds(self._paths).askable):
             # That is for a wake to find out: the sidecar asks nobody.
             self._withdraw()
         else:
