@@ -27,6 +27,10 @@ def main() -> int:
         if pair is not None:
             # Nothing is open and nothing is buffered: taking the interpreter down in good order would only take time.
             os._exit(_say(pair))
+    if sys.flags.no_site:
+        import site
+
+        site.main()  # `installer.launcher` left it out, for the wake that ends above
     from tokmon.cli import main as run
 
     code = run()

@@ -102,20 +102,26 @@ def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
 
 def propose(paths: Paths, base: Policy) -> Policy:
     """`base` with a chain out of pi's models.json, for where none is configured."""
-    from tokmon.accounts import account_type, read_accounts, read_models  # noqa: PLC0415 - only who has no chain comes here
+    from tokmon.accounts import account_type, read_accounts  # noqa: PLC0415 - only who has no chain comes here
     from tokmon.selection.proposed import Offer, proposed  # noqa: PLC0415
 
-    told = (read_models(paths.models) or {}).get("providers")
+    models = listed(paths)
     offers = {
-        name: Offer(account_type(account, api=None, key_shape=None, family=None), _listed(told, name))
+        name: Offer(account_type(account, api=None, key_shape=None, family=None), models.get(name, ()))
         for name, account in read_accounts(paths.models).items()
     }
     return proposed(offers, base)
 
 
-def _listed(providers: Any, name: str) -> tuple[str, ...]:  # noqa: ANN401 - a person's file
-    """The ids of the models that models.json lists for a provider."""
-    entry = providers.get(name) if isinstance(providers, dict) else None
+def listed(paths: Paths) -> dict[str, tuple[str, ...]]:
+    """The ids of the models that models.json lists, by provider."""
+    from tokmon.accounts import read_models  # noqa: PLC0415 - as above
+
+    providers = (read_models(paths.models) or {}).get("providers")
+    return {name: _ids(entry) for name, entry in providers.items()} if isinstance(providers, dict) else {}
+
+
+def _ids(entry: Any) -> tuple[str, ...]:  # noqa: ANN401 - a person's file
     models = entry.get("models") if isinstance(entry, dict) else None
     found = [each.get("id") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
     return tuple(model for model in found if isinstance(model, str))

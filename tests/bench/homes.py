@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.events import SEATS
+from tokmon import kept
 from tokmon.headers import rfc3339
+from tokmon.installer import launcher
 
 _MONTH_S: Final = 30 * 86400.0
 _MOVES_EVERY: Final = 250
@@ -44,11 +46,10 @@ class Home:
         (folder / ".config" / "tokmon" / "config.toml").write_text(_CONFIGURATION, encoding="ascii")
         with (home._logs / "piggyback.jsonl").open("w", encoding="ascii") as log:
             log.writelines(_turns(lines))
-        home.program.write_text(
-            f"#!{sys.executable}\nimport sys\nfrom tokmon.entry import main\nif __name__ == '__main__':\n"
-            "    sys.argv[0] = sys.argv[0].removesuffix('.exe')\n    sys.exit(main())\n",
-            encoding="ascii",
-        )
+        text = launcher.text(Path(sys.executable), [Path(kept.__file__).parents[1]])
+        if text is None:
+            raise RuntimeError(f"`{sys.executable}` is no name for the first line of a script")
+        home.program.write_text(text, encoding="ascii")
         home.program.chmod(0o755)
         for _ in range(2):
             subprocess.run([home.program, "select"], env=home.env, stdout=subprocess.DEVNULL, check=True)
@@ -56,7 +57,7 @@ class Home:
 
     @property
     def program(self) -> Path:
-        """What pip writes for `tokmon`."""
+        """What the installer writes for `tokmon`."""
         return self.folder / "tokmon"
 
     @property

@@ -56,6 +56,17 @@ def test_a_configuration_whose_providers_are_known_is_well_and_a_pin_is_told() -
     assert level("configuration", TOKMON_PIN="team b") == "fail"
 
 
+def test_a_model_that_pi_would_not_find_is_a_warning() -> None:
+    offers = {"models": [{"id": "grok-4"}, {"id": "grok-5"}]}
+    configure(team_a={"models": []}, xai_a=offers, xai_b=offers)
+    select(chain=["team-a", "xai-a"], fallback=["xai-b"], models={"xai-b": "grok-5"})
+    finding = found("configuration")
+    assert finding.level is Level.WARN
+    assert finding.text.startswith("`claude-sonnet-4-6` of `xai-a`: ")
+    select(chain=["team-a", "xai-a"], fallback=["xai-b"], models={"xai-a": "grok-4", "xai-b": "grok-5"})
+    assert found("configuration").level is Level.OK
+
+
 def test_the_doctor_makes_no_file_of_it() -> None:
     select(chain=["a"])
     assert "configuration" in tokmon("doctor").stdout

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokmon.errors import InstallError
-from tokmon.installer import files, running, sidecars, sources
+from tokmon.installer import files, launcher, running, sidecars, sources
 from tokmon.installer.places import Places
 from tokmon.installer.placing import Placing
 from tokmon.installer.plan import Step
@@ -88,12 +88,20 @@ class Program:
 
         def finish() -> None:
             files.remove_tree(pip)
+            self._launch(place)
             self._ensure(place / "bin" / "tokmon", "--version")
             files.write(place / _COMPLETE, f"{source.name}\n{python}\n".encode(), 0o644, shared=self.places.shared)
 
         yield Step(f"make the environment {place} with {python}", environment, place)
         yield Step(f"install tokmon {source.name} there", install, place)
         yield Step(f"try tokmon {source.name}", finish, place / _COMPLETE)
+
+    def _launch(self, place: Path) -> None:
+        """Put our own program in the place of pip's, if it can be one."""
+        packages = [found.parents[1] for found in sorted(place.glob("lib*/python3*/site-packages/tokmon/entry.py"))]
+        text = launcher.text(place / "bin" / "python", packages[:1])
+        if packages and text is not None:
+            files.write(place / "bin" / "tokmon", text.encode(), 0o755, shared=self.places.shared)
 
     def _ensure(self, *words: str | Path) -> None:
         running.ensure(words, holding=self.lock)

@@ -49,6 +49,13 @@ def test_root_goes_back_for_all_and_uninstalls_one(host: Host) -> None:
     assert host.root.sh("tokmon --version").startswith("tokmon ")
 
 
+def test_the_program_starts_python_by_itself_alone_and_without_site(host: Host) -> None:
+    host.installed("--member", "ann")
+    first, *_ = host.root.sh("cat /usr/local/bin/tokmon").splitlines()
+    assert first == f"#!/opt/tokmon/{current(host)}/bin/python -IS"
+    assert "configuration" in host.root.sh("PYTHONPATH=/nowhere PYTHONHOME=/nowhere tokmon config", user="ann")
+
+
 def test_wheels_with_their_hashes_are_enough_for_all(host: Host) -> None:
     host.root.sh(
         "umask 022; rm -r /opt/tokmon; cp -R /srv/wheels /root/house; python3 -m venv /root/venv; cd /root/house;"

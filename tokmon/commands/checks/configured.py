@@ -32,6 +32,14 @@ def configuration(subject: Subject) -> Finding:
             f"{_names(unknown)}: not in `{subject.paths.models}`, and never seen",
             "correct the name in the configuration, or give pi that provider",
         )
+    models = policy_file.listed(subject.paths)
+    strange = [name for name in policy.order if models.get(name) and policy.model_of(name) not in models[name]]
+    if strange:
+        asked_for = ", ".join(f"`{policy.model_of(name)}` of `{name}`" for name in strange)
+        return warn(
+            f"{asked_for}: `{subject.paths.models}` lists no such model there",
+            "name a model that it has in `[select.models]`, or give pi that model",
+        )
     pinned = "" if policy.pin is None else f"; TOKMON_PIN pins `{policy.pin}`"
     return ok(f"{policy.policy} over {_names(policy.order)}{pinned}")
 
