@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from datetime import UTC
 
 import pytest
@@ -100,7 +101,7 @@ def in_a_terminal(**env: str) -> bytes:
 
 
 def test_a_terminal_gets_colour_unless_it_asks_for_none() -> None:
-    write("piggyback.jsonl", line("a", "allowed", window("5h", 0.42)))
+    write("piggyback.jsonl", line("a", "allowed", window("5h", 0.42), age=NOW - time.time() + 60))
     assert b"\x1b[32m" in in_a_terminal()
     assert b"\x1b" not in in_a_terminal(NO_COLOR="1")
     assert b"\x1b" not in in_a_terminal(TERM="dumb")

@@ -63,7 +63,7 @@ def unified(
     seven: float = 0.61,
     *,
     status: str = "allowed",
-    now: int = 1_800_000_000,
+    now: int = 4_070_908_800,
     claim: str = "five_hour",
     **windows: float,
 ) -> dict[str, str]:
@@ -96,16 +96,16 @@ def unified(
 ANTHROPIC_CLASSIC: Final = {
     "anthropic-ratelimit-requests-limit": "1000",
     "anthropic-ratelimit-requests-remaining": "999",
-    "anthropic-ratelimit-requests-reset": "2027-01-15T08:00:59Z",
+    "anthropic-ratelimit-requests-reset": "2099-01-15T08:00:59Z",
     "anthropic-ratelimit-tokens-limit": "96000",
     "anthropic-ratelimit-tokens-remaining": "96000",
-    "anthropic-ratelimit-tokens-reset": "2027-01-15T08:00:59Z",
+    "anthropic-ratelimit-tokens-reset": "2099-01-15T08:00:59Z",
     "anthropic-ratelimit-input-tokens-limit": "80000",
     "anthropic-ratelimit-input-tokens-remaining": "80000",
-    "anthropic-ratelimit-input-tokens-reset": "2027-01-15T08:00:59Z",
+    "anthropic-ratelimit-input-tokens-reset": "2099-01-15T08:00:59Z",
     "anthropic-ratelimit-output-tokens-limit": "16000",
     "anthropic-ratelimit-output-tokens-remaining": "16000",
-    "anthropic-ratelimit-output-tokens-reset": "2027-01-15T08:00:59Z",
+    "anthropic-ratelimit-output-tokens-reset": "2099-01-15T08:00:59Z",
 }
 
 OPENAI: Final = {
@@ -141,11 +141,11 @@ GROQ: Final = {
 CODEX: Final = {
     "x-codex-primary-used-percent": "22",
     "x-codex-primary-window-minutes": "300",
-    "x-codex-primary-reset-at": "1800014400",
+    "x-codex-primary-reset-at": "4070923200",
     "x-codex-primary-reset-after-seconds": "14400",
     "x-codex-secondary-used-percent": "12.5",
     "x-codex-secondary-window-minutes": "10080",
-    "x-codex-secondary-reset-at": "1800259200",
+    "x-codex-secondary-reset-at": "4071168000",
     "x-codex-secondary-reset-after-seconds": "259200",
     "x-codex-credits-has-credits": "False",
     "x-codex-credits-unlimited": "False",
@@ -160,8 +160,8 @@ CODEX_FRAME: Final[Mapping[str, Any]] = {
     "rate_limits": {
         "allowed": True,
         "limit_reached": False,
-        "primary": {"used_percent": 31, "window_minutes": 300, "reset_at": 1_800_014_400},
-        "secondary": {"used_percent": 12, "window_minutes": 10_080, "reset_at": 1_800_259_200},
+        "primary": {"used_percent": 31, "window_minutes": 300, "reset_at": 4_070_923_200},
+        "secondary": {"used_percent": 12, "window_minutes": 10_080, "reset_at": 4_071_168_000},
     },
     "credits": {"has_credits": False, "unlimited": False, "balance": "0"},
 }

@@ -105,10 +105,10 @@ def loopback(script: Script) -> Iterator[Loopback]:
 
 
 USAGE = {
-    "five_hour": {"utilization": 42.0, "resets_at": "2027-01-15T12:00:00.282668+00:00", "limit_dollars": None},
-    "seven_day": {"utilization": 61.5, "resets_at": "2027-01-18T08:00:00+00:00"},
+    "five_hour": {"utilization": 42.0, "resets_at": "2099-01-15T12:00:00.282668+00:00", "limit_dollars": None},
+    "seven_day": {"utilization": 61.5, "resets_at": "2099-01-18T08:00:00+00:00"},
     "seven_day_opus": None,
-    "seven_day_sonnet": {"utilization": 3.0, "resets_at": "2027-01-18T08:00:00+00:00"},
+    "seven_day_sonnet": {"utilization": 3.0, "resets_at": "2099-01-18T08:00:00+00:00"},
     "limits": [{"kind": "session", "percent": 42}],
     "extra_usage": {"is_enabled": False, "monthly_limit": None, "used_credits": None, "utilization": None},
 }
@@ -118,7 +118,7 @@ WHAM = {
     "rate_limit": {
         "allowed": True,
         "limit_reached": False,
-        "primary_window": {"used_percent": 31, "limit_window_seconds": 18000, "reset_at": 1_800_014_400},
+        "primary_window": {"used_percent": 31, "limit_window_seconds": 18000, "reset_at": 4_070_908_800},
         "secondary_window": {"used_percent": 12, "limit_window_seconds": 604800, "reset_at": 1_800_259_200},
     },
     "credits": {"has_credits": False, "unlimited": False, "balance": "0"},

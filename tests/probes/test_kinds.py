@@ -65,7 +65,7 @@ def test_a_seat_is_asked_where_nothing_is_spent_and_no_window_is_opened() -> Non
     assert line["http_status"] == 200
     assert [window["name"] for window in line["windows"]] == ["5h", "7d", "7d_sonnet"]
     assert line["windows"][2]["scope"] == "model"
-    assert line["windows"][0]["resets_at"] == "2027-01-15T12:00:00Z"
+    assert line["windows"][0]["resets_at"] == "2099-01-15T12:00:00Z"
     assert "limits" not in line["frame"]
 
 
@@ -116,10 +116,10 @@ def test_an_endpoint_that_is_asked_too_often_says_nothing_of_the_account() -> No
 
 
 def test_a_spent_seat_is_rejected_although_the_endpoint_answers_200() -> None:
-    full = {**USAGE, "seven_day": {"utilization": 100, "resets_at": "2027-01-18T08:00:00+00:00"}}
+    full = {**USAGE, "seven_day": {"utilization": 100, "resets_at": "2099-01-18T08:00:00+00:00"}}
     result, _ = one("seat", lambda _: Said(body=full))
     line = line_of(result)
-    assert (line["status"], line["binding_window"], line["blocked_until"]) == ("rejected", "7d", "2027-01-18T08:00:00Z")
+    assert (line["status"], line["binding_window"], line["blocked_until"]) == ("rejected", "7d", "2099-01-18T08:00:00Z")
 
 
 def test_a_spent_seat_with_credit_left_may_go_on_and_spends() -> None:

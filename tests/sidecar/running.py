@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tokmon import paths
+from tokmon.headers import rfc3339
 from tokmon.paths import Paths
 
 HEADERS = {
@@ -27,6 +28,9 @@ HEADERS = {
     "anthropic-ratelimit-unified-representative-claim": "five_hour",
     "request-id": "req_1",
 }
+
+
+FRESH = {"5h": 3, "7d": 72}
 
 
 def capture(number: int, **fields: Any) -> dict[str, Any]:
@@ -44,6 +48,15 @@ def capture(number: int, **fields: Any) -> dict[str, Any]:
         "http_status": 200,
         "headers": HEADERS,
     } | fields
+
+
+def fresh(number: int, **fields: Any) -> dict[str, Any]:
+    """A capture of now, whose windows have hours and days to go."""
+    now = time.time()
+    resets = {
+        f"anthropic-ratelimit-unified-{name}-reset": str(int(now + 3600 * hours)) for name, hours in FRESH.items()
+    }
+    return capture(number, ts=rfc3339(now), headers=HEADERS | resets) | fields
 
 
 def usage(number: int, **fields: Any) -> dict[str, Any]:

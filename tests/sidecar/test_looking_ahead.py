@@ -9,7 +9,7 @@ import pytest
 from tests.commands.logbook import configure, tokmon
 from tests.configuration import select
 from tests.selection.pool import pool, turn
-from tests.sidecar.running import capture, sidecar, wait_until
+from tests.sidecar.running import fresh, sidecar, wait_until
 from tokmon import decision_file, kept, paths
 from tokmon.sidecar.deciding import Announcer
 
@@ -27,7 +27,7 @@ def test_the_first_wake_after_a_quiet_time_is_told_what_the_sidecar_kept() -> No
     (found.state / kept.NAME).unlink()
     with sidecar() as running:
         talk = running.client()
-        talk.send(capture(1))
+        talk.send(fresh(1))
         talk.acknowledged(1)
         wait_until((found.state / kept.NAME).exists, "it looks ahead", 60)
         head = (found.state / kept.NAME).read_text("utf-8").split(" ")
@@ -63,10 +63,10 @@ def test_where_a_wake_would_ask_the_sidecar_takes_its_decision_away() -> None:
     with sidecar() as running:
         talk = running.client()
         place.write_text("tokmon-decision 1 b 1 2 team-vigilio m end\n", encoding="ascii")
-        talk.send(capture(1))
+        talk.send(fresh(1))
         talk.acknowledged(1)
         wait_until(lambda: not place.exists(), "it is withdrawn")
-        talk.send(capture(2, provider="team-ludo"))
+        talk.send(fresh(2, provider="team-ludo"))
         talk.acknowledged(2)
         wait_until(place.exists, "both are known")
         assert place.read_text("ascii").split(" ")[5] == "team-ludo"
@@ -82,7 +82,7 @@ def test_where_who_would_be_asked_cannot_be_the_decision_stays() -> None:
     place.unlink()
     with sidecar() as running:
         talk = running.client()
-        talk.send(capture(1))
+        talk.send(fresh(1))
         talk.acknowledged(1)
         wait_until(place.exists, "it decides")
         wait_until((found.state / "state.json").exists, "it is saved")
@@ -95,7 +95,7 @@ def test_a_sidecar_that_ends_leaves_its_decision_for_the_wakes_without_it() -> N
     found = paths.find()
     with sidecar() as running:
         talk = running.client()
-        talk.send(capture(1))
+        talk.send(fresh(1))
         talk.acknowledged(1)
         assert running.stop() == 0
     head = (found.state / kept.NAME).read_text("utf-8").split(" ")
@@ -113,7 +113,7 @@ def test_where_no_chain_is_configured_it_is_the_one_that_a_wake_would_propose() 
     place.unlink()
     with sidecar() as running:
         talk = running.client()
-        talk.send(capture(1))
+        talk.send(fresh(1))
         talk.acknowledged(1)
         wait_until(place.exists, "it decides")
         assert " team-vigilio m-1 end" in place.read_text("ascii")
