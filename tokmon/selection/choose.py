@@ -1,5 +1,6 @@
 """One account out of the configuration, with the reason, and why not each other."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -176,15 +177,26 @@ def _by_threshold(policy: Policy, seen: Mapping[str, Alternative], _current: str
         return spending[0].standing.provider, spending[0].standing.why
     for each in plain:
         used = each.standing.utilization("7d")
+        apart = not each.standing.unreachable and any(other.standing.unreachable for other in plain)
+        but = "; the network failed for others" if apart else ""
         if used is None:
-            return each.standing.provider, "first of the chain; its 7d is unknown, and assumed to be fresh"
+            return each.standing.provider, f"first of the chain; its 7d is unknown, and assumed to be fresh{but}"
         if used < policy.threshold:
-            return each.standing.provider, f"first of the chain under {policy.threshold:.0%}: 7d at {used:.0%}"
+            limit = _percent(policy.threshold)
+            return each.standing.provider, f"first of the chain under {limit}: 7d at {_percent(used)}{but}"
     if plain:
         lowest = min(plain, key=lambda each: each.standing.utilization("7d") or 0.0)
         used = lowest.standing.utilization("7d") or 0.0
-        return lowest.standing.provider, f"all are over {policy.threshold:.0%}; the lowest 7d, at {used:.0%}"
+        return (
+            lowest.standing.provider,
+            f"all are over {_percent(policy.threshold)}; the lowest 7d, at {_percent(used)}",
+        )
     return _fallback(policy, seen)
+
+
+def _percent(fraction: float) -> str:
+    """With a tenth where there is one, not rounded up: what is under the threshold must not look as if it were over."""
+    return f"{math.floor(fraction * 1000 + 1e-6) / 10:g}%"
 
 
 def _fallback(policy: Policy, seen: Mapping[str, Alternative]) -> tuple[str | None, str]:

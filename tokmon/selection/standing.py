@@ -108,6 +108,8 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
     denied = why == _DENIED
     if told.failing and verdict is not Verdict.EXCLUDED:
         why = f"{why}, but its last pi check started no session"
+    if told.unreachable and verdict is not Verdict.EXCLUDED:
+        why = f"{why}, but the network failed of late"
     return msgspec.structs.replace(
         told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
     )
@@ -219,10 +221,11 @@ def _by_use(
     """By what is left of the plan, and whether credit pays where nothing is."""
     full = _spent(told.windows)
     rejected = seen is not None and seen.status is Status.REJECTED
-    if (full is not None or rejected) and _overage_is_open(account, now):
+    billed = _is_billed(account, policy.model_of(told.provider), now)
+    if billed or ((full is not None or rejected) and _overage_is_open(account, seen, now)):
         if policy.spend_credit == "never":
             return Verdict.EXCLUDED, "it would spend credit, and `spend_credit` is `never`"
-        return Verdict.SPENDS, "the plan is used up, credit pays"
+        return Verdict.SPENDS, "its answers are billed, credit pays" if billed else "the plan is used up, credit pays"
     if rejected or (seen is None and full is not None):
         return Verdict.EXCLUDED, f"{full.name} is used up" if full else _REFUSED[Status.REJECTED]
     return (Verdict.UNKNOWN, told.why) if seen is None else (Verdict.USABLE, "answers")
@@ -236,12 +239,28 @@ _REFUSED: Final = {
 }
 
 
-def _overage_is_open(account: Account, now: float) -> bool:
-    """Whether use beyond the plan is paid from credit, by the newest word on that."""
+def _overage_is_open(account: Account, seen: Observation | None, now: float) -> bool:
+    """Whether use beyond the plan is paid from credit, by the newest word on that: a later refusal (`seen`) is one."""
     paid = account.paid
     if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
         return False
+    if seen is not None and seen.status is Status.REJECTED and seen.stamp > paid.stamp:
+        return False
     return paid.overage.in_use or paid.overage.status in SERVED or paid.overage.permitted is True
+
+
+def _is_billed(account: Account, model: str, now: float) -> bool:
+    """Whether the last answer that told of windows was paid from credit although none of the plan's was used up.
+
+    Where one was used up, that ends with the window.
+    """
+    paid = account.paid
+    if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
+        return False
+    windows = account.windows.values()
+    return paid.model in {None, model} and not any(
+        each.stamp > paid.stamp or (each.window.scope is None and _is_full(each.window)) for each in windows
+    )
 
 
 def _spent(windows: tuple[Window, ...]) -> Window | None:
