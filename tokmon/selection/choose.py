@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tokmon.selection import forecast
+from tokmon.selection.ending import changes_at
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import Standing, Verdict, standing
 from tokmon.snapshot import Snapshot
@@ -27,6 +28,8 @@ class Alternative(msgspec.Struct, frozen=True):
     standing: Standing
     projections: tuple[forecast.Projection, ...] = ()
     urgency: float = 0.0
+    changes_at: float = math.inf
+    """When what is known of it changes by itself, in epoch seconds: but for its windows and its burn."""
 
     @property
     def unsafe(self) -> forecast.Projection | None:
@@ -138,7 +141,7 @@ def look(policy: Policy, snapshot: Snapshot, now: float) -> dict[str, Alternativ
             forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
         )
         urgency = forecast.dying(each.window("7d"), _week_ended(snapshot, name), now) * forecast.room(projections)
-        found[name] = Alternative(each, projections, urgency)
+        found[name] = Alternative(each, projections, urgency, changes_at(snapshot.accounts.get(name), now))
     return found
 
 
@@ -271,14 +274,15 @@ def _decision(
 
 
 def _valid_until(alternatives: tuple[Alternative, ...], now: float) -> float:
-    """Until something may change by itself: a window starts afresh, or would be used up."""
-    moments = [now + VALID_S, *resets(alternatives), *(now + seconds for seconds in crossings(alternatives))]
+    """Until something may change by itself: evidence ends, a window starts afresh, or would be used up."""
+    moments = [now + VALID_S, *changes(alternatives), *(now + seconds for seconds in crossings(alternatives))]
     return min(moment for moment in moments if moment > now)
 
 
-def resets(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
-    """When the windows that stand start afresh, in epoch seconds."""
+def changes(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """When evidence ends, and when the windows that stand start afresh, in epoch seconds."""
     for each in alternatives:
+        yield each.changes_at
         yield from (window.resets_at for window in each.standing.windows if window.resets_at is not None)
 
 

@@ -27,7 +27,7 @@ PASSING_S: Final = 600.0
 """How long an overload stands that names no end."""
 
 _DENIED_IN_A_ROW: Final = 3
-_DENIED_OVER_S: Final = 120.0
+DENIED_OVER_S: Final = 120.0
 
 
 class Verdict(StrEnum):
@@ -164,12 +164,16 @@ def _counts(account: Account, seen: Observation, now: float, *, keys: bool) -> b
 
 def stands(seen: Observation, now: float) -> bool:
     """Whether that evidence of a status counts as of now."""
+    return now < over_at(seen)
+
+
+def over_at(seen: Observation) -> float:
+    """Until when that evidence of a status counts."""
     if seen.status not in SERVED and seen.blocked_until is not None:
-        return seen.blocked_until > now
-    age = now - seen.stamp.ts
+        return seen.blocked_until
     if seen.status is Status.OVERLOADED:
-        return age < PASSING_S
-    return age <= {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
+        return seen.stamp.ts + PASSING_S
+    return seen.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
 
 
 def _reset_since(account: Account, seen: Observation, now: float) -> bool:
@@ -183,7 +187,7 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
 def _asked(past: History, now: float) -> bool:
     """Whether a question of the last minutes was answered with a refusal of its key."""
     answers = [seen for source, seen in past.denied.items() if source in {CHECK, "probe"}]
-    return any(now - seen.stamp.ts <= _DENIED_OVER_S for seen in answers)
+    return any(now - seen.stamp.ts <= DENIED_OVER_S for seen in answers)
 
 
 def _worked_since(account: Account, seen: Observation) -> bool:
@@ -279,7 +283,7 @@ def _is_denied(account: Account, seen: Observation, now: float) -> bool:
     known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
     minutes = [minute for minute in past.denials if minute * MINUTE_S > known_good]
     # Where in its minute a refusal was is not known: between the first and the last is one minute less at least.
-    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes) - 1) * MINUTE_S >= _DENIED_OVER_S:
+    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes) - 1) * MINUTE_S >= DENIED_OVER_S:
         return True
     others = [other for source, other in past.denied.items() if source != seen.stamp.source]
     return any(other.stamp.ts > known_good and stands(other, now) for other in others)
