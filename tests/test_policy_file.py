@@ -145,6 +145,7 @@ def test_the_last_valid_one_goes_on_while_the_configuration_is_invalid() -> None
 def test_an_invalid_variable_leaves_the_last_valid_one_of_the_file() -> None:
     select(chain=["a"])
     loaded()
+    loaded(TOKMON_SELECT_CHAIN="b")
     found = loaded(BUDGET_SWITCH_THRESHOLD="90")
     assert (found.policy, found.source) == (Policy(chain=("a",)), Source.LAST_VALID)
     assert quickly() == Policy(chain=("a",))

@@ -36,6 +36,7 @@ _SAMPLES: Final = 32
 
 _SAMPLED: Final = ("5h", "7d")
 _instant: Final = attrgetter("ts")
+_stamp: Final = attrgetter("stamp")
 
 
 class Sample(Value, frozen=True):
@@ -50,13 +51,16 @@ class Sample(Value, frozen=True):
 class History:
     """The past of one account.
 
-    `sources` is the newest evidence of its status by where it comes from, `network` the newest failure of the
-    network, `worked` the newest answer, `accepted` the newest limit that was reached (a refused key is told of none),
-    `failed` the newest pi check that did not pass, whatever that says of the account, `denials` the minutes (of the
-    epoch) in which its key was refused.
+    `sources` is the newest evidence of its status by where it comes from, `denied` and `overloaded` the newest refusal
+    of its key and the newest overload: those pass, and what was said before then counts again. `network` is the newest
+    failure of the network, `worked` the newest answer, `accepted` the newest limit that was reached (a refused key is
+    told of none), `failed` the newest pi check that did not pass, whatever that says of the account, `denials` the
+    minutes (of the epoch) in which its key was refused.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
+    denied: dict[str, Observation] = field(default_factory=dict)
+    overloaded: dict[str, Observation] = field(default_factory=dict)
     network: Observation | None = None
     worked: Stamp | None = None
     accepted: Stamp | None = None
@@ -86,13 +90,21 @@ class History:
             self.accepted = seen.stamp
         if seen.substatus == KEY_VALID:
             return
-        source = seen.stamp.source
-        if newer(seen, self.sources.get(source)):
-            self.sources[source] = seen
+        source, said = seen.stamp.source, self._of(seen.status)
+        if newer(seen, said.get(source)):
+            said[source] = seen
         if seen.status is Status.INVALID_KEY:
             self.denials.add(int(seen.stamp.ts // MINUTE_S))
             if len(self.denials) > _DENIALS:
                 self.denials.remove(min(self.denials))
+
+    def _of(self, status: Status) -> dict[str, Observation]:
+        return {Status.INVALID_KEY: self.denied, Status.OVERLOADED: self.overloaded}.get(status, self.sources)
+
+    def said(self, source: str) -> list[Observation]:
+        """What that source says of its status, the newest first: of each kind that passes by itself, and else."""
+        found = [said[source] for said in (self.sources, self.denied, self.overloaded) if source in said]
+        return sorted(found, key=_stamp, reverse=True)
 
     def _take_sample(self, stamp: Stamp, window: Window) -> None:
         quarters = self.quarters.setdefault(window.name, {})
@@ -116,12 +128,21 @@ class History:
     def copy(self) -> "History":
         """One that may take more, while this one stays as it is."""
         quarters = {name: dict(found) for name, found in self.quarters.items()}
-        return replace(self, sources=dict(self.sources), denials=set(self.denials), quarters=quarters)
+        return replace(
+            self,
+            sources=dict(self.sources),
+            denied=dict(self.denied),
+            overloaded=dict(self.overloaded),
+            denials=set(self.denials),
+            quarters=quarters,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""
         return {
-            "sources": {name: observation_json(seen) for name, seen in sorted(self.sources.items())},
+            "sources": _said_json(self.sources),
+            "denied": _said_json(self.denied),
+            "overloaded": _said_json(self.overloaded),
             "network": None if self.network is None else observation_json(self.network),
             "worked": None if self.worked is None else stamp_json(self.worked),
             "accepted": None if self.accepted is None else stamp_json(self.accepted),
@@ -137,7 +158,9 @@ class History:
     def from_json(cls, provider: str, entry: Mapping[str, Any]) -> "History":
         """The reverse; KeyError, TypeError or ValueError if it is not what `to_json` made."""
         history = cls(
-            {name: seen for name, said in entry["sources"].items() if (seen := observation_from(provider, said))},
+            _said_from(provider, entry["sources"]),
+            _said_from(provider, entry["denied"]),
+            _said_from(provider, entry["overloaded"]),
             observation_from(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
             None if entry["accepted"] is None else stamp_from(entry["accepted"]),
@@ -151,6 +174,14 @@ class History:
                 window = Window(name, number(said["utilization"]), resets_at)
                 history.quarters.setdefault(name, {})[int(stamp.ts // _SAMPLE_S)] = (stamp, window)
         return history
+
+
+def _said_json(said: Mapping[str, Observation]) -> dict[str, Any]:
+    return {source: observation_json(seen) for source, seen in sorted(said.items())}
+
+
+def _said_from(provider: str, entry: Mapping[str, Any]) -> dict[str, Observation]:
+    return {source: seen for source, said in entry.items() if (seen := observation_from(provider, said))}
 
 
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:

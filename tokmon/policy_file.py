@@ -143,10 +143,13 @@ def _fitting(entries: list[_Entry], paths: Paths, env: Mapping[str, str]) -> _En
 
 
 def _last_valid(entries: list[_Entry], new: _Entry) -> _Entry | None:
-    """The newest of this file that names somebody, with the same variables if there is one."""
+    """The newest of this file that names somebody: with the same variables, or with most of them and with no other.
+
+    Where there is none such, the newest: that may be of what another session asks for.
+    """
     naming = [entry for entry in entries if entry.file[0] == new.file[0] and _policy(entry, {}).order]
-    same = [entry for entry in naming if entry.variables == new.variables]
-    return next(iter(same or naming), None)
+    ours = [entry for entry in naming if entry.variables.items() <= new.variables.items()]
+    return max(ours, key=lambda entry: len(entry.variables), default=next(iter(naming), None))
 
 
 def _entries(paths: Paths) -> list[_Entry]:

@@ -29,7 +29,7 @@ from tokmon.reading import credits_from, credits_json, window_from, window_json
 
 __all__ = ["SERVED", "VERSION", "Account", "Observation", "Sample", "Seen", "Snapshot", "Stamp", "fold", "observation"]
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Of the serialised form; another version is rebuilt from the logs."""
 
 

@@ -27,7 +27,7 @@ def test_json_has_a_run_for_each_seed_and_only_the_policies_asked_for() -> None:
 def test_a_log_is_replayed_with_the_accounts_of_the_configuration() -> None:
     select(chain=["team-a", "team-b"], emergency="gate")
     log = write("other.jsonl", b"{torn\n", line("team-b", "allowed", window("7d", 0.3, 86400), session="s"))
-    done = tokmon("replay", str(log), "--json", TOKMON_PIN="team-b")
+    done = tokmon("replay", str(log), "--json", TOKMON_PIN="team-b", TOKMON_RESUME="team-b")
     assert done.returncode == 0, done.stderr
     used, threshold, _ = json.loads(done.stdout)["runs"][0]["policies"]
     assert (used["policy"], used["sessions"], used["sessions_unknown"]) == ("as used", 1, 0)
@@ -41,6 +41,7 @@ def test_what_cannot_be_replayed_is_said() -> None:
         ((), 2, "either logs or"),
         (("--simulate", "1", str(empty)), 2, ""),
         ((str(empty), "--weeks", "3"), 2, "--weeks"),
+        ((str(empty), "--load", "3"), 2, "--load"),
         (("--simulate", "1", "--weeks", "0"), 2, "--weeks"),
         (("--simulate", "1", "--load", "nan"), 2, "--load"),
         ((str(empty),), 1, "names a session"),

@@ -112,7 +112,7 @@ def test_an_invalid_configuration_is_said_and_the_last_valid_one_counts() -> Non
     done = tokmon("select")
     assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
     assert "threshold" in done.stderr
-    assert "the last valid configuration counts" in done.stderr
+    assert "in use: the last valid configuration" in done.stderr
 
 
 def test_what_cannot_be_recorded_changes_nothing() -> None:

@@ -4,15 +4,18 @@ from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, anybody, check, pool, turn
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
+from tokmon.headers import rfc3339
 from tokmon.selection.ahead import Ahead, look_ahead, looking_ahead
 from tokmon.selection.asking import wanted
 from tokmon.selection.choose import Decision, choose
+from tokmon.selection.ending import changes_at
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Snapshot
 
@@ -30,8 +33,8 @@ def answer(decision: Decision) -> tuple[str, str, bool, bool]:
 
 
 def grid(snapshot: Snapshot, until: float) -> list[float]:
-    """Every instant from NOW on at which somebody may look: half a minute on, or where a window starts afresh."""
-    ends = {
+    """Every instant from NOW on at which somebody may look: half a minute on, or where something ends by itself."""
+    resets = {
         seen.window.resets_at
         for account in snapshot.accounts.values()
         for seen in account.windows.values()
@@ -39,6 +42,7 @@ def grid(snapshot: Snapshot, until: float) -> list[float]:
     }
     found = [NOW]
     while found[-1] < until:
+        ends = {changes_at(snapshot.accounts.get(name), found[-1]) for name in POLICY.order} | resets
         found.append(min([found[-1] + 30.0, *(end for end in ends if end > found[-1])]))
     return found
 
@@ -60,6 +64,41 @@ def test_what_is_seen_ahead_is_what_whoever_asks_then_is_told(
         assert answer(after) != answer(decision) or wanted(policy, fresh, instants[-1], decision.provider)
     for at in instants[: len(seen)]:
         assert not wanted(policy, fresh, at, decision.provider), "whoever wakes then would ask"
+
+
+@given(LINES, CURRENT, st.sampled_from(["never", "after-plan", "first"]), st.floats(0, 1, exclude_max=True))
+def test_by_threshold_nothing_changes_between_two_looks(
+    lines: list[Record], current: str | None, spending: str, part: float
+) -> None:
+    policy, snapshot = msgspec.structs.replace(POLICY, spend_credit=spending), pool(*lines)
+    decision = decide(policy, snapshot, NOW, current)
+    seen = [NOW, *(each.until for each in islice(looking_ahead(policy, snapshot, decision, anybody), _STEPS))]
+    for before, after in pairwise(seen):
+        # What is over is seen to be over a millisecond later.
+        at = before + part * (after - before - 0.002)
+        assert answer(decide(policy, snapshot, max(before, at), decision.provider)) == answer(decision)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        turn("team-vigilio", None, None, status="overloaded", age=600 - 47),
+        turn("team-vigilio", None, None, status="network_error", age=600 - 47),
+        turn("team-vigilio", None, None, status="no_credit", age=DAY - 47),
+        turn("team-vigilio", None, None, status="rejected", age=60, blocked_until=rfc3339(NOW + 47)),
+        check("team-vigilio", "error", age=2 * HOUR - 47) | {"account_status": "no_credit", "scope": "account"},
+    ],
+    ids=["overload", "network", "age of a turn", "a named end", "age of a check"],
+)
+def test_it_ends_when_what_decided_does(line: Record) -> None:
+    snapshot = pool(line, turn("team-ludo", 0.5))
+    decision = decide(POLICY, snapshot)
+    assert decision.provider == "team-ludo"
+    ahead = look_ahead(POLICY, snapshot, decision, lambda _at: set())
+    assert ahead is not None
+    assert ahead.until == pytest.approx(NOW + 47, abs=0.01)
+    later = decide(POLICY, snapshot, NOW + 30, "team-ludo")
+    assert later.valid_until == pytest.approx(NOW + 47, abs=0.01)
 
 
 @given(POLICIES, LINES, CURRENT, st.floats(0, 600))

@@ -42,7 +42,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="logs of readings, taken together")
     parser.add_argument("--simulate", nargs="+", type=int, metavar="SEED", help="a simulated fleet instead, each seed")
     parser.add_argument("--weeks", type=int, metavar="N", help=f"how long it is simulated ({_WEEKS})")
-    parser.add_argument("--load", type=float, default=1.0, metavar="X", help="how much work there is for it (1.0)")
+    parser.add_argument("--load", type=float, metavar="X", help="how much work there is for it (1.0)")
     parser.add_argument("--policy", action="append", choices=POLICIES, help="one of them only; may be repeated")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     options = parser.parse_args(arguments)
@@ -50,18 +50,18 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         raise UsageError("either logs or `--simulate SEED`", hint="`tokmon replay --help` says more")
     if options.weeks is not None and (options.logs or options.weeks < 1):
         raise UsageError("`--weeks` is a number of simulated weeks, from 1 on")
-    if not 0 < options.load <= _MOST:
-        raise UsageError(f"`--load` is a factor of the usual work, over 0 and up to {_MOST:g}")
+    if options.load is not None and (options.logs or not 0 < options.load <= _MOST):
+        raise UsageError(f"`--load` is a factor of the usual work of `--simulate`, over 0 and up to {_MOST:g}")
     return options
 
 
 def _simulated(
     options: argparse.Namespace, policies: tuple[str, ...]
 ) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
-    weeks = options.weeks or _WEEKS
+    weeks, load = options.weeks or _WEEKS, options.load or 1.0
     for seed in options.simulate:
-        fleet = world(seed, weeks, options.load)
-        yield {"seed": seed, "weeks": weeks, "load": options.load}, [simulate(fleet, policy) for policy in policies]
+        fleet = world(seed, weeks, load)
+        yield {"seed": seed, "weeks": weeks, "load": load}, [simulate(fleet, policy) for policy in policies]
 
 
 def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
@@ -82,7 +82,7 @@ def _configured() -> Policy:
         raise TokmonError(
             "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"
         )
-    return replace(policy, pin=None)
+    return replace(policy, pin=None, resumes=None)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,7 @@ def policy_of(found: Paths) -> Policy:
 def _loaded(found: Paths) -> policy_file.Loaded:
     loaded = policy_file.load(found, os.environ)
     for error in loaded.errors:
-        print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
+        print(f"warning: {error}; in use: {loaded.source.value}", file=sys.stderr)
     return loaded
 
 

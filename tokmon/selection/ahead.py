@@ -1,8 +1,9 @@
 """For how long the same evidence gives the same decision. Pure, like the choice itself.
 
 What was decided at one instant counts for `VALID_S` at most, so the choice is looked at anew at every step of that, and
-wherever a window starts afresh in between: at each of them as whoever asks then would make it, being on the account
-that was decided for. It is not interpolated: what is between two steps has the answer of the first of them.
+wherever evidence ends or a window starts afresh in between: at each of them as whoever asks then would make it, being
+on the account that was decided for. It is not interpolated: what is between two steps has the answer of the first of
+them, and only a burn or an urgency may have come to say something else there.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from tokmon.selection.asking import Askable, asks_first
-from tokmon.selection.choose import VALID_S, Decision, choose, crossings, resets
+from tokmon.selection.choose import VALID_S, Decision, changes, choose, crossings
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Snapshot
 
@@ -38,7 +39,7 @@ def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askabl
         if asks_first(policy, snapshot, found, decision.provider, askable):
             return
         crossing = min([crossing, *crossings(found.alternatives)])
-        at = min([at + VALID_S, *resets(found.alternatives)])
+        at = min([at + VALID_S, *changes(found.alternatives)])
         yield Ahead(at, crossing)
 
 

@@ -78,7 +78,7 @@ def doubtful(name: str, snapshot: Snapshot, policy: Policy, now: float) -> bool:
         return True
     told, past = standing(name, account, policy, now), account.history
     if told.denied:
-        refusals = [seen.stamp.ts for seen in past.sources.values() if seen.status is Status.INVALID_KEY]
+        refusals = [seen.stamp.ts for seen in past.denied.values()]
         return now - max(refusals, default=now) > PROBE_S
     return told.verdict is Verdict.UNKNOWN and not _goes_on(account, past, now)
 
@@ -88,7 +88,7 @@ def _goes_on(account: Account, past: History, now: float) -> bool:
 
     A window goes on for a day after its reset: that it has started afresh is known, and no reason to ask.
     """
-    last = max(past.sources.values(), key=lambda seen: seen.stamp, default=None)
+    last = max([*past.sources.values(), *past.denied.values()], key=lambda seen: seen.stamp, default=None)
     worked = past.worked if past.worked is not None and (last is None or not past.worked < last.stamp) else None
     if worked is not None and now - worked.ts <= PROBE_S:
         return True

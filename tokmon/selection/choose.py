@@ -1,11 +1,13 @@
 """One account out of the configuration, with the reason, and why not each other."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from tokmon.selection import forecast
+from tokmon.selection.ending import changes_at
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import Standing, Verdict, standing
 from tokmon.snapshot import Snapshot
@@ -26,6 +28,8 @@ class Alternative(msgspec.Struct, frozen=True):
     standing: Standing
     projections: tuple[forecast.Projection, ...] = ()
     urgency: float = 0.0
+    changes_at: float = math.inf
+    """When what is known of it changes by itself, in epoch seconds: but for its windows and its burn."""
 
     @property
     def unsafe(self) -> forecast.Projection | None:
@@ -137,7 +141,7 @@ def look(policy: Policy, snapshot: Snapshot, now: float) -> dict[str, Alternativ
             forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
         )
         urgency = forecast.dying(each.window("7d"), _week_ended(snapshot, name), now) * forecast.room(projections)
-        found[name] = Alternative(each, projections, urgency)
+        found[name] = Alternative(each, projections, urgency, changes_at(snapshot.accounts.get(name), now))
     return found
 
 
@@ -176,15 +180,26 @@ def _by_threshold(policy: Policy, seen: Mapping[str, Alternative], _current: str
         return spending[0].standing.provider, spending[0].standing.why
     for each in plain:
         used = each.standing.utilization("7d")
+        apart = not each.standing.unreachable and any(other.standing.unreachable for other in plain)
+        but = "; the network failed for others" if apart else ""
         if used is None:
-            return each.standing.provider, "first of the chain; its 7d is unknown, and assumed to be fresh"
+            return each.standing.provider, f"first of the chain; its 7d is unknown, and assumed to be fresh{but}"
         if used < policy.threshold:
-            return each.standing.provider, f"first of the chain under {policy.threshold:.0%}: 7d at {used:.0%}"
+            limit = _percent(policy.threshold)
+            return each.standing.provider, f"first of the chain under {limit}: 7d at {_percent(used)}{but}"
     if plain:
         lowest = min(plain, key=lambda each: each.standing.utilization("7d") or 0.0)
         used = lowest.standing.utilization("7d") or 0.0
-        return lowest.standing.provider, f"all are over {policy.threshold:.0%}; the lowest 7d, at {used:.0%}"
+        return (
+            lowest.standing.provider,
+            f"all are over {_percent(policy.threshold)}; the lowest 7d, at {_percent(used)}",
+        )
     return _fallback(policy, seen)
+
+
+def _percent(fraction: float) -> str:
+    """With a tenth where there is one, not rounded up: what is under the threshold must not look as if it were over."""
+    return f"{math.floor(fraction * 1000 + 1e-6) / 10:g}%"
 
 
 def _fallback(policy: Policy, seen: Mapping[str, Alternative]) -> tuple[str | None, str]:
@@ -259,14 +274,15 @@ def _decision(
 
 
 def _valid_until(alternatives: tuple[Alternative, ...], now: float) -> float:
-    """Until something may change by itself: a window starts afresh, or would be used up."""
-    moments = [now + VALID_S, *resets(alternatives), *(now + seconds for seconds in crossings(alternatives))]
+    """Until something may change by itself: evidence ends, a window starts afresh, or would be used up."""
+    moments = [now + VALID_S, *changes(alternatives), *(now + seconds for seconds in crossings(alternatives))]
     return min(moment for moment in moments if moment > now)
 
 
-def resets(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
-    """When the windows that stand start afresh, in epoch seconds."""
+def changes(alternatives: tuple[Alternative, ...]) -> Iterator[float]:
+    """When evidence ends, and when the windows that stand start afresh, in epoch seconds."""
     for each in alternatives:
+        yield each.changes_at
         yield from (window.resets_at for window in each.standing.windows if window.resets_at is not None)
 
 

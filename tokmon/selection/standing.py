@@ -27,7 +27,7 @@ PASSING_S: Final = 600.0
 """How long an overload stands that names no end."""
 
 _DENIED_IN_A_ROW: Final = 3
-_DENIED_OVER_S: Final = 120.0
+DENIED_OVER_S: Final = 120.0
 
 
 class Verdict(StrEnum):
@@ -108,6 +108,8 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
     denied = why == _DENIED
     if told.failing and verdict is not Verdict.EXCLUDED:
         why = f"{why}, but its last pi check started no session"
+    if told.unreachable and verdict is not Verdict.EXCLUDED:
+        why = f"{why}, but the network failed of late"
     return msgspec.structs.replace(
         told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
     )
@@ -129,7 +131,7 @@ def _is_failing(account: Account, now: float) -> bool:
     failed, turn = past.failed, past.sources.get("piggyback")
     if failed is None or now - failed.ts > CHECK_S:
         return False
-    said = [past.network, past.sources.get(CHECK), *account.models.values()]
+    said = [past.network, *past.said(CHECK), *account.models.values()]
     if any(seen is not None and seen.stamp == failed for seen in said):
         return False
     return turn is None or turn.status not in SERVED or turn.stamp < failed
@@ -138,33 +140,40 @@ def _is_failing(account: Account, now: float) -> bool:
 def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
     """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started.
 
-    Without `keys`, refusals of its key are left out.
+    Without `keys`, it is the refusal of another kind than of its key, if there is one.
     """
-    sources = account.history.sources
-    counting = [
-        seen
-        for source in SOURCES
-        if (seen := sources.get(source))
-        and stands(seen, now)
-        and not _reset_since(account, seen, now)
-        and not _worked_since(account, seen)
-        and (keys or seen.status is not Status.INVALID_KEY)
+    past = account.history
+    words = [
+        next((seen for seen in past.said(source) if _counts(account, seen, now, keys=keys)), None) for source in SOURCES
     ]
+    counting = [seen for seen in words if seen is not None]
     if not counting:
         return None
-    first, check = counting[0], sources.get(CHECK)
+    first, check = counting[0], past.sources.get(CHECK)
+    if not keys:
+        first = next((seen for seen in counting if seen.status not in SERVED), first)
     started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
     return check if started and first.status not in SERVED else first
 
 
+def _counts(account: Account, seen: Observation, now: float, *, keys: bool) -> bool:
+    if seen.status is Status.INVALID_KEY and not (keys and not _worked_since(account, seen)):
+        return False
+    return stands(seen, now) and not _reset_since(account, seen, now)
+
+
 def stands(seen: Observation, now: float) -> bool:
     """Whether that evidence of a status counts as of now."""
+    return now < over_at(seen)
+
+
+def over_at(seen: Observation) -> float:
+    """Until when that evidence of a status counts."""
     if seen.status not in SERVED and seen.blocked_until is not None:
-        return seen.blocked_until > now
-    age = now - seen.stamp.ts
+        return seen.blocked_until
     if seen.status is Status.OVERLOADED:
-        return age < PASSING_S
-    return age <= {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
+        return seen.stamp.ts + PASSING_S
+    return seen.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
 
 
 def _reset_since(account: Account, seen: Observation, now: float) -> bool:
@@ -177,14 +186,14 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
 
 def _asked(past: History, now: float) -> bool:
     """Whether a question of the last minutes was answered with a refusal of its key."""
-    answers = [seen for source, seen in past.sources.items() if source in {CHECK, "probe"}]
-    return any(seen.status is Status.INVALID_KEY and now - seen.stamp.ts <= _DENIED_OVER_S for seen in answers)
+    answers = [seen for source, seen in past.denied.items() if source in {CHECK, "probe"}]
+    return any(now - seen.stamp.ts <= DENIED_OVER_S for seen in answers)
 
 
 def _worked_since(account: Account, seen: Observation) -> bool:
-    """Whether it is a refusal of a key that has been shown to be valid since."""
+    """Whether the key has been shown to be valid since."""
     worked = account.history.worked
-    return seen.status is Status.INVALID_KEY and worked is not None and worked > seen.stamp
+    return worked is not None and worked > seen.stamp
 
 
 def _is_full(window: Window) -> bool:
@@ -199,7 +208,7 @@ def _verdict(
     if refused is not None and refused.status not in SERVED and stands(refused, now):
         return Verdict.EXCLUDED, f"{model} is refused ({refused.status})"
     if seen is not None and seen.status is Status.INVALID_KEY:
-        if _is_denied(account, seen):
+        if _is_denied(account, seen, now):
             return Verdict.EXCLUDED, _DENIED
         # It says nothing yet, and so hides nothing that others say.
         told = msgspec.structs.replace(told, why="one 401 on a key that worked")
@@ -216,10 +225,11 @@ def _by_use(
     """By what is left of the plan, and whether credit pays where nothing is."""
     full = _spent(told.windows)
     rejected = seen is not None and seen.status is Status.REJECTED
-    if (full is not None or rejected) and _overage_is_open(account, now):
+    billed = _is_billed(account, policy.model_of(told.provider), now)
+    if billed or ((full is not None or rejected) and _overage_is_open(account, seen, now)):
         if policy.spend_credit == "never":
             return Verdict.EXCLUDED, "it would spend credit, and `spend_credit` is `never`"
-        return Verdict.SPENDS, "the plan is used up, credit pays"
+        return Verdict.SPENDS, "its answers are billed, credit pays" if billed else "the plan is used up, credit pays"
     if rejected or (seen is None and full is not None):
         return Verdict.EXCLUDED, f"{full.name} is used up" if full else _REFUSED[Status.REJECTED]
     return (Verdict.UNKNOWN, told.why) if seen is None else (Verdict.USABLE, "answers")
@@ -233,19 +243,35 @@ _REFUSED: Final = {
 }
 
 
-def _overage_is_open(account: Account, now: float) -> bool:
-    """Whether use beyond the plan is paid from credit, by the newest word on that."""
+def _overage_is_open(account: Account, seen: Observation | None, now: float) -> bool:
+    """Whether use beyond the plan is paid from credit, by the newest word on that: a later refusal (`seen`) is one."""
     paid = account.paid
     if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
         return False
+    if seen is not None and seen.status is Status.REJECTED and seen.stamp > paid.stamp:
+        return False
     return paid.overage.in_use or paid.overage.status in SERVED or paid.overage.permitted is True
+
+
+def _is_billed(account: Account, model: str, now: float) -> bool:
+    """Whether the last answer that told of windows was paid from credit although none of the plan's was used up.
+
+    Where one was used up, that ends with the window.
+    """
+    paid = account.paid
+    if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
+        return False
+    windows = account.windows.values()
+    return paid.model in {None, model} and not any(
+        each.stamp > paid.stamp or (each.window.scope is None and _is_full(each.window)) for each in windows
+    )
 
 
 def _spent(windows: tuple[Window, ...]) -> Window | None:
     return next((window for window in windows if (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}), None)
 
 
-def _is_denied(account: Account, seen: Observation) -> bool:
+def _is_denied(account: Account, seen: Observation, now: float) -> bool:
     """Whether its key is taken for invalid: 401s flap on valid ones.
 
     It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
@@ -256,7 +282,8 @@ def _is_denied(account: Account, seen: Observation) -> bool:
         return True
     known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
     minutes = [minute for minute in past.denials if minute * MINUTE_S > known_good]
-    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes)) * MINUTE_S >= _DENIED_OVER_S:
+    # Where in its minute a refusal was is not known: between the first and the last is one minute less at least.
+    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes) - 1) * MINUTE_S >= DENIED_OVER_S:
         return True
-    others = [other for source, other in past.sources.items() if source != seen.stamp.source]
-    return any(other.status is Status.INVALID_KEY and other.stamp > past.worked for other in others)
+    others = [other for source, other in past.denied.items() if source != seen.stamp.source]
+    return any(other.stamp.ts > known_good and stands(other, now) for other in others)

@@ -1,0 +1,43 @@
+"""When what is known of an account changes by itself: by its age, or by what it said of its end. Pure."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from tokmon.observation import CHECK
+from tokmon.selection.standing import CHECK_S, DENIED_OVER_S, PASSING_S, PROBE_S, TURN_S, over_at
+from tokmon.snapshot import Account
+
+_AFTER_S: Final = 0.001
+"""A moment later it is over, whether or not its last instant counts."""
+
+
+def changes_at(account: Account | None, now: float) -> float:
+    """The next instant at which something of it ceases to count; infinity where nothing does.
+
+    Without the resets of its windows, and without the burn, which changes all the time.
+    """
+    if account is None:
+        return math.inf
+    return min((at for end in _ends(account) if (at := end + _AFTER_S) > now), default=math.inf)
+
+
+def _ends(account: Account) -> Iterator[float]:
+    past = account.history
+    for said in (past.sources, past.denied, past.overloaded, account.models):
+        yield from map(over_at, said.values())
+    for source, seen in past.denied.items():
+        yield seen.stamp.ts + PROBE_S
+        if source in {CHECK, "probe"}:
+            yield seen.stamp.ts + DENIED_OVER_S
+    if past.network is not None:
+        yield past.network.stamp.ts + PASSING_S
+    if past.failed is not None:
+        yield past.failed.ts + CHECK_S
+    if past.worked is not None:
+        yield past.worked.ts + PROBE_S
+    if account.paid is not None:
+        yield account.paid.stamp.ts + TURN_S
+    for each in account.windows.values():
+        if each.window.resets_at is not None:
+            yield each.window.resets_at + TURN_S
