@@ -54,8 +54,8 @@ class History:
     `sources` is the newest evidence of its status by where it comes from, `denied` and `overloaded` the newest refusal
     of its key and the newest overload: those pass, and what was said before then counts again. `network` is the newest
     failure of the network, `worked` the newest answer, `accepted` the newest limit that was reached (a refused key is
-    told of none), `failed` the newest pi check that did not pass, whatever that says of the account, `denials` the
-    minutes (of the epoch) in which its key was refused.
+    told of none), `failed` the newest pi check that did not pass, whatever that says of the account, `denials`,
+    by the minute of the epoch, when its key was refused last in each.
     """
 
     sources: dict[str, Observation] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class History:
     worked: Stamp | None = None
     accepted: Stamp | None = None
     failed: Stamp | None = None
-    denials: set[int] = field(default_factory=set)
+    denials: dict[int, float] = field(default_factory=dict)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
     _ordered: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The samples as they are asked for: the same ones for one instant after another."""
@@ -94,9 +94,10 @@ class History:
         if newer(seen, said.get(source)):
             said[source] = seen
         if seen.status is Status.INVALID_KEY:
-            self.denials.add(int(seen.stamp.ts // MINUTE_S))
+            minute = int(seen.stamp.ts // MINUTE_S)
+            self.denials[minute] = max(seen.stamp.ts, self.denials.get(minute, 0.0))
             if len(self.denials) > _DENIALS:
-                self.denials.remove(min(self.denials))
+                del self.denials[min(self.denials)]
 
     def _of(self, status: Status) -> dict[str, Observation]:
         return {Status.INVALID_KEY: self.denied, Status.OVERLOADED: self.overloaded}.get(status, self.sources)
@@ -133,7 +134,7 @@ class History:
             sources=dict(self.sources),
             denied=dict(self.denied),
             overloaded=dict(self.overloaded),
-            denials=set(self.denials),
+            denials=dict(self.denials),
             quarters=quarters,
         )
 
@@ -147,7 +148,7 @@ class History:
             "worked": None if self.worked is None else stamp_json(self.worked),
             "accepted": None if self.accepted is None else stamp_json(self.accepted),
             "failed": None if self.failed is None else stamp_json(self.failed),
-            "denials": sorted(self.denials),
+            "denials": [self.denials[minute] for minute in sorted(self.denials)],
             "samples": {
                 name: [_sample_json(*found) for _, found in sorted(quarters.items())]
                 for name, quarters in sorted(self.quarters.items())
@@ -165,7 +166,7 @@ class History:
             None if entry["worked"] is None else stamp_from(entry["worked"]),
             None if entry["accepted"] is None else stamp_from(entry["accepted"]),
             None if entry["failed"] is None else stamp_from(entry["failed"]),
-            {int(minute) for minute in entry["denials"]},
+            {int(ts // MINUTE_S): float(ts) for ts in entry["denials"]},
         )
         for name, samples in entry["samples"].items():
             for said in samples:

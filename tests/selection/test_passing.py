@@ -63,6 +63,12 @@ CASES = (
         "7d at 20%",
     ),
     Case(
+        "three 401s two minutes apart are, whatever minutes of the clock they are in",
+        (WORKED, *(said("invalid_key", age) for age in (181.5, 121.5, 61.5)), OTHER),
+        "team-ludo",
+        "7d at 50%",
+    ),
+    Case(
         "three 401s within two minutes are not over two minutes, whatever minutes of the clock they are in",
         (WORKED, *(said("invalid_key", age) for age in (61, 30, -1)), OTHER),
         "team-vigilio",

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tokmon.history import MINUTE_S, History
+from tokmon.history import History
 from tokmon.model import Status, Window
 from tokmon.observation import CHECK, CONFIRMED, SERVED
 from tokmon.selection.policy import Policy
@@ -281,9 +281,8 @@ def _is_denied(account: Account, seen: Observation, now: float) -> bool:
     if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
         return True
     known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
-    minutes = [minute for minute in past.denials if minute * MINUTE_S > known_good]
-    # Where in its minute a refusal was is not known: between the first and the last is one minute less at least.
-    if len(minutes) >= _DENIED_IN_A_ROW and (max(minutes) - min(minutes) - 1) * MINUTE_S >= DENIED_OVER_S:
+    refusals = [ts for ts in past.denials.values() if ts > known_good]
+    if len(refusals) >= _DENIED_IN_A_ROW and max(refusals) - min(refusals) >= DENIED_OVER_S:
         return True
     others = [other for source, other in past.denied.items() if source != seen.stamp.source]
     return any(other.stamp.ts > known_good and stands(other, now) for other in others)
