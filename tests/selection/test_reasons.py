@@ -29,3 +29,11 @@ def test_who_is_passed_over_for_the_network_is_told() -> None:
     assert decision is not None
     assert decision.reason == "first of the chain under 90%: 7d at 40%; the network failed for others"
     assert decision.alternatives[0].standing.why == "answers, but the network failed of late"
+
+
+def test_a_pin_says_what_is_known_of_the_others_all_the_same() -> None:
+    policy = msgspec.structs.replace(POLICY, pin="team-ludo")
+    decision = choose(policy, pool(turn("team-vigilio", 0.3), turn("team-ludo", 0.95)), NOW)
+    assert decision is not None
+    assert (decision.provider, decision.pinned) == ("team-ludo", True)
+    assert [each.standing.provider for each in decision.alternatives] == list(POLICY.order)

@@ -48,7 +48,7 @@ def consult(
 ) -> tuple[Asked, ...]:
     """Ask, take what is said into `known`, and say who was asked. `evidence` is what a choice then sees at an instant.
 
-    StoreError where the turns cannot be kept. Who does not answer is left as it was: here that may be our own haste.
+    StoreError where the turns cannot be kept. Where nobody answers all are left as they were.
     """
     until = time.monotonic() + _left_s()
     able = {
@@ -78,7 +78,9 @@ def _ask(found: Paths, ours: Collection[Target], known: State, until: float) -> 
     from tokmon.probes.asking import ask  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
 
     results = ask(ours, max(0.0, until - time.monotonic()))
-    lines = [line_of(result) for result in results if result.answer.http_status is not None]
+    # Where nobody answers it may be that nobody can be reached from here, or that we were in haste.
+    reached = any(result.answer.http_status is not None for result in results)
+    lines = [line_of(result) for result in results] if reached else []
     fold(known.snapshot, lines)
     said = told({result.provider: result for result in results})
     try:

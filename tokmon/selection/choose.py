@@ -76,7 +76,8 @@ def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None =
     `current` is the account that the session has had, or that the last decision was for.
     """
     if policy.pin is not None:
-        return _decision(policy, policy.pin, "pinned by TOKMON_PIN", now, (), pinned=True)
+        others = tuple(look(policy, snapshot, now).values())
+        return _decision(policy, policy.pin, "pinned by TOKMON_PIN", now, others, pinned=True)
     if not policy.order:
         return None
     seen = look(policy, snapshot, now)
