@@ -21,7 +21,11 @@ from tokmon.selection.choose import Decision, choose
 _LOOKS: Final = 240
 """Two hours of half minutes: some 40 ms for seven accounts, for which nobody waits."""
 
-_AT_ONCE: Final = 8
+_ACCOUNTS: Final = 7200
+"""How many accounts are looked at in all: thirty for two hours. A sidecar that ends is waited for."""
+
+_AT_ONCE: Final = 56
+"""How many are looked at in one step."""
 
 
 def validated(paths: Paths) -> policy_file.Loaded | None:
@@ -41,7 +45,8 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
     """Decide, `write` it, and keep it for as long as the same evidence gives it again: some steps at a time.
 
     From what lies on the disk, as `tokmon select` does it, since it is `tokmon select` that will find it. Nothing is
-    written of what a wake would not decide by itself: where it would ask, or where this process has another wish.
+    written of what a wake would not decide by itself: where it would ask, or where this process has another wish; nor
+    where somebody else has logged evidence meanwhile, and decides on it.
     """
     grounds = Grounds(paths)
     loaded = validated(paths)
@@ -53,11 +58,12 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
     decision = choose(policy, snapshot, now, decision_file.last(paths))
     if decision is None or not grounds.certain(os.environ, decision):
         return
-    ahead = None
-    for number, ahead in enumerate(islice(looking_ahead(policy, snapshot, decision, grounds.askable), _LOOKS)):  # noqa: B007
-        if number % _AT_ONCE == 0:
+    ahead, each = None, len(policy.order)
+    steps = islice(looking_ahead(policy, snapshot, decision, grounds.askable), min(_LOOKS, max(1, _ACCOUNTS // each)))
+    for number, ahead in enumerate(steps):  # noqa: B007
+        if number % max(1, _AT_ONCE // each) == 0:
             yield
-    if ahead is not None:
+    if ahead is not None and grounds.unchanged():
         write(decision)
         grounds.keep(decision, ahead, check_file.same_until(paths, os.environ, now))
 

@@ -67,6 +67,14 @@ class Grounds:
         """Whether it is the usual decision, and one that a look ahead says something of."""
         return not (kept.overridden(env) or decision.pinned or self._ahead)
 
+    def unchanged(self) -> bool:
+        """Whether all that was read is what it was."""
+        try:
+            self._body()
+        except (OSError, ValueError):
+            return False
+        return True
+
     def keep(self, decision: Decision, ahead: Ahead | None, same_until: float = math.inf) -> None:
         """Keep the decision for that long, if nothing has changed since it was read.
 
@@ -81,17 +89,22 @@ class Grounds:
             store.replace(self._found.state / kept.NAME, os.fsencode(self._text(clock, decision, ahead)))
 
     def _text(self, clock: tuple[str, int], decision: Decision, ahead: Ahead) -> str:
-        found, (boot, now) = self._found, clock
-        logs = kept.log_stamps(str(found.logs))
-        files = kept.file_stamps(self._files)
-        if [files, logs] != ["".join(each or "?" for each in self._stamps), self._logs]:
-            raise ValueError("it has changed while it was read")
+        boot, now = clock
         offset = kept.wall() - now
         issued = int(decision.decided_at * 100) - offset
         until = issued + int((ahead.until - decision.decided_at) * 100)
         flags = ["yes" if each else "no" for each in (decision.emergency, decision.spends)]
         header = [boot, issued, until, int(ahead.crossing_s), offset, decision.provider, decision.model, *flags]
-        return kept.text(header, kept.body(str(found.state), str(found.home), files, logs))
+        return kept.text(header, self._body())
+
+    def _body(self) -> str:
+        """What must be unchanged, if it is; ValueError or OSError otherwise."""
+        found = self._found
+        logs = kept.log_stamps(str(found.logs))
+        files = kept.file_stamps(self._files)
+        if [files, logs] != ["".join(each or "?" for each in self._stamps), self._logs]:
+            raise ValueError("it has changed while it was read")
+        return kept.body(str(found.state), str(found.home), files, logs)
 
 
 def _told(stamped: Callable[[], str]) -> str | None:

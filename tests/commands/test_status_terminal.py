@@ -81,6 +81,14 @@ def test_an_output_that_cannot_be_written_is_one_error(form: str) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["select --explain", "check --pi true", "doctor", "doctor --json", "monitor"])
+def test_no_output_at_all_is_one_error(verb: str) -> None:
+    configure(team_a={"api": "anthropic-messages", "models": [{"id": "m"}]})
+    command = f"{sys.executable} -m tokmon {verb} >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: there is no standard output")
+
+
 def in_a_terminal(**env: str) -> bytes:
     """What `tokmon status` writes to a terminal."""
     leader, follower = pty.openpty()

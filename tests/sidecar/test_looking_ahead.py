@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.commands.logbook import configure, tokmon
+from tests.commands.logbook import configure, tokmon, write
 from tests.configuration import select
 from tests.selection.pool import pool, turn
 from tests.sidecar.running import fresh, sidecar, wait_until
-from tokmon import decision_file, kept, paths
+from tokmon import decision_file, foresight, kept, paths
 from tokmon.sidecar.deciding import Announcer
 
 SEAT = {"baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages"}
@@ -117,3 +117,30 @@ def test_where_no_chain_is_configured_it_is_the_one_that_a_wake_would_propose() 
         talk.acknowledged(1)
         wait_until(place.exists, "it decides")
         assert " team-vigilio m-1 end" in place.read_text("ascii")
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_what_is_logged_while_it_looks_ahead_is_for_others_to_decide_on(*, logged: bool) -> None:
+    select(chain=["team-vigilio", "team-ludo"], policy="threshold")
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    (found.state / kept.NAME).unlink()
+    written: list[Any] = []
+    steps = foresight.keeping(found, written.append)
+    next(steps)
+    if logged:
+        write("probe.jsonl", {"ts": "2026-11-22T06:00:00Z", "id": "x", "source": "probe", "provider": "team-vigilio"})
+    assert list(steps)
+    assert (len(written), (found.state / kept.NAME).exists()) == ((0, False) if logged else (1, True))
+
+
+def test_a_long_chain_is_not_looked_at_for_long() -> None:
+    """Who ends the sidecar waits for it, and captures wait for each step."""
+    select(chain=[f"team-{number}" for number in range(200)], policy="threshold")
+    tokmon("select")  # validates the policy
+    found = paths.find()
+    steps = list(foresight.keeping(found, lambda _: None))
+    head = (found.state / kept.NAME).read_text("utf-8").split(" ")
+    ahead_s = (int(head[6]) - int(head[5])) / 100
+    assert 900 < ahead_s < 1200
+    assert len(steps) == round(ahead_s / 30), "one look at each of them in a step"

@@ -17,7 +17,7 @@ from uuid import uuid4
 from tokmon import check_file, foresight, paths, pi_check, policy_file, probes, store
 from tokmon.commands.probing import member
 from tokmon.commands.select import policy_of
-from tokmon.commands.terminal import put, say, style_of
+from tokmon.commands.terminal import output, put, say, style_of
 from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.headers import rfc3339
 from tokmon.observation import CHECK
@@ -192,7 +192,7 @@ def _merge(found: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _text(result: Result, width: int) -> str:
-    style = style_of(sys.stdout)
+    style = style_of(output())
     status = style.paint("ok   ", "green") if result.ok else style.paint("error", "red")
     name = clean(result.wanted.provider)
     return f"{name:<{width}}  {status}  {result.ms:>6} ms  {clean(result.reason)}".rstrip()

@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import sys
 import time
 from typing import Final
 
 from tokmon import paths, store
 from tokmon.commands.checks import TABLE, examine
 from tokmon.commands.checks.subject import Subject
-from tokmon.commands.terminal import put, style_of, width_of
+from tokmon.commands.terminal import output, put, style_of, width_of
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
 
 SUMMARY: Final = "look for what is wrong, and say how to mend it"
@@ -22,7 +21,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one object with all findings")
     options = parser.parse_args(arguments)
     subject = Subject(paths.find(), dict(os.environ), time.time())
-    style, width = style_of(sys.stdout), width_of(sys.stdout)
+    style, width = style_of(output()), width_of(output())
     found: list[Named] = []
     for name in TABLE:
         found.append(examine(name, subject, fix=options.fix))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from tokmon import check_file, decision_file, paths, policy_file, store
-from tokmon.commands.terminal import put, say, style_of
+from tokmon.commands.terminal import output, put, say, style_of
 from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.grounds import Grounds
 from tokmon.model import replace
@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
     elif shape == "explain":
         from tokmon.report.decision import decision_text  # noqa: PLC0415 - a wake does without
 
-        say(decision_text(decision, style_of(sys.stdout)))
+        say(decision_text(decision, style_of(output())))
     else:
         say([f"{decision.provider} {decision.model}"])
     if not asked and not loaded.errors and policy.resumes is None and grounds.certain(os.environ, decision):
