@@ -15,11 +15,8 @@ from tokmon import check_file, decision_file, policy_file
 from tokmon.errors import StoreError
 from tokmon.grounds import Grounds
 from tokmon.paths import Paths
-from tokmon.selection.ahead import looking_ahead
+from tokmon.selection.ahead import STEPS, looking_ahead
 from tokmon.selection.choose import Decision, choose
-
-_LOOKS: Final = 240
-"""Two hours of half minutes: some 40 ms for seven accounts, for which nobody waits."""
 
 _ACCOUNTS: Final = 7200
 """How many accounts are looked at in all: thirty for two hours. A sidecar that ends is waited for."""
@@ -59,7 +56,7 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
     if decision is None or not grounds.certain(os.environ, decision):
         return
     ahead, each = None, len(policy.order)
-    steps = islice(looking_ahead(policy, snapshot, decision, grounds.askable), min(_LOOKS, max(1, _ACCOUNTS // each)))
+    steps = islice(looking_ahead(policy, snapshot, decision, grounds.askable), min(STEPS, max(1, _ACCOUNTS // each)))
     for number, ahead in enumerate(steps):  # noqa: B007
         if number % max(1, _AT_ONCE // each) == 0:
             yield

@@ -139,7 +139,7 @@ CHANGES: dict[str, tuple[Callable[[], object], str]] = {
     "another version": (lambda: edit(2, lambda version: version + "0"), "team-b"),
     "another installation": (lambda: edit(3, lambda installed: installed + "0"), "team-b"),
     "another boot": (lambda: edit(4, lambda boot: boot[::-1]), "team-b"),
-    "its time is over": (lambda: _moved(-500_000), "team-b"),
+    "its time is over": (lambda: _moved(-800_000), "team-b"),
     "its time has not come": (lambda: _moved(6000), "team-b"),
     "the wall clock set on": (lambda: edit(8, lambda ahead: str(int(ahead) - 500)), "team-b"),
     "the wall clock set back": (lambda: edit(8, lambda ahead: str(int(ahead) + 500)), "team-b"),

@@ -6,7 +6,8 @@ import pytest
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, pool, turn
 from tests.selection.test_threshold import CREDIT, SPENT
-from tokmon.selection.choose import Alternative, choose
+from tokmon.selection.choose import choose
+from tokmon.selection.looking import Alternative
 from tokmon.selection.standing import Verdict
 
 

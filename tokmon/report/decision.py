@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
-from tokmon.selection.choose import Alternative, Asked, Decision
+from tokmon.selection.choose import Asked, Decision
+from tokmon.selection.looking import Alternative
 from tokmon.selection.standing import Verdict
 
 _COLOURS: Final = {

@@ -8,15 +8,21 @@ them, and only a burn or an urgency may have come to say something else there.
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokmon.selection.asking import Askable, asks_first
 from tokmon.selection.choose import VALID_S, Decision, changes, choose, crossings
 from tokmon.selection.policy import Policy
 from tokmon.snapshot import Snapshot
 
-_LOOKS: Final = 280
-"""How many accounts are looked at in all, by who is being waited for: some milliseconds. With seven, 20 minutes."""
+if TYPE_CHECKING:
+    from tokmon.selection.looking import Seen
+
+STEPS: Final = 240
+"""How many are worth it: two hours."""
+
+_LOOKS: Final = 840
+"""How many accounts are looked at in all, by who is being waited for: some milliseconds. With seven, an hour."""
 
 
 class Ahead(NamedTuple):
@@ -32,8 +38,9 @@ class Ahead(NamedTuple):
 def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Iterator[Ahead]:
     """One step further each time, to the first at which the same evidence says something else."""
     at, crossing = decision.decided_at, VALID_S
+    before: dict[str, Seen] = {}
     while True:
-        found = choose(policy, snapshot, at, decision.provider)
+        found = choose(policy, snapshot, at, decision.provider, before)
         if found is None or _said(found) != _said(decision):
             return
         if asks_first(policy, snapshot, found, decision.provider, askable):
@@ -46,7 +53,7 @@ def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askabl
 def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Ahead | None:
     """As far as can be seen while somebody waits; None where the decision would not even be taken again."""
     found = None
-    steps = _LOOKS // max(1, len(policy.order))
+    steps = min(STEPS, _LOOKS // max(1, len(policy.order)))
     for found in islice(looking_ahead(policy, snapshot, decision, askable), steps):  # noqa: B007
         pass
     return found

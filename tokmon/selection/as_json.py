@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from tokmon.headers import rfc3339
-from tokmon.selection.choose import Alternative, Decision
+from tokmon.selection.choose import Decision
+from tokmon.selection.looking import Alternative
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import msgspec
 from tokmon.history import History
 from tokmon.model import Status
 from tokmon.observation import SERVED, Stamp
-from tokmon.selection.choose import Alternative, Decision, cached_refusals, look, pick
+from tokmon.selection.choose import Decision, cached_refusals, pick
 from tokmon.selection.forecast import WATCHED
+from tokmon.selection.looking import Alternative, look
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import PROBE_S, TURN_S, Verdict, standing
 from tokmon.snapshot import Account, Snapshot

@@ -6,10 +6,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tokmon.selection import forecast
-from tokmon.selection.ending import changes_at
+from tokmon.selection.looking import Alternative, Seen, look
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import Standing, Verdict, standing
+from tokmon.selection.standing import Verdict
 from tokmon.snapshot import Snapshot
 
 VALID_S: Final = 30.0
@@ -20,22 +19,6 @@ _STICKY: Final = 1.5
 
 _CLOSE: Final = 1.1
 """Within which two are as urgent as each other, and the order of the chain decides."""
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """One account that was looked at: what it is good for, and what the session would do to it."""
-
-    standing: Standing
-    projections: tuple[forecast.Projection, ...] = ()
-    urgency: float = 0.0
-    changes_at: float = math.inf
-    """When what is known of it changes by itself, in epoch seconds: but for its windows and its burn."""
-
-    @property
-    def unsafe(self) -> forecast.Projection | None:
-        """The window that would be used up first within the session."""
-        hits = [each for each in self.projections if each.hits_in_s is not None]
-        return min(hits, key=lambda each: each.hits_in_s or 0.0, default=None)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -70,17 +53,19 @@ class Decision(msgspec.Struct, frozen=True):
     alternatives: tuple[Alternative, ...] = ()
 
 
-def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None = None) -> Decision | None:
+def choose(
+    policy: Policy, snapshot: Snapshot, now: float, current: str | None = None, before: dict[str, Seen] | None = None
+) -> Decision | None:
     """The account for a session that starts now; None where the configuration names nobody.
 
-    `current` is the account that the session has had, or that the last decision was for.
+    `current` is the account that the session has had, or that the last decision was for; `before` as of `look`.
     """
     if policy.pin is not None:
         others = tuple(look(policy, snapshot, now).values())
         return _decision(policy, policy.pin, "pinned by TOKMON_PIN", now, others, pinned=True)
     if not policy.order:
         return None
-    seen = look(policy, snapshot, now)
+    seen = look(policy, snapshot, now, before)
     cached = cached_refusals(policy, seen)
     for name in cached:
         unknown = msgspec.structs.replace(
@@ -126,31 +111,6 @@ def cached_refusals(policy: Policy, seen: Mapping[str, Alternative]) -> list[str
     """The keys that are refused by what is remembered alone, where every key of the chain is: it is not believed."""
     chain = [seen[name].standing for name in policy.chain]
     return [each.provider for each in chain if not each.confirmed] if all(each.denied for each in chain) else []
-
-
-def look(policy: Policy, snapshot: Snapshot, now: float) -> dict[str, Alternative]:
-    """Every account of the policy, in its order: as what the evidence says of it, and as a session would leave it."""
-    looked = {name: standing(name, snapshot.accounts.get(name), policy, now) for name in policy.order}
-    rates = {name: forecast.measured(snapshot.accounts.get(name), now) for name in looked}
-    session = forecast.typical_session(rates.values())
-    hours = policy.session_minutes / 60
-    found = {}
-    for name, each in looked.items():
-        late = {window: of.late for window, of in rates[name].items()}
-        burn = forecast.Burn(late, session)
-        projections = tuple(
-            forecast.project(window, each.window(window), burn, hours, now) for window in forecast.WATCHED
-        )
-        urgency = forecast.dying(each.window("7d"), _week_ended(snapshot, name), now) * forecast.room(projections)
-        found[name] = Alternative(each, projections, urgency, changes_at(snapshot.accounts.get(name), now))
-    return found
-
-
-def _week_ended(snapshot: Snapshot, name: str) -> float | None:
-    """When the last known week of the account ended, or will: the next ones have the same slot."""
-    account = snapshot.accounts.get(name)
-    week = None if account is None else account.windows.get("7d")
-    return None if week is None else week.window.resets_at
 
 
 def _able(seen: Mapping[str, Alternative], names: tuple[str, ...]) -> tuple[list[Alternative], list[Alternative]]:

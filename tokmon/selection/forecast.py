@@ -4,6 +4,7 @@ A burn rate is a fraction of a window an hour, measured between samples of one a
 them apart). What an account burns without us goes on; a session of ours adds what sessions have been seen to burn.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -19,6 +20,9 @@ _RECENT_S: Final = 6 * HOUR
 _LATE_S: Final = 1.25 * HOUR
 _HEARD_S: Final = HOUR / 2
 """Who is on an account is heard of: after so long a silence nobody is."""
+
+_AFTER_S: Final = 0.001
+"""A moment later it is over, whether or not its last instant counts."""
 
 _SAME_S: Final = 900.0
 """Resets that differ by less are of one window."""
@@ -66,6 +70,13 @@ def measured(account: Account | None, now: float) -> dict[str, Rates]:
         heard = bool(of_late) and now - of_late[-1].ts <= _HEARD_S
         found[name] = Rates(rate(samples, now), (rate(of_late, now) if heard else None) or 0.0)
     return found
+
+
+def changes_at(account: Account | None, now: float) -> float:
+    """The next instant (epoch seconds) at which a sample of it comes of age, so that its rates change by themselves."""
+    samples = [] if account is None else [each for name in WATCHED for each in account.history.samples(name)]
+    ends = (each.ts + age + _AFTER_S for each in samples for age in (_HEARD_S, _LATE_S, _RECENT_S))
+    return min((at for at in ends if at > now), default=math.inf)
 
 
 def typical_session(rates: Iterable[Mapping[str, Rates]]) -> dict[str, float]:
