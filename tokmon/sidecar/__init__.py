@@ -5,7 +5,9 @@
     ingest      from an event to the line that the log keeps
     lines       what a reading says, in the names of the log
     commit      group commit: one lock, one write a batch, then the acknowledgements
+    told        what recurs from event to event, and what that means
     keeper      the snapshot, kept current in `state.json`
+    deciding    the decision for the next wake, after each change of it
     recent      which ids have been stored lately
     spooling    taking in what extensions spooled
     renewing    the extension, when pi has become another
