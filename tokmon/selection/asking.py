@@ -13,11 +13,14 @@ from tokmon.selection.choose import Decision, cached_refusals, pick
 from tokmon.selection.forecast import WATCHED
 from tokmon.selection.looking import Alternative, look
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import PROBE_S, TURN_S, Verdict, standing
+from tokmon.selection.standing import PROBE_S, TURN_S, Standing, Verdict, standing
 from tokmon.snapshot import Account, Snapshot
 
 Askable = Callable[[float], Container[str]]
 """Who could be asked at an instant (epoch seconds), whatever the environment of who asks."""
+
+_LAST: Final = "\U0010ffff"
+"""An id that comes after all others: an answer is later than whatever is known of the same instant."""
 
 _VOUCHES: Final = frozenset({*SERVED, Status.REJECTED})
 """What the last word of an account may be for its windows to go on without it: a limit is over when it is."""
@@ -80,7 +83,8 @@ def doubtful(name: str, snapshot: Snapshot, policy: Policy, now: float) -> bool:
     told, past = standing(name, account, policy, now), account.history
     if told.denied:
         refusals = [seen.stamp.ts for seen in past.denied.values()]
-        return now - max(refusals, default=now) > PROBE_S
+        old = now - max(refusals, default=now) > PROBE_S
+        return old and _with_valid_key(name, account, policy, now).verdict is not Verdict.EXCLUDED
     return told.verdict is Verdict.UNKNOWN and not _goes_on(account, past, now)
 
 
@@ -106,6 +110,10 @@ def _dead(each: Alternative) -> Alternative:
 def _answering(each: Alternative, snapshot: Snapshot, policy: Policy, now: float) -> Alternative:
     """The same, had its key just been shown to be valid."""
     name = each.standing.provider
-    known = snapshot.accounts.get(name) or Account(name)
-    history = replace(known.history, worked=Stamp(now, "", "probe"))
-    return msgspec.structs.replace(each, standing=standing(name, replace(known, history=history), policy, now))
+    told = _with_valid_key(name, snapshot.accounts.get(name) or Account(name), policy, now)
+    return msgspec.structs.replace(each, standing=told)
+
+
+def _with_valid_key(name: str, account: Account, policy: Policy, now: float) -> Standing:
+    history = replace(account.history, worked=Stamp(now, _LAST, "probe"))
+    return standing(name, replace(account, history=history), policy, now)

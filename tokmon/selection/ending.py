@@ -8,8 +8,8 @@ from tokmon.observation import CHECK
 from tokmon.selection.standing import CHECK_S, DENIED_OVER_S, PASSING_S, PROBE_S, TURN_S, over_at
 from tokmon.snapshot import Account
 
-_AFTER_S: Final = 0.001
-"""A moment later it is over, whether or not its last instant counts."""
+AFTER_S: Final = 0.001
+"""Of some things the last instant counts, so that both it and the moment after it are looked at."""
 
 
 def changes_at(account: Account | None, now: float) -> float:
@@ -19,7 +19,7 @@ def changes_at(account: Account | None, now: float) -> float:
     """
     if account is None:
         return math.inf
-    return min((at for end in _ends(account) if (at := end + _AFTER_S) > now), default=math.inf)
+    return min((at for end in _ends(account) for at in (end, end + AFTER_S) if at > now), default=math.inf)
 
 
 def _ends(account: Account) -> Iterator[float]:

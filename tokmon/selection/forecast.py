@@ -12,6 +12,7 @@ import msgspec
 
 from tokmon.history import Sample
 from tokmon.model import Window
+from tokmon.selection.ending import AFTER_S
 from tokmon.snapshot import Account
 
 HOUR: Final = 3600.0
@@ -20,9 +21,6 @@ _RECENT_S: Final = 6 * HOUR
 _LATE_S: Final = 1.25 * HOUR
 _HEARD_S: Final = HOUR / 2
 """Who is on an account is heard of: after so long a silence nobody is."""
-
-_AFTER_S: Final = 0.001
-"""A moment later it is over, whether or not its last instant counts."""
 
 _SAME_S: Final = 900.0
 """Resets that differ by less are of one window."""
@@ -75,7 +73,9 @@ def measured(account: Account | None, now: float) -> dict[str, Rates]:
 def changes_at(account: Account | None, now: float) -> float:
     """The next instant (epoch seconds) at which a sample of it comes of age, so that its rates change by themselves."""
     samples = [] if account is None else [each for name in WATCHED for each in account.history.samples(name)]
-    ends = (each.ts + age + _AFTER_S for each in samples for age in (_HEARD_S, _LATE_S, _RECENT_S))
+    ends = (
+        each.ts + age + after for each in samples for age in (_HEARD_S, _LATE_S, _RECENT_S) for after in (0, AFTER_S)
+    )
     return min((at for at in ends if at > now), default=math.inf)
 
 
