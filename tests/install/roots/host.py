@@ -18,6 +18,9 @@ FOREIGN_HOOK: Final = "#!/bin/sh\necho mine\n"
 HOOK_DIR: Final = "~/wake"
 VERSIONS: Final = "/opt/tokmon/versions"
 
+CLOSED: Final = "/srv/closed"
+CHECKOUT: Final = f"{CLOSED}/tokmon"
+INSTALL: Final = f"{CHECKOUT}/bootstrap/install.sh"
 _PEOPLE: Final = f"""
 for name in ann ben cat dan eve; do
   shell=/bin/sh
@@ -31,14 +34,15 @@ for name in ann ben cat eve; do as $name "mkdir -p /home/$name/.pi/agent"; done
 install -d -o dan -g dan -m 700 /srv/agents/dan
 as eve "umask 022; mkdir /home/eve/wake; printf '{FOREIGN_HOOK!r}' >/home/eve/wake/budget-select"
 as eve "chmod 755 /home/eve/wake/budget-select"
-git clone --quiet /srv/tokmon/tokmon.bundle /root/tokmon
+install -d -m 700 {CLOSED}
+git clone --quiet /srv/tokmon/tokmon.bundle {CHECKOUT}
 """
 _PI: Final = '#!/bin/sh\n[ "$*" = --version ] && echo 1.5.2\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`root` has a checkout in `/root/tokmon`, which no member can read."""
+    """`root` has a checkout, which no member can read."""
 
     root: Root
 
@@ -51,7 +55,7 @@ class Host:
 
     def install(self, *options: str, without: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run the installer as root, to its end."""
-        return self.root.run("/root/tokmon/bootstrap/install.sh", *options, without=without, **OFFLINE)
+        return self.root.run(INSTALL, *options, without=without, **OFFLINE)
 
     def installed(self, *options: str) -> str:
         """Run the installer as root; it must succeed. What it said."""

@@ -13,7 +13,7 @@ import pytest
 from tests.install.capabilities import without_boots
 from tests.install.roots.conftest import seeded
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import MEMBERS, OFFLINE, Host
+from tests.install.roots.host import INSTALL, MEMBERS, OFFLINE, Host
 from tests.install.roots.throwaway import descendants, entered, is_installer
 from tests.install.test_user_units import CLIENT
 from tests.sidecar.running import capture, lines_of, wait_until
@@ -106,7 +106,7 @@ def test_every_member_is_listened_for_and_lingers_only_where_that_is_needed(boot
 def test_a_kill_where_lingering_is_turned_on_is_mended_by_the_next_install_and_undone_by_an_uninstall(
     booted: Host,
 ) -> None:
-    words = booted.root.command("/root/tokmon/bootstrap/install.sh", "--all", without=(), **OFFLINE)
+    words = booted.root.command(INSTALL, "--all", without=(), **OFFLINE)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert any("have systemd run for ben without a login" in line for line in running.stdout)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.install.member import Entry
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, VERSIONS, Host
+from tests.install.roots.host import CLOSED, DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, VERSIONS, Host
 from tests.install.roots.throwaway import WATCHED, contents
 from tests.sidecar.running import wait_until
 
@@ -120,8 +120,9 @@ def test_a_program_that_a_member_had_installed_alone_goes_with_their_part(host: 
 
 def test_an_uninstall_waits_for_an_install_before_it_touches_anybody(host: Host) -> None:
     host.installed("--member", "ann")
-    script = """tokmon uninstall >/root/said & until grep -q 'another install is running' /root/said; do sleep 0.1; done
+    said = f"{CLOSED}/said"
+    script = f"""tokmon uninstall >{said} & until grep -q 'another install is running' {said}; do sleep 0.1; done
         readlink /home/ann/.local/bin/tokmon; kill $!"""
-    (host.root.path("/root") / "script").write_text(script)
-    said = host.root.sh("flock /opt/tokmon/install.lock timeout 60 sh -eu /root/script")
-    assert said.strip() == "/opt/tokmon/current/bin/tokmon"
+    host.root.path(f"{CLOSED}/script").write_text(script)
+    told = host.root.sh(f"flock /opt/tokmon/install.lock timeout 60 sh -eu {CLOSED}/script")
+    assert told.strip() == "/opt/tokmon/current/bin/tokmon"

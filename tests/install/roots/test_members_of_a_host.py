@@ -11,7 +11,7 @@ import pytest
 
 from tests.install.roots.conftest import seeded
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, Host
+from tests.install.roots.host import DAN, FOREIGN_HOOK, HOOK_DIR, INSTALL, MEMBERS, OFFLINE, Host
 from tests.install.roots.throwaway import contents, descendants, entered, is_installer
 from tests.sidecar.running import wait_until
 
@@ -121,7 +121,7 @@ def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(
     # His pi does not answer until it is let, so that his part is what is killed.
     slow = "#!/bin/sh\n[ $HOME != /home/ben ] || until [ -e /home/ben/go ]; do sleep 0.05; done\necho 1.5.2\n"
     host.root.sh("cat >/usr/local/bin/pi", stdin=slow)
-    words = host.root.command("/root/tokmon/bootstrap/install.sh", "--all", without=(), **OFFLINE)
+    words = host.root.command(INSTALL, "--all", without=(), **OFFLINE)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert any(line.startswith("ben: write ") for line in running.stdout)

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import Host
+from tests.install.roots.host import CHECKOUT, Host
 from tests.sidecar.running import lines_of, wait_until
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
@@ -76,7 +76,7 @@ def sidecar_of(host: Host, name: str) -> str:
 def test_an_upgrade_and_the_way_back_lose_no_capture_and_fail_no_hook(host: Host, load: Load) -> None:
     first = version(host)
     load.goes_on()
-    host.root.sh("echo >>/root/tokmon/README.md")
+    host.root.sh(f"echo >>{CHECKOUT}/README.md")
     host.installed("--all")
     second = version(host)
     assert second != first

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import OFFLINE, VERSIONS, Host
+from tests.install.roots.host import CHECKOUT, INSTALL, OFFLINE, VERSIONS, Host
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -35,7 +35,7 @@ def test_a_member_completes_their_own_part_and_takes_it_away(host: Host) -> None
 def test_root_goes_back_for_all_and_uninstalls_one(host: Host) -> None:
     host.installed("--member", "ann", "--member", "ben")
     first, hook = current(host), (host.home("ann") / HOOK).read_bytes()
-    host.root.sh("echo '# newer' >>/root/tokmon/hooks/budget-select")
+    host.root.sh(f"echo '# newer' >>{CHECKOUT}/hooks/budget-select")
     host.installed("--member", "ann", "--member", "ben")
     newer = (host.home("ann") / HOOK).read_bytes()
     assert newer == hook + b"# newer\n"
@@ -59,16 +59,16 @@ def test_the_program_starts_python_by_itself_alone_and_without_site(host: Host) 
 def test_wheels_with_their_hashes_are_enough_for_all(host: Host) -> None:
     host.root.sh(
         "umask 022; rm -r /opt/tokmon; cp -R /srv/wheels /root/house; python3 -m venv /root/venv; cd /root/house;"
-        "/root/venv/bin/pip wheel --quiet --no-deps --wheel-dir . /root/tokmon; sha256sum *.whl >SHA256SUMS",
+        f"/root/venv/bin/pip wheel --quiet --no-deps --wheel-dir . {CHECKOUT}; sha256sum *.whl >SHA256SUMS",
         **OFFLINE,
     )
-    host.root.sh("/root/tokmon/bootstrap/install.sh --wheelhouse /root/house --member ann", PIP_NO_INDEX="1")
+    host.root.sh(f"{INSTALL} --wheelhouse /root/house --member ann", PIP_NO_INDEX="1")
     before = host.root.watched()
-    host.root.sh("/root/tokmon/bootstrap/install.sh --wheelhouse /root/house --member ann", PIP_NO_INDEX="1")
+    host.root.sh(f"{INSTALL} --wheelhouse /root/house --member ann", PIP_NO_INDEX="1")
     assert host.root.watched() == before
     assert (host.home("ann") / EXTENSION).lstat().st_uid == host.uid("ann")
     host.root.sh("for each in /root/house/msgspec-*.whl; do echo >>$each; done")
-    done = host.root.run("/root/tokmon/bootstrap/install.sh", "--wheelhouse", "/root/house", PIP_NO_INDEX="1")
+    done = host.root.run(INSTALL, "--wheelhouse", "/root/house", PIP_NO_INDEX="1")
     assert done.returncode == 1
     assert "is not what `SHA256SUMS` says" in done.stderr
 
@@ -93,7 +93,7 @@ def test_a_program_for_all_is_not_put_where_a_member_could_exchange_it_nor_run_f
 
 def test_a_python_that_members_cannot_run_is_refused_for_all(host: Host) -> None:
     host.root.sh("rm -r /opt/tokmon; chmod 700 /root; mkdir /root/bin; cp /usr/bin/python3 /root/bin/python3")
-    words = ("/root/tokmon/bootstrap/install.sh", "--member", "ann")
+    words = (INSTALL, "--member", "ann")
     done = host.root.run(*words, TOKMON_PYTHON="/root/bin/python3", PIP_NO_INDEX="1")
     assert done.returncode == 1
     assert "cannot be run by others: `/root` is closed to them" in done.stderr
@@ -105,7 +105,7 @@ def test_a_version_that_a_members_sidecar_runs_stays_until_the_install_that_repl
     first = current(host)
     host.root.sh("~/.local/bin/tokmon sidecar --detach", user="cat")
     for _ in range(2):
-        host.root.sh("echo '# newer' >>/root/tokmon/hooks/budget-select")
+        host.root.sh(f"echo '# newer' >>{CHECKOUT}/hooks/budget-select")
         host.installed("--member", "ann")
     assert Path(first).name in host.root.sh(f"ls {VERSIONS}").split()
     assert "cat: start the sidecar again" in host.installed("--all")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.install.capabilities import STRACE, without_strace
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import HOOK_DIR, MEMBERS, OFFLINE, Host
+from tests.install.roots.host import HOOK_DIR, INSTALL, MEMBERS, OFFLINE, Host
 
 pytestmark = [
     pytest.mark.timeout(PATIENCE_S),
@@ -38,7 +38,7 @@ def inside_by(trace: Path) -> dict[int, list[str]]:
 
 
 def test_root_looks_into_no_home(host: Host, tmp_path: Path) -> None:
-    install = ("/root/tokmon/bootstrap/install.sh", "--all", "--hook-dir", HOOK_DIR)
+    install = (INSTALL, "--all", "--hook-dir", HOOK_DIR)
     for number, words in enumerate((install, install, ("tokmon", "uninstall", "--purge", "--yes"))):
         trace = tmp_path / str(number)
         command = [*STRACE, *TRACE, f"--output={trace}", *host.root.command(*words, without=(), **OFFLINE)]
