@@ -58,7 +58,8 @@ class Grounds:
             from tokmon import probes  # noqa: PLC0415 - where nobody is in doubt nobody is asked
 
             self.also(self._found.agent / "auth.json")
-            known, now = probes.targets(self._found, os.environ, time.time()), time.time()
+            now = time.time()
+            known = probes.targets(self._found, os.environ, now)
             able = [name for name, each in known.items() if each.elsewhere or probes.why_not(each) is None]
             self._turns = probes.turns_of(self._found).look(able, now)
         return frozenset(name for name, turn in self._turns.items() if turn.may_be_asked(at))

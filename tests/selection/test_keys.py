@@ -1,11 +1,9 @@
 """Keys flap: what counts against one, and what shows it to be valid."""
 
-import msgspec
 import pytest
 
-from tests.selection.pool import HOUR, NOW, POLICY, SEATS, pool, probe, turn, valid
-from tests.selection.test_threshold import SPENT, Case
-from tokmon.selection.choose import choose
+from tests.selection.pool import HOUR, SEATS, probe, turn, valid
+from tests.selection.test_threshold import SPENT, Case, decided
 
 CASES = (
     Case(
@@ -78,9 +76,4 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_is_made_of_refused_and_of_valid_keys(case: Case) -> None:
-    policy = msgspec.structs.replace(POLICY, **case.policy)
-    for lines in (case.lines, case.lines[::-1]):
-        decision = choose(policy, pool(*lines), NOW)
-        assert decision is not None
-        assert decision.provider == case.chosen, decision.reason
-        assert case.reason in decision.reason
+    assert len(list(decided(case))) == 2

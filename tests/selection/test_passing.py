@@ -1,11 +1,10 @@
 """What passes by itself, an overload or a 401 of a key that flaps, hides nothing that was said before it."""
 
-import msgspec
 import pytest
 
 from tests.commands.logbook import Record
 from tests.selection.pool import HOUR, NOW, POLICY, check, pool, probe, turn
-from tests.selection.test_threshold import SPENT, Case
+from tests.selection.test_threshold import SPENT, Case, decided
 from tokmon.selection.choose import choose
 from tokmon.selection.standing import Verdict
 
@@ -79,12 +78,7 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_passes_hides_nothing(case: Case) -> None:
-    policy = msgspec.structs.replace(POLICY, **case.policy)
-    for lines in (case.lines, case.lines[::-1]):
-        decision = choose(policy, pool(*lines), NOW)
-        assert decision is not None
-        assert decision.provider == case.chosen, decision.reason
-        assert case.reason in decision.reason
+    assert len(list(decided(case))) == 2
 
 
 def test_an_account_is_after_an_overload_what_it_was_before() -> None:

@@ -13,6 +13,6 @@ somebody to ask, and are not named here.
 
 from tokmon.probes.kinds import why_not
 from tokmon.probes.targets import Target, targets
-from tokmon.probes.turns import Turn, Turns, turns_of
+from tokmon.probes.turns import Turn, turns_of
 
-__all__ = ["Target", "Turn", "Turns", "targets", "turns_of", "why_not"]
+__all__ = ["Target", "Turn", "targets", "turns_of", "why_not"]

@@ -1,14 +1,14 @@
 """When what is known of an account changes by itself: by its age, or by what it said of its end. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tokmon.observation import CHECK
 from tokmon.selection.standing import CHECK_S, DENIED_OVER_S, PASSING_S, PROBE_S, TURN_S, over_at
 from tokmon.snapshot import Account
 
-AFTER_S: Final = 0.001
+_AFTER_S: Final = 0.001
 """Of some things the last instant counts, so that both it and the moment after it are looked at."""
 
 
@@ -17,9 +17,12 @@ def changes_at(account: Account | None, now: float) -> float:
 
     Without the resets of its windows, and without the burn, which changes all the time.
     """
-    if account is None:
-        return math.inf
-    return min((at for end in _ends(account) for at in (end, end + AFTER_S) if at > now), default=math.inf)
+    return math.inf if account is None else next_of(_ends(account), now)
+
+
+def next_of(ends: Iterable[float], now: float) -> float:
+    """The first of these ends that is still to come, or the moment after it; infinity where there is none."""
+    return min((at for end in ends for at in (end, end + _AFTER_S) if at > now), default=math.inf)
 
 
 def _ends(account: Account) -> Iterator[float]:

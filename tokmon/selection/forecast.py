@@ -4,7 +4,6 @@ A burn rate is a fraction of a window an hour, measured between samples of one a
 them apart). What an account burns without us goes on; a session of ours adds what sessions have been seen to burn.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -12,7 +11,7 @@ import msgspec
 
 from tokmon.history import Sample
 from tokmon.model import Window
-from tokmon.selection.ending import AFTER_S
+from tokmon.selection.ending import next_of
 from tokmon.snapshot import Account
 
 HOUR: Final = 3600.0
@@ -73,10 +72,7 @@ def measured(account: Account | None, now: float) -> dict[str, Rates]:
 def changes_at(account: Account | None, now: float) -> float:
     """The next instant (epoch seconds) at which a sample of it comes of age, so that its rates change by themselves."""
     samples = [] if account is None else [each for name in WATCHED for each in account.history.samples(name)]
-    ends = (
-        each.ts + age + after for each in samples for age in (_HEARD_S, _LATE_S, _RECENT_S) for after in (0, AFTER_S)
-    )
-    return min((at for at in ends if at > now), default=math.inf)
+    return next_of((each.ts + age for each in samples for age in (_HEARD_S, _LATE_S, _RECENT_S)), now)
 
 
 def typical_session(rates: Iterable[Mapping[str, Rates]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import msgspec
 
 from tokmon.model import Window
 from tokmon.selection import forecast
-from tokmon.selection.ending import AFTER_S, changes_at
+from tokmon.selection.ending import changes_at, next_of
 from tokmon.selection.policy import Policy
 from tokmon.selection.standing import Standing, standing
 from tokmon.snapshot import Account, Snapshot
@@ -73,9 +73,8 @@ def look(
 def _seen(name: str, account: Account | None, policy: Policy, now: float) -> Seen:
     ends = changes_at(account, now)
     windows = () if account is None else account.windows.values()
-    resets = [each.window.resets_at for each in windows if each.window.resets_at is not None]
-    moments = (at for reset in resets for at in (reset, reset + AFTER_S))
-    until = min([ends, forecast.changes_at(account, now), *(at for at in moments if at > now)])
+    resets = (each.window.resets_at for each in windows if each.window.resets_at is not None)
+    until = min(ends, forecast.changes_at(account, now), next_of(resets, now))
     told, rates = standing(name, account, policy, now), forecast.measured(account, now)
     week = None if account is None else account.windows.get("7d")
     return Seen(

@@ -157,7 +157,7 @@ def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation |
 
 
 def _counts(account: Account, seen: Observation, now: float, *, keys: bool) -> bool:
-    if seen.status is Status.INVALID_KEY and not (keys and not _worked_since(account, seen)):
+    if seen.status is Status.INVALID_KEY and (not keys or _worked_since(account, seen)):
         return False
     return stands(seen, now) and not _reset_since(account, seen, now)
 
