@@ -116,10 +116,17 @@ def read_models(models: Path) -> dict[str, Any] | None:
 
 def read_accounts(models: Path) -> dict[str, Account]:
     """The providers of models.json by name; an empty dict if there is no such file or it is not JSON."""
-    found = read_models(models)
-    providers = found.get("providers") if found is not None else None
-    if not isinstance(providers, dict):
-        return {}
+    return accounts_of(read_providers(models))
+
+
+def read_providers(models: Path) -> dict[str, Any]:
+    """What models.json says by provider, whatever it is; an empty dict if there is no such file or it is not JSON."""
+    providers = (read_models(models) or {}).get("providers")
+    return providers if isinstance(providers, dict) else {}
+
+
+def accounts_of(providers: Mapping[str, Any]) -> dict[str, Account]:
+    """Those of them that are accounts, by name."""
     return {name: _account(entry) for name, entry in providers.items() if isinstance(entry, dict)}
 
 

@@ -102,23 +102,22 @@ def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
 
 def propose(paths: Paths, base: Policy) -> Policy:
     """`base` with a chain out of pi's models.json, for where none is configured."""
-    from tokmon.accounts import account_type, read_accounts  # noqa: PLC0415 - only who has no chain comes here
+    from tokmon.accounts import account_type, accounts_of, read_providers  # noqa: PLC0415 - only who has no chain comes here
     from tokmon.selection.proposed import Offer, proposed  # noqa: PLC0415
 
-    models = listed(paths)
+    providers = read_providers(paths.models)
     offers = {
-        name: Offer(account_type(account, api=None, key_shape=None, family=None), models.get(name, ()))
-        for name, account in read_accounts(paths.models).items()
+        name: Offer(account_type(account, api=None, key_shape=None, family=None), _ids(providers[name]))
+        for name, account in accounts_of(providers).items()
     }
     return proposed(offers, base)
 
 
 def listed(paths: Paths) -> dict[str, tuple[str, ...]]:
     """The ids of the models that models.json lists, by provider."""
-    from tokmon.accounts import read_models  # noqa: PLC0415 - as above
+    from tokmon.accounts import read_providers  # noqa: PLC0415 - as above
 
-    providers = (read_models(paths.models) or {}).get("providers")
-    return {name: _ids(entry) for name, entry in providers.items()} if isinstance(providers, dict) else {}
+    return {name: _ids(entry) for name, entry in read_providers(paths.models).items()}
 
 
 def _ids(entry: Any) -> tuple[str, ...]:  # noqa: ANN401 - a person's file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokmon.accounts import Account, account_type, read_accounts, read_models
+from tokmon.accounts import Account, account_type, accounts_of, read_providers
 from tokmon.paths import Paths
 from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
 from tokmon.store import encode, read_json
@@ -48,12 +48,11 @@ class Target:
 
 def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Target]:
     """All providers of models.json, in its order."""
-    said = (read_models(found.models) or {}).get("providers")
-    entries = said if isinstance(said, dict) else {}
+    entries = read_providers(found.models)
     logins = read_json(found.agent / "auth.json") or {}
     return {
         name: _target(name, account, entries[name], logins.get(name), env, now)
-        for name, account in read_accounts(found.models).items()
+        for name, account in accounts_of(entries).items()
     }
 
 
