@@ -10,8 +10,8 @@ from typing import Final
 
 from tests.captures import FIXTURES, evidence
 from tokmon import families
-from tokmon.headers import rfc3339
-from tokmon.model import Reading, Window
+from tokmon.evidence.model import Reading, Window
+from tokmon.wire.instants import rfc3339
 
 PAGE: Final = Path("docs/families.md")
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from tokmon.headers import parse_rfc3339
-from tokmon.model import Evidence
+from tokmon.evidence.model import Evidence
+from tokmon.wire.instants import parse_rfc3339
 
 FIXTURES: Final[list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "fixtures" / "headers.json").read_text("utf-8")

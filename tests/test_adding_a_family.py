@@ -15,8 +15,8 @@ MODULE = '''"""A provider that nobody has. Source: made up."""
 
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "madeup"
 PREFIXES: Final = ("x-madeup-",)

@@ -12,13 +12,15 @@ import pytest
 from tests.commands.logbook import NOW, line
 from tests.commands.pretended import mode
 from tests.configuration import select
-from tokmon import check_file, paths
+from tokmon import paths
+from tokmon.decision import policy_cache
 from tokmon.errors import StoreError
-from tokmon.headers import rfc3339
-from tokmon.model import Status
+from tokmon.evidence.model import Status
+from tokmon.evidence.snapshot import Snapshot, fold
+from tokmon.pi import check_file
+from tokmon.selection.assessment import CHECK_S, standing
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import CHECK_S, standing
-from tokmon.snapshot import Snapshot, fold
+from tokmon.wire.instants import rfc3339
 
 OK: dict[str, Any] = {"status": "ok", "ms": 2700}
 POLICY = "400 Third-party apps now draw from your extra usage, not your plan limits."
@@ -38,7 +40,9 @@ def put(path: Path, results: Any, checked_at: Any = None) -> None:
 
 def seen(snapshot: Snapshot | None = None, now: float = NOW) -> Snapshot:
     known = Snapshot() if snapshot is None else snapshot
-    return check_file.beside(known, paths.find(), os.environ, ("team-a", "team-b"), now)
+    return check_file.merge_check_results(
+        known, policy_cache.check_file(paths.find(), os.environ), ("team-a", "team-b"), now
+    )
 
 
 def checked(snapshot: Snapshot, now: float = NOW) -> list[str]:

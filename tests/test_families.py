@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.captures import FIXTURES, differences, every_capture, evidence, expected_of
 from tokmon import families
-from tokmon.headers import parse_rfc3339
-from tokmon.model import Evidence, Scope, Status, replace
-from tokmon.reading import reading_json
+from tokmon.evidence.model import Evidence, Scope, Status, replace
+from tokmon.evidence.reading import reading_json
+from tokmon.wire.instants import parse_rfc3339
 
 
 @every_capture

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokmon import headers
+from tokmon.evidence import values
+from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -12,12 +13,12 @@ from tokmon import headers
     [("0.42", 0.42), ("1.13", 1.13), ("1.0", 1.0), ("42%", 0.42), ("0", 0.0), ("0.25, 0.25", 0.25), (" .5 ", 0.5)],
 )
 def test_fractions(text: str, value: float) -> None:
-    assert headers.fraction(text) == pytest.approx(value)
+    assert values.fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "???", "-0.1", "nan", "inf", "1e999", "0x10", "1_000", None, "%", ","])
 def test_what_is_no_fraction_is_none_and_never_zero(text: str | None) -> None:
-    assert headers.fraction(text) is None
+    assert values.fraction(text) is None
 
 
 @pytest.mark.parametrize(
@@ -34,21 +35,21 @@ def test_what_is_no_fraction_is_none_and_never_zero(text: str | None) -> None:
     ],
 )
 def test_instants_in_every_form(text: str) -> None:
-    assert headers.instant(text) == 1795334400
+    assert values.instant(text) == 1795334400
 
 
 @pytest.mark.parametrize(
     "text", ["0", "", "soon", "17953344", "2026-13-40T00:00:00Z", "Mon, 99 Foo 2026", "99999999999"]
 )
 def test_what_is_no_instant_is_none(text: str) -> None:
-    assert headers.instant(text) is None
+    assert values.instant(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("30", 30), ("0", 0), ("Sun, 22 Nov 2026 08:00:30 GMT", 30), ("-5", None), ("x", None)]
 )
 def test_waiting_times(text: str, seconds: float | None) -> None:
-    assert headers.retry_after(text, 1795334400) == seconds
+    assert values.retry_after(text, 1795334400) == seconds
 
 
 @pytest.mark.parametrize(
@@ -66,12 +67,12 @@ def test_waiting_times(text: str, seconds: float | None) -> None:
     ],
 )
 def test_go_durations(text: str, seconds: float) -> None:
-    assert headers.duration(text) == pytest.approx(seconds)
+    assert values.duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "6", "m", "6m 0s", "-6s", "6 s", "1d", "soon", "9" * 400 + "h", None])
 def test_what_is_no_duration_is_none(text: str | None) -> None:
-    assert headers.duration(text) is None
+    assert values.duration(text) is None
 
 
 @pytest.mark.parametrize(
@@ -89,12 +90,12 @@ def test_what_is_no_duration_is_none(text: str | None) -> None:
     ],
 )
 def test_a_reset_is_relative_or_absolute_by_its_form(text: str, at: float) -> None:
-    assert headers.reset(text, 1795334400) == pytest.approx(1795334400 + at)
+    assert values.reset(text, 1795334400) == pytest.approx(1795334400 + at)
 
 
 @pytest.mark.parametrize("text", ["", "-5", "never", "1e99", "nan", None])
 def test_what_is_no_reset_is_none(text: str | None) -> None:
-    assert headers.reset(text, 1795334400) is None
+    assert values.reset(text, 1795334400) is None
 
 
 @pytest.mark.parametrize(
@@ -102,22 +103,22 @@ def test_what_is_no_reset_is_none(text: str | None) -> None:
     [("1000", 1000), ("30,000", 30000), ("1,234,567", 1234567), ("30,000, 30,000", 30000), ("5, 5", 5), ("2.5", 2.5)],
 )
 def test_counts(text: str, count: float) -> None:
-    assert headers.count(text) == count
+    assert values.count(text) == count
 
 
 @pytest.mark.parametrize("text", ["-1", "", "many", "3,00", "1,2345", "٣", None])
 def test_what_is_no_count_is_none(text: str | None) -> None:
-    assert headers.count(text) is None
+    assert values.count(text) is None
 
 
 @pytest.mark.parametrize(("text", "fraction"), [("22", 0.22), ("12.5", 0.125), ("100.0", 1.0), ("31.3%", 0.313)])
 def test_percents(text: str, fraction: float) -> None:
-    assert headers.percent(text) == pytest.approx(fraction)
+    assert values.percent(text) == pytest.approx(fraction)
 
 
 @pytest.mark.parametrize("text", ["0,42", "42", "1e3"])
 def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
-    assert headers.fraction(text) is None
+    assert values.fraction(text) is None
 
 
 @pytest.mark.parametrize(
@@ -125,24 +126,24 @@ def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
     [(100, 25, 0.75), (100, 0, 1.0), (None, 0, 1.0), (None, 5, None), (0, None, None), (30, 40, 0.0), (0, 5, None)],
 )
 def test_what_is_used_of_a_count(limit: float | None, remaining: float | None, used: float | None) -> None:
-    assert headers.used(limit, remaining) == used
+    assert values.used(limit, remaining) == used
 
 
 def test_a_local_time_is_read_in_the_zone_that_is_known() -> None:
-    assert headers.local_instant("2026-08-22 11:16:11", 8.0) == headers.instant("2026-08-22T03:16:11Z")
-    assert headers.local_instant("2026-08-32 11:16:11", 8.0) is None
+    assert values.local_instant("2026-08-22 11:16:11", 8.0) == values.instant("2026-08-22T03:16:11Z")
+    assert values.local_instant("2026-08-32 11:16:11", 8.0) is None
 
 
 @given(st.text(max_size=60))
 def test_no_text_raises(text: str) -> None:
     for read in (
-        headers.number,
-        headers.fraction,
-        headers.instant,
-        headers.flag,
-        headers.single,
-        headers.count,
-        headers.duration,
+        values.number,
+        values.fraction,
+        values.instant,
+        values.flag,
+        values.single,
+        values.count,
+        values.duration,
     ):
         value = read(text)
         assert not isinstance(value, float) or math.isfinite(value)
@@ -150,4 +151,4 @@ def test_no_text_raises(text: str) -> None:
 
 @given(st.integers(946_684_800_000, 4_102_444_800_000))
 def test_an_instant_written_reads_as_itself(milliseconds: int) -> None:
-    assert headers.parse_rfc3339(headers.rfc3339(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-6)
+    assert parse_rfc3339(rfc3339(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-6)

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from tests.commands.logbook import write
 from tests.selection.pool import anybody
-from tokmon import decision_file, kept, paths, policy_file, state
+from tokmon import kept, paths
+from tokmon.decision import decision_file, policy_cache
+from tokmon.evidence.snapshot import Snapshot
 from tokmon.grounds import Grounds
-from tokmon.headers import rfc3339
-from tokmon.selection.ahead import look_ahead
 from tokmon.selection.choose import Decision, choose
-from tokmon.selection.given import asked, relevant
+from tokmon.selection.horizon import look_ahead
+from tokmon.selection.overrides import asked, relevant
 from tokmon.selection.policy import Policy
-from tokmon.snapshot import Snapshot
+from tokmon.store import state_file
+from tokmon.wire.instants import rfc3339
 
 PLACES = (
     "HOME",
@@ -75,7 +77,7 @@ def test_its_logs_are_those_that_hold_evidence(names: list[str]) -> None:
     for name in names:
         write(name, b"")
     stamped = [line.split(" ", 6)[6] for line in kept.log_stamps(str(found.logs)).splitlines() if line[:4] == "log "]
-    assert stamped == [path.name for path in state.evidence_logs(found)]
+    assert stamped == [path.name for path in state_file.evidence_logs(found)]
 
 
 @given(st.dictionaries(st.sampled_from(["TOKMON_PIN", "TOKMON_SELECT_X", *kept.OVERRIDES, *kept.DEFAULTS]), st.text()))
@@ -152,7 +154,7 @@ def test_a_name_that_the_hook_does_not_take_is_not_kept() -> None:
 
 def test_a_folder_with_an_odd_name_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKMON_LOG_DIR", str(tmp_path / "a\nb"))
-    policy_file.load(paths.find(), os.environ)
+    policy_cache.load(paths.find(), os.environ)
     grounds = Grounds(paths.find())
     grounds.state()
     grounds.keep(decision(), look_ahead(POLICY, Snapshot(), decision("team-vigilio"), anybody))

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.installed_pi import npm_pi, wrapper
-from tokmon import cli, paths, pi, placed
+from tokmon import cli, paths
 from tokmon.errors import RenderError, UsageError
-from tokmon.placed import Renewed, rendered
+from tokmon.pi import extension, installed
+from tokmon.pi.extension import Renewed, rendered
 
 ANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -23,16 +24,16 @@ def env(root: Path, **more: str) -> dict[str, str]:
 
 def put(text: str) -> Path:
     path = paths.find().extension
-    placed.write(path, text)
+    extension.write(path, text)
     return path
 
 
 def renew(root: Path, **more: str) -> Renewed | None:
-    return placed.renew(paths.find(), env(root, **more))
+    return extension.renew(paths.find(), env(root, **more))
 
 
 def looked_at(root: Path, **more: str) -> bool:
-    return placed.looked_at(paths.find(), env(root, **more))
+    return extension.looked_at(paths.find(), env(root, **more))
 
 
 def test_it_is_written_anew_when_npm_has_put_another_pi_there_which_is_not_run(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_another_tokmon_or_a_changed_extension_is_looked_at_again(
     assert not looked_at(tmp_path)
     assert renew(tmp_path) is not None
     assert looked_at(tmp_path)
-    monkeypatch.setattr("tokmon.placed.__version__", "99.0.0")
+    monkeypatch.setattr("tokmon.pi.extension.__version__", "99.0.0")
     assert not looked_at(tmp_path)
 
 
@@ -81,7 +82,7 @@ def test_where_nothing_is_placed_there_is_nothing_to_look_for(tmp_path: Path) ->
     assert looked_at(tmp_path)
     assert renew(tmp_path) is None
     assert not paths.find().extension.exists()
-    assert not placed.memory(paths.find()).exists()
+    assert not extension.memory(paths.find()).exists()
 
 
 @pytest.mark.parametrize("kind", ["foreign", "link", "folder", "pipe", "no text"])
@@ -113,10 +114,10 @@ def test_pi_is_found_again_where_the_path_does_not_lead_to_it(tmp_path: Path) ->
     path = paths.find().extension
     assert cli.main(["extension", "--pi", str(program), "--output", str(path)]) == 0
     elsewhere = {**os.environ, "PATH": "/nowhere"}
-    assert placed.looked_at(paths.find(), elsewhere)
+    assert extension.looked_at(paths.find(), elsewhere)
     npm_pi(tmp_path, "1.5.2")
-    assert not placed.looked_at(paths.find(), elsewhere)
-    assert placed.renew(paths.find(), elsewhere) == Renewed(path, "1.5.2")
+    assert not extension.looked_at(paths.find(), elsewhere)
+    assert extension.renew(paths.find(), elsewhere) == Renewed(path, "1.5.2")
 
 
 def test_without_any_pi_nothing_is_done(tmp_path: Path) -> None:
@@ -152,13 +153,13 @@ def test_a_pi_that_names_no_version_or_too_old_a_one_leaves_the_extension_as_it_
 def test_a_damaged_memory_costs_a_look_and_nothing_else(tmp_path: Path, damage: bytes) -> None:
     npm_pi(tmp_path, "1.5.2")
     put(rendered("1.5.2"))
-    memory = placed.memory(paths.find())
+    memory = extension.memory(paths.find())
     memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     memory.write_bytes(damage)
     assert not looked_at(tmp_path)
-    placed.looked_at(paths.find(), {"PATH": "/nowhere"})
+    extension.looked_at(paths.find(), {"PATH": "/nowhere"})
     memory.write_bytes(damage)
-    placed.renew(paths.find(), {"PATH": "/nowhere"})
+    extension.renew(paths.find(), {"PATH": "/nowhere"})
     assert renew(tmp_path) is None
     assert looked_at(tmp_path)
 
@@ -167,7 +168,7 @@ def test_a_damaged_memory_costs_a_look_and_nothing_else(tmp_path: Path, damage: 
 def test_a_package_that_says_nothing_sensible_is_none(tmp_path: Path, said: str) -> None:
     program = npm_pi(tmp_path, "1.5.2")
     (program.resolve().parents[2] / "package.json").write_text(said)
-    assert pi.package([str(program)]) is None
+    assert installed.package([str(program)]) is None
 
 
 def test_the_command_renews_and_says_so_once(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.commands.logbook import configure
 from tests.configuration import WHOLE, select, write_config
 from tokmon import paths
-from tokmon.policy_file import Loaded, Source, load, place, propose, ready
-from tokmon.selection.given import ONE_SHOT
+from tokmon.decision.policy_cache import Loaded, Source, load, place, propose, ready
+from tokmon.selection.overrides import ONE_SHOT
 from tokmon.selection.policy import Policy
 
 ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -196,9 +196,8 @@ def test_a_pipe_or_a_folder_in_its_place_is_passed_over() -> None:
 
 def test_many_at_once_find_the_same() -> None:
     select(chain=["a"])
-    program = (
-        "import os; from tokmon import paths, policy_file; print(policy_file.load(paths.find(), os.environ).policy)"
-    )
+    program = "import os; from tokmon import paths; from tokmon.decision import policy_cache as cache; "
+        "print(cache.load(paths.find(), os.environ).policy)"
     with ThreadPoolExecutor(8) as pool:
         runs = [pool.submit(subprocess.check_output, [sys.executable, "-c", program], timeout=60) for _ in range(16)]
         assert len({run.result() for run in runs}) == 1
@@ -210,10 +209,11 @@ def test_what_is_kept_is_read_without_the_library_that_validates() -> None:
     load(paths.find(), os.environ)
     program = """
 import os, sys
-from tokmon import paths, policy_file
-assert policy_file.ready(paths.find(), os.environ) is not None
-assert policy_file.load(paths.find(), os.environ).check_file is not None
-slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.settings", "tokmon.store"}
+from tokmon import paths
+from tokmon.decision import policy_cache
+assert policy_cache.ready(paths.find(), os.environ) is not None
+assert policy_cache.load(paths.find(), os.environ).check_file is not None
+slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.decision.settings", "tokmon.store"}
 print(sorted(slow & {*sys.modules}))
 """
     assert subprocess.check_output([sys.executable, "-c", program], timeout=60) == b"[]\n"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokmon.scrub import PLACEHOLDER, scrub
+from tokmon.wire.scrub import PLACEHOLDER, scrub
 
 _SECRETS = [
     "sk-ant-oat01-AbCdEf_0123456789-xyz",

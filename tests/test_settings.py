@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.configuration import WHOLE, select, toml, write_config
 from tokmon import paths
+from tokmon.decision.settings import KEYS, WANTED, Read, Select, read
 from tokmon.errors import SettingsError
-from tokmon.selection.given import LONGEST, ONE_SHOT, PREFIX, THRESHOLD, name_problem
+from tokmon.selection.overrides import LONGEST, ONE_SHOT, PREFIX, THRESHOLD, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
-from tokmon.settings import KEYS, WANTED, Read, Select, read
 
 ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokmon.headers import parse_rfc3339
-from tokmon.model import Credits, Scope, Status
-from tokmon.snapshot import Account, Snapshot, fold
+from tokmon.evidence.model import Credits, Scope, Status
+from tokmon.evidence.snapshot import Account, Snapshot, fold
+from tokmon.wire.instants import parse_rfc3339
 
 _WINDOW = st.builds(
     lambda name, used, reset: {"name": name, "utilization": used, "resets_at": reset},

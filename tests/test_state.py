@@ -10,14 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bench import events
-from tokmon import paths, snapshot, state, store, wire
+from tokmon import paths, store
 from tokmon.errors import WireError
+from tokmon.evidence import snapshot
+from tokmon.evidence.log_line import ReadText
+from tokmon.evidence.snapshot import Observation
 from tokmon.paths import Paths
-from tokmon.sidecar.commit import Pending
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.recent import Recent
-from tokmon.snapshot import Observation
-from tokmon.state import State
+from tokmon.store import state_file
+from tokmon.store.state_file import State
+from tokmon.wire import messages
 
 _TIMES = (
     "2026-11-22T06:00:00.000Z",
@@ -125,7 +129,7 @@ def _plainly(lines: list[bytes]) -> State:
     plain = State()
     for line in lines:
         record = store.parse(line)
-        seen = None if record is None else snapshot.observation(record)
+        seen = None if record is None else snapshot.observation(record, state_file.read_error_text)
         if seen is not None:
             plain.take(seen)
     return plain
@@ -159,7 +163,7 @@ def _stored(count: int) -> list[bytes]:
 
 def _rebuilt(found: Paths) -> bytes:
     found.snapshot.unlink(missing_ok=True)
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     return found.snapshot.read_bytes()
 
 
@@ -172,10 +176,10 @@ def test_every_line_good_or_hostile_counts_as_if_read_in_full(
     found = _paths(home)
     _append(found.piggyback, lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokmon.store.lines._CHUNK", chunk)
-        patch.setattr("tokmon.state._KNOWN", known)
-        patch.setattr("tokmon.state._STEP", step)
-        quick = state.current(found)
+        patch.setattr("tokmon.store.reader._CHUNK", chunk)
+        patch.setattr("tokmon.store.state_file._KNOWN", known)
+        patch.setattr("tokmon.store.state_file._STEP", step)
+        quick = state_file.current(found)
     plain = _plainly(lines)
     assert quick.snapshot.to_json() == plain.snapshot.to_json()
     assert quick.snapshot.accounts == plain.snapshot.accounts
@@ -189,26 +193,26 @@ def test_lines_of_ours_are_read_once_for_all_that_end_alike(found: Paths, monkey
     read: list[Mapping[str, Any]] = []
     observation = snapshot.observation
 
-    def counted(line: Mapping[str, Any]) -> Observation | None:
+    def counted(line: Mapping[str, Any], read_text: ReadText | None = None) -> Observation | None:
         read.append(line)
-        return observation(line)
+        return observation(line, read_text)
 
     monkeypatch.setattr(snapshot, "observation", counted)
-    quick = state.current(found)
+    quick = state_file.current(found)
     assert len(read) == 1000 // events.MOVES_EVERY + 1
     monkeypatch.undo()
     assert quick.snapshot.accounts == _plainly(lines).snapshot.accounts
 
 
 def test_what_changes_from_event_to_event_is_known_to_who_reads_the_log() -> None:
-    assert {*wire.CHANGING, "kind", "reset_in_seconds"} == set(store.Head.__struct_fields__)
+    assert {*messages.CHANGING, "kind", "reset_in_seconds"} == set(store.Head.__struct_fields__)
 
 
 def test_a_line_from_a_clock_that_runs_ahead_hides_none_that_ends_alike(found: Paths) -> None:
     tail = b',"provider":"a","status":"allowed","windows":[{"name":"5h","utilization":0.4}]}'
     for ts in (b"2026-01-01T00:00:00.000Z", b"2098-01-01T00:00:00.000Z"):
         _append(found.piggyback, [b'{"id":"event-0001","ts":"%b"%b' % (ts, tail)] * 3)
-    assert state.current(found).snapshot.accounts["a"].windows["5h"].stamp.ts == 1_767_225_600.0
+    assert state_file.current(found).snapshot.accounts["a"].windows["5h"].stamp.ts == 1_767_225_600.0
 
 
 def test_a_deleted_state_is_rebuilt_to_the_same_bytes(found: Paths) -> None:
@@ -218,7 +222,7 @@ def test_a_deleted_state_is_rebuilt_to_the_same_bytes(found: Paths) -> None:
         _append(found.piggyback, [line for line in lines[begin : begin + 100] if b'"capture"' in line])
         _append(found.usage, [line for line in lines[begin : begin + 100] if b'"usage"' in line])
         _append(found.logs / "probe.jsonl", [old, b"torn {", _line(begin // 100, 0.5)])
-        state.save(state.current(found), found)
+        state_file.save(state_file.current(found), found)
     kept = found.snapshot.read_bytes()
     assert _rebuilt(found) == kept
 
@@ -230,18 +234,18 @@ def test_a_damaged_state_is_rebuilt(found: Paths, damage: bytes) -> None:
     _append(found.piggyback, [_line(1, 0.1)])
     kept = _rebuilt(found)
     found.snapshot.write_bytes(damage)
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     assert found.snapshot.read_bytes() == kept
 
 
 def test_a_rotated_log_is_begun_anew_and_what_it_said_is_kept(found: Paths) -> None:
     _append(found.piggyback, [_line(1, 0.1), _line(2, 0.2)])
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     found.piggyback.rename(found.logs / "piggyback-old.jsonl")
     _append(found.piggyback, [_line(3, 0.3), _line(4, 0.4), _line(5, 0.5)])
-    known = state.current(found)
+    known = state_file.current(found)
     assert _used(known) == 0.5
-    state.save(known, found)
+    state_file.save(known, found)
     kept = found.snapshot.read_bytes()
     assert _rebuilt(found) == kept
 
@@ -249,9 +253,9 @@ def test_a_rotated_log_is_begun_anew_and_what_it_said_is_kept(found: Paths) -> N
 def test_a_log_that_has_gone_is_covered_no_more(found: Paths) -> None:
     _append(found.piggyback, [_line(1, 0.1)])
     _append(found.usage, [_line(2, 0.2)])
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     found.usage.unlink()
-    known = state.current(found)
+    known = state_file.current(found)
     assert list(known.covers) == ["piggyback.jsonl"]
     assert _used(known) == 0.2
 
@@ -259,10 +263,10 @@ def test_a_log_that_has_gone_is_covered_no_more(found: Paths) -> None:
 @pytest.mark.parametrize("grown", [[], [_line(3, 0.3)], [_line(second, 0.3) for second in range(10, 40)]])
 def test_a_truncated_log_is_read_from_its_start(found: Paths, grown: list[bytes]) -> None:
     _append(found.piggyback, [_line(1, 0.1), b"x" * 77, _line(2, 0.2)])
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     os.truncate(found.piggyback, 0)
     _append(found.piggyback, grown)
-    known = state.current(found)
+    known = state_file.current(found)
     assert _used(known) == (0.3 if grown else 0.2)
     assert known.covers["piggyback.jsonl"].offset == found.piggyback.stat().st_size
 
@@ -271,12 +275,12 @@ def test_a_log_that_grows_as_fast_as_it_is_read_keeps_nobody(found: Paths) -> No
     _append(found.piggyback, [_line(second % 50, 0.1) for second in range(2000)])
     known = State()
     steps = 0
-    for steps, _ in enumerate(state.catching_up(known, found), 1):
+    for steps, _ in enumerate(state_file.catching_up(known, found), 1):
         _append(found.piggyback, [_line(59, 0.9)] * 2000)
         assert steps < 50
     assert steps
     assert _used(known) == 0.1
-    state.catch_up(known, found)
+    state_file.catch_up(known, found)
     assert _used(known) == 0.9
     assert known.covers["piggyback.jsonl"].offset == found.piggyback.stat().st_size
 
@@ -286,32 +290,32 @@ def test_a_log_that_grows_as_fast_as_it_is_read_keeps_nobody(found: Paths) -> No
 )
 def test_lines_that_take_long_are_read_some_hundred_at_a_time(found: Paths, line: bytes) -> None:
     _append(found.piggyback, [line] * 4096)
-    assert len(list(state.catching_up(State(), found))) >= 4096 // 256
+    assert len(list(state_file.catching_up(State(), found))) >= 4096 // 256
 
 
 def test_what_is_saved_between_two_steps_lacks_nothing_that_it_covers(found: Paths) -> None:
     lines = [_line(second % 60, second / 1000) for second in range(1500)] + _stored(600)
     _append(found.piggyback, lines)
-    whole = state.current(found)
+    whole = state_file.current(found)
     for stop in range(12):
         found.snapshot.unlink(missing_ok=True)
         known = State()
-        for step, _ in enumerate(state.catching_up(known, found)):
+        for step, _ in enumerate(state_file.catching_up(known, found)):
             if step == stop:
                 break
-        state.save(known, found)
-        assert state.current(found).snapshot.to_json() == whole.snapshot.to_json()
+        state_file.save(known, found)
+        assert state_file.current(found).snapshot.to_json() == whole.snapshot.to_json()
 
 
 def test_a_torn_tail_counts_once_it_is_whole(found: Paths) -> None:
     _append(found.piggyback, [_line(1, 0.1)])
     with found.piggyback.open("ab") as log:
         log.write(_line(2, 0.2))
-    known = state.current(found)
+    known = state_file.current(found)
     assert _used(known) == 0.1
     with found.piggyback.open("ab") as log:
         log.write(b"\n")
-    state.catch_up(known, found)
+    state_file.catch_up(known, found)
     assert _used(known) == 0.2
 
 
@@ -321,29 +325,31 @@ def test_what_is_no_log_hides_none(found: Paths, monkeypatch: pytest.MonkeyPatch
     (found.logs / "a-device.jsonl").symlink_to("/dev/zero")
     (found.logs / "a-link.jsonl").symlink_to("nowhere")
     (found.logs / "a-picture.jsonl").write_bytes(os.urandom(300_000))
-    monkeypatch.setattr("tokmon.store.lines._LONGEST", 600_000)
+    monkeypatch.setattr("tokmon.store.reader._LONGEST", 600_000)
     (found.logs / "a-disk.jsonl").write_bytes(bytes(3_000_000) + _line(2, 0.2) + b"\n" + _line(1, 0.1) + b"\n")
     _append(found.piggyback, [_line(0, 0.0)])
-    known = state.current(found)
+    known = state_file.current(found)
     assert _used(known) == 0.1
     assert "a-pipe.jsonl" not in known.covers
     assert known.covers["a-disk.jsonl"].offset == (found.logs / "a-disk.jsonl").stat().st_size
 
 
 def test_no_logs_at_all_are_an_empty_snapshot(tmp_path: Path) -> None:
-    assert state.current(paths.find({"HOME": str(tmp_path)})).snapshot.accounts == {}
+    assert state_file.current(paths.find({"HOME": str(tmp_path)})).snapshot.accounts == {}
 
 
 def test_what_took_long_to_read_is_saved_for_the_next_who_looks(found: Paths) -> None:
     _append(found.piggyback, _stored(200))
-    state.current(found)
+    state_file.current(found)
     assert not found.snapshot.exists(), "a little is read again as quickly"
     _append(found.piggyback, _stored(4000))
-    first = state.current(found)
-    assert store.encode(state.load(found).to_json()) == store.encode(first.to_json())
+    first = state_file.current(found)
+    assert store.encode(state_file.load(found).to_json()) == store.encode(first.to_json())
     found.snapshot.unlink()
     found.snapshot.mkdir()
-    assert store.encode(state.current(found).to_json()) == store.encode(first.to_json()), "a cache that cannot be saved"
+    assert store.encode(state_file.current(found).to_json()) == store.encode(first.to_json()), (
+        "a cache that cannot be saved"
+    )
 
 
 def test_what_was_said_again_and_again_over_hours_leaves_its_history(found: Paths) -> None:
@@ -361,7 +367,7 @@ def test_what_was_said_again_and_again_over_hours_leaves_its_history(found: Path
         for tail in tails
     ]
     _append(found.piggyback, lines)
-    read = state.current(found)
+    read = state_file.current(found)
     assert store.encode(read.snapshot.to_json()) == store.encode(_plainly(lines).snapshot.to_json())
     history = read.snapshot.accounts["a"].history
     assert len(history.denials) == 16

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sidecar.running import capture, usage
-from tokmon import wire
 from tokmon.errors import WireError
+from tokmon.wire import messages
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -24,7 +24,7 @@ def _line(event: dict[str, Any]) -> bytes:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_event_or_one_error_that_names_a_field(line: bytes) -> None:
     try:
-        wire.decode(line)
+        messages.decode(line)
     except WireError as error:
         assert error.field
 
@@ -32,32 +32,32 @@ def test_any_bytes_are_an_event_or_one_error_that_names_a_field(line: bytes) -> 
 @given(st.sampled_from([capture(1), usage(1)]), _FIELDS, _JSON)
 def test_any_value_in_any_field_is_an_event_or_an_error(event: dict[str, Any], field: str, value: Any) -> None:
     try:
-        found, _ = wire.decode(_line(event | {field: value}))
+        found, _ = messages.decode(_line(event | {field: value}))
     except WireError as error:
         assert error.field.partition(".")[0] in {field, "line", "kind"}
     else:
-        assert wire.encode(wire.decode(wire.encode(found).rstrip())[0]) == wire.encode(found)
+        assert messages.encode(messages.decode(messages.encode(found).rstrip())[0]) == messages.encode(found)
 
 
 @given(st.sampled_from([capture(1), usage(1)]), st.dictionaries(st.text(min_size=1, max_size=12), _JSON, max_size=4))
 def test_fields_beyond_the_schema_change_nothing(event: dict[str, Any], extra: dict[str, Any]) -> None:
     more = {f"x_{name}": value for name, value in extra.items()}
-    found, as_sent = wire.decode(_line(more | event))
-    plain, _ = wire.decode(_line(event))
+    found, as_sent = messages.decode(_line(more | event))
+    plain, _ = messages.decode(_line(event))
     assert as_sent is not bool(more)
-    assert json.loads(wire.encode(found)) == json.loads(wire.encode(plain))
+    assert json.loads(messages.encode(found)) == json.loads(messages.encode(plain))
 
 
 def test_an_event_of_an_older_protocol_is_accepted() -> None:
     least = {"kind": "capture", "id": "12345678", "ts": "2026-11-22T06:00:00Z"}
-    event, _ = wire.decode(_line(least))
-    assert isinstance(event, wire.Capture)
+    event, _ = messages.decode(_line(least))
+    assert isinstance(event, messages.Capture)
     assert event.http_status is None
 
 
 @pytest.mark.parametrize("depth", [100, 100_000])
 def test_deep_nesting_is_an_error_and_no_crash(depth: int) -> None:
     with pytest.raises(WireError):
-        wire.decode(b"[" * depth)
+        messages.decode(b"[" * depth)
     with pytest.raises(WireError):
-        wire.decode(b'{"kind":"capture","id":"12345678","frame":' + b'{"a":' * depth)
+        messages.decode(b'{"kind":"capture","id":"12345678","frame":' + b'{"a":' * depth)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from tokmon import check_file, decision_file, policy_file
+from tokmon.decision import decision_file, policy_cache
 from tokmon.errors import StoreError
 from tokmon.grounds import Grounds
 from tokmon.paths import Paths
-from tokmon.selection.ahead import STEPS, looking_ahead
+from tokmon.pi import check_file
 from tokmon.selection.choose import Decision, choose
+from tokmon.selection.horizon import STEPS, looking_ahead
 
 _ACCOUNTS: Final = 7200
 """How many accounts are looked at in all: thirty for two hours. A sidecar that ends is waited for."""
@@ -25,16 +26,16 @@ _AT_ONCE: Final = 56
 """How many are looked at in one step."""
 
 
-def validated(paths: Paths) -> policy_file.Loaded | None:
+def validated(paths: Paths) -> policy_cache.Loaded | None:
     """The policy as it was validated, with the chain that `tokmon select` proposes where none is configured.
 
     None where that is not known, or where nobody could be chosen.
     """
-    loaded = policy_file.ready(paths, os.environ)
+    loaded = policy_cache.ready(paths, os.environ)
     if loaded is None or loaded.errors:
         return None
     if not loaded.policy.order:
-        loaded = loaded._replace(policy=policy_file.propose(paths, loaded.policy))
+        loaded = loaded._replace(policy=policy_cache.propose(paths, loaded.policy))
     return loaded if loaded.policy.order else None
 
 
@@ -51,7 +52,9 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
         return
     grounds.also(loaded.check_file)
     policy, known, now = loaded.policy, grounds.state(), time.time()
-    snapshot = check_file.beside(known.snapshot, paths, os.environ, policy.order, now)
+    snapshot = check_file.merge_check_results(
+        known.snapshot, policy_cache.check_file(paths, os.environ), policy.order, now
+    )
     decision = choose(policy, snapshot, now, decision_file.last(paths))
     if decision is None or not grounds.certain(os.environ, decision):
         return
@@ -62,7 +65,7 @@ def keeping(paths: Paths, write: Callable[[Decision], None]) -> Iterator[None]:
             yield
     if ahead is not None and grounds.unchanged():
         write(decision)
-        grounds.keep(decision, ahead, check_file.same_until(paths, os.environ, now))
+        grounds.keep(decision, ahead, check_file.valid_until(policy_cache.check_file(paths, os.environ), now))
 
 
 def keep(paths: Paths, source: str) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokmon import kept, store
-from tokmon import state as states
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.selection.ahead import Ahead
 from tokmon.selection.choose import Decision
-from tokmon.state import State
+from tokmon.selection.horizon import Ahead
+from tokmon.store import state_file as states
+from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
     from tokmon.probes import Turn  # few decisions need them

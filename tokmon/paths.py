@@ -14,6 +14,7 @@ from tokmon.errors import StoreError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+_PACKAGE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,14 @@ def private_folder(path: Path) -> Path:
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(FOLDER_MODE)
     return path
+
+
+def shipped_folder(name: str, package: Path = _PACKAGE) -> Path:
+    """The folder `extensions`, `hooks` or `bootstrap`: inside an installed package, else beside it in a checkout.
+
+    StoreError where it is in neither place.
+    """
+    for folder in (package / "_shipped" / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise StoreError(f"the folder `{name}` of tokmon is missing", hint="install tokmon again")

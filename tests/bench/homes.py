@@ -12,8 +12,8 @@ from typing import Final
 
 from tests.bench.events import SEATS
 from tokmon import kept
-from tokmon.headers import rfc3339
 from tokmon.installer import launcher
+from tokmon.wire.instants import rfc3339
 
 _MONTH_S: Final = 30 * 86400.0
 _MOVES_EVERY: Final = 250

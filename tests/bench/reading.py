@@ -24,15 +24,16 @@ from typing import Any, Final
 
 from tests.bench import events
 from tests.captures import FIXTURES, evidence
-from tokmon import families, paths, state, store
-from tokmon.accounts import Account
+from tokmon import families, paths, store
 from tokmon.commands.read import read_line
-from tokmon.headers import parse_rfc3339, rfc3339
-from tokmon.model import Evidence
+from tokmon.evidence.model import Evidence
 from tokmon.paths import Paths
-from tokmon.sidecar.commit import Pending
+from tokmon.pi.models_json import Account
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.recent import Recent
+from tokmon.store import state_file
+from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 _ROUNDS: Final = 3
 _CLIENTS: Final = 8
@@ -170,10 +171,10 @@ def write_logs(found: Paths, count: int) -> None:
 
 def catching_up(count: int, found: Paths) -> list[Figure]:
     """Catching up once from nothing, its longest step, and with nothing new; and the floor."""
-    known = state.State()
-    steps = _steps(state.catching_up(known, found))
-    state.save(known, found)
-    again = statistics.median(_timed(lambda: state.current(found)) for _ in range(20))
+    known = state_file.State()
+    steps = _steps(state_file.catching_up(known, found))
+    state_file.save(known, found)
+    again = statistics.median(_timed(lambda: state_file.current(found)) for _ in range(20))
     once = sum(steps)
     floor = _timed(lambda: _floor_of(found))
     return [
@@ -185,7 +186,7 @@ def catching_up(count: int, found: Paths) -> list[Figure]:
 
 
 def _floor_of(found: Paths) -> None:
-    for log in state.evidence_logs(found):
+    for log in state_file.evidence_logs(found):
         with log.open("rb") as lines:
             for line in lines:
                 json.loads(line)

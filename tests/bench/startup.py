@@ -14,7 +14,7 @@ from tests.pi.install import Pi
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
-from tokmon import extension
+from tokmon.pi import schema_ts
 
 BASE: Final = "without"
 CONTROL: Final = "without, again"
@@ -43,10 +43,10 @@ class Compared:
 @contextmanager
 def homes(pi: Pi, root: Path, provider: Provider) -> Iterator[Compared]:
     """Make a home for each variant, and run the sidecar of the one that has one."""
-    source = (extension.folder() / "tokmon.ts").read_text(encoding="utf-8")
+    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
     root.mkdir()
     rendered = root / "tokmon.ts"
-    rendered.write_text(extension.render(extension.version(pi.version), source), encoding="utf-8")
+    rendered.write_text(schema_ts.render(schema_ts.version(pi.version), source), encoding="utf-8")
     made: dict[str, Home] = {}
     captures: dict[str, Callable[[], int]] = {}
     with ExitStack() as stack:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tokmon import extension, paths
-from tokmon.commands.checks import examine
-from tokmon.commands.checks.subject import Subject
+from tokmon import paths
+from tokmon.doctor_checks import examine
+from tokmon.doctor_checks.subject import Subject
+from tokmon.pi import schema_ts
 from tokmon.report.findings import Finding, Level
 
 
@@ -43,8 +44,8 @@ def pi_of(version: str, home: Path) -> str:
 
 
 def rendered(version: str) -> str:
-    source = (extension.folder() / "tokmon.ts").read_text(encoding="utf-8")
-    return extension.render(extension.version(version), source)
+    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
+    return schema_ts.render(schema_ts.version(version), source)
 
 
 def install(text: str) -> Path:

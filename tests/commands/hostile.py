@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tokmon.model import Scope, Status
+from tokmon.evidence.model import Scope, Status
 
 _HOSTILE = st.one_of(
     st.text(max_size=12),

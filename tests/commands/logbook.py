@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tokmon import paths
-from tokmon.headers import rfc3339
-from tokmon.snapshot import Snapshot, fold
+from tokmon.evidence.snapshot import Snapshot, fold
+from tokmon.wire.instants import rfc3339
 
 NOW = 1_795_330_800.0
 """2026-11-22T07:00:00Z, a Sunday."""

@@ -13,9 +13,11 @@ from tests.commands.logbook import configure, tokmon, write
 from tests.commands.pretended import POLICY, REFUSED, SPENT, fails, lines, lives, mode, pi
 from tests.configuration import select
 from tests.sidecar.running import wait_until
-from tokmon import decision_file, paths, state
-from tokmon.history import History
-from tokmon.shipped import OURS
+from tokmon import paths
+from tokmon.decision import decision_file
+from tokmon.evidence.history import History
+from tokmon.pi.extension import OURS
+from tokmon.store import state_file
 
 KEY = "plain-key-without-a-shape"
 
@@ -26,7 +28,7 @@ def two_seats() -> None:
 
 
 def history(provider: str) -> History:
-    return state.current(paths.find()).snapshot.accounts[provider].history
+    return state_file.current(paths.find()).snapshot.accounts[provider].history
 
 
 def test_every_account_of_the_configuration_is_checked_with_its_model(tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_a_check_by_another_tool_is_read_by_its_text() -> None:
     said = {"source": "pi-check", "provider": "team-a", "ts": "2026-11-22T07:00:00Z", "status": "error"}
     write("provider-check.jsonl", {**said, "reason": POLICY})
     write("provider-check.jsonl", {**said, "provider": "team-b", "status": "maybe"})
-    found = state.current(paths.find()).snapshot
+    found = state_file.current(paths.find()).snapshot
     assert str(found.accounts["team-a"].history.sources["pi-check"].status) == "policy_rejected"
     assert "team-b" not in found.accounts
 

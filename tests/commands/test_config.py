@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.configuration import WHOLE, select, write_config
-from tokmon import cli, paths, policy_file
-from tokmon import settings as configuration
+from tokmon import cli, paths
+from tokmon.decision import policy_cache
+from tokmon.decision import settings as configuration
 from tokmon.report.configuration import MEANING, configuration_text
-from tokmon.selection.given import LONGEST, name_problem
+from tokmon.selection.overrides import LONGEST, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
 ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -94,7 +95,7 @@ def test_whatever_pi_calls_its_providers_the_proposal_is_valid_and_is_what_would
 ) -> None:
     paths.find().config.unlink(missing_ok=True)
     models(*names, models=[{"id": each} for each in ids])
-    wanted = policy_file.propose(paths.find(), Policy())
+    wanted = policy_cache.propose(paths.find(), Policy())
     found = read_back(printed(capsysbinary))
     assert found.errors == ()
     assert found.policy == wanted

@@ -12,8 +12,8 @@ from tests.commands.clinic import install, pi_of, rendered
 from tests.commands.logbook import tokmon
 from tests.sidecar.running import sidecar
 from tokmon import paths
-from tokmon.commands.checks import TABLE, examine
-from tokmon.commands.checks.subject import Subject
+from tokmon.doctor_checks import TABLE, examine
+from tokmon.doctor_checks.subject import Subject
 from tokmon.paths import Paths
 from tokmon.report.findings import Level, Named, fail, finding_text, to_json
 from tokmon.report.words import Style

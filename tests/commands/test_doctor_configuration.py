@@ -5,7 +5,8 @@ import os
 from tests.commands.clinic import found, level
 from tests.commands.logbook import configure, line, tokmon, write
 from tests.configuration import select, write_config
-from tokmon import paths, policy_file
+from tokmon import paths
+from tokmon.decision import policy_cache
 from tokmon.report.findings import Level
 
 
@@ -31,7 +32,7 @@ def test_every_invalid_key_and_value_is_named_with_its_place() -> None:
 
 def test_the_last_valid_one_is_said_to_be_in_use() -> None:
     select(chain=["a"])
-    policy_file.load(paths.find(), os.environ)
+    policy_cache.load(paths.find(), os.environ)
     write_config("[select")
     finding = found("configuration")
     assert finding.level is Level.FAIL
@@ -70,7 +71,7 @@ def test_a_model_that_pi_would_not_find_is_a_warning() -> None:
 def test_the_doctor_makes_no_file_of_it() -> None:
     select(chain=["a"])
     assert "configuration" in tokmon("doctor").stdout
-    assert not policy_file.place(paths.find()).exists()
+    assert not policy_cache.place(paths.find()).exists()
 
 
 def test_a_file_of_checks_is_told_with_its_age_or_why_it_does_not_count() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from tests.commands.clinic import install, listening, our_socket, pi_of, program, rendered, subject
 from tests.commands.logbook import tokmon
-from tokmon import paths, placed
-from tokmon.commands.checks import TABLE, examine
-from tokmon.commands.checks.repairs import possible
+from tokmon import paths
+from tokmon.doctor_checks import TABLE, examine
+from tokmon.doctor_checks.repairs import possible
+from tokmon.pi import extension
 from tokmon.report.findings import Level, Named
 
 
@@ -122,7 +123,7 @@ def test_the_extension_is_written_for_the_pi_that_is_installed(tmp_path: Path, b
     assert (named.finding.level, len(named.fixed)) == (Level.OK, 1)
     assert path.read_text() == rendered("1.5.2")
     assert fixed("extension", TOKMON_PI=pi).fixed == ()
-    assert json.loads(placed.memory(paths.find()).read_bytes())["command"] == [pi]
+    assert json.loads(extension.memory(paths.find()).read_bytes())["command"] == [pi]
 
 
 @pytest.mark.parametrize("reason", ["foreign", "link", "no pi", "too old", "off", "no command"])

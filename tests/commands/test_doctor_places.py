@@ -79,8 +79,8 @@ def test_a_link_in_the_place_of_a_log_fails() -> None:
 IN_A_SMALL_DISK = """
 import os, sys
 from tokmon import paths
-from tokmon.commands.checks import examine
-from tokmon.commands.checks.subject import Subject
+from tokmon.doctor_checks import examine
+from tokmon.doctor_checks.subject import Subject
 subject = Subject(paths.find(), dict(os.environ), 0.0)
 print(examine("disk", subject).finding.level.value)
 with open(subject.paths.logs / "big", "wb", buffering=0) as file:

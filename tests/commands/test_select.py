@@ -14,8 +14,9 @@ import pytest
 from tests.commands.logbook import tokmon, write
 from tests.configuration import select
 from tests.sidecar.running import capture, sidecar, wait_until
-from tokmon import decision_file, paths
-from tokmon.headers import rfc3339
+from tokmon import paths
+from tokmon.decision import decision_file
+from tokmon.wire.instants import rfc3339
 
 
 def now_line(provider: str, used: float, **fields: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.configuration import select
 from tests.probes.loopback import USAGE, Asked, Loopback, Said, error, healthy, loopback
 from tests.sidecar.running import wait_until
 from tokmon import paths
-from tokmon.headers import rfc3339
+from tokmon.wire.instants import rfc3339
 
 CHAIN = ("team-a", "team-b")
 DEAD = Said(401, error("invalid x-api-key", "authentication_error"))

@@ -13,8 +13,9 @@ from tests.commands.pretended import pi
 from tests.commands.test_select import now_line
 from tests.configuration import select
 from tests.sidecar.running import capture, sidecar, wait_until
-from tokmon import decision_file, paths
-from tokmon.headers import rfc3339
+from tokmon import paths
+from tokmon.decision import decision_file
+from tokmon.wire.instants import rfc3339
 
 A, B = "team-a claude-sonnet-4-6\n", "team-b claude-sonnet-4-6\n"
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, configure, line, snapshot, tokmon, window, write
-from tokmon import paths, state
-from tokmon.report.as_json import to_json
+from tokmon import paths
 from tokmon.report.status import status_text
+from tokmon.report.status_json import to_json
 from tokmon.report.view import Provider, View, view
 from tokmon.report.words import Style, visible
+from tokmon.store import state_file
 
 PLAIN = Style(zone=UTC)
 SEAT = line(
@@ -230,6 +231,6 @@ def test_an_encoding_without_blocks_gets_plain_characters() -> None:
 def test_a_saved_snapshot_and_the_rest_of_the_log_count_together() -> None:
     write("piggyback.jsonl", line("a", "allowed"))
     found = paths.find()
-    state.save(state.current(found), found)
+    state_file.save(state_file.current(found), found)
     write("piggyback.jsonl", line("b", "allowed"))
     assert [each["provider"] for each in json.loads(tokmon("status", "--json").stdout)["providers"]] == ["a", "b"]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.commands import hostile
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, snapshot, window
-from tokmon.model import Credits, Window
-from tokmon.report.as_json import to_json
+from tokmon.evidence.model import Credits, Window
 from tokmon.report.status import credits_words, status_text
+from tokmon.report.status_json import to_json
 from tokmon.report.view import Provider, view
 from tokmon.report.words import Style, count, left, money, percent, visible
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.commands import hostile
 from tests.commands.logbook import DAY, HOUR, NOW, Record, configure, line, snapshot, tokmon, window, write
 from tokmon.report.view import view
-from tokmon.report.wake import HEADER, INCOMPLETE, NOTHING, wake_text
+from tokmon.report.wake_block import HEADER, INCOMPLETE, NOTHING, wake_text
 from tokmon.report.words import Style, about
 
 MINUTE = 60.0

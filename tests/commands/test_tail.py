@@ -15,9 +15,9 @@ import pytest
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, tokmon, window, write
 from tokmon import paths
-from tokmon.commands.follow import Follower
 from tokmon.report.line import line_text
 from tokmon.report.words import Style
+from tokmon.store.follow import Follower
 
 PLAIN = Style(zone=UTC)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.pi.install import node
-from tokmon import extension
+from tokmon.pi import schema_ts
 
 DRIVER: Final = Path(__file__).parent / "driver.mjs"
 
@@ -61,7 +61,7 @@ def drive(
     **scenario: Any,
 ) -> Done:
     """Run the steps in one Node process with the committed extension, or with `file`."""
-    source = file or extension.folder() / "tokmon.ts"
+    source = file or schema_ts.folder() / "tokmon.ts"
     began = time.monotonic()
     done = subprocess.run(
         [str(node()), "--no-warnings", str(DRIVER)],

@@ -9,7 +9,8 @@ import pytest
 
 from tests.extension.driver import LOAD, QUIT, START, Done, Step, answer_ended, ask, drive, emit, fetch
 from tests.extension.listener import Event, Listener
-from tokmon import families, scrub
+from tokmon import families
+from tokmon.wire import scrub
 
 URL: Final = "https://a.test/v1/messages"
 SECRET: Final = "sk-ant-oat01-very-secret-indeed"  # noqa: S105 - made up

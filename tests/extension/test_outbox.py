@@ -12,7 +12,8 @@ import pytest
 
 from tests.extension.driver import LOAD, QUIT, START, Step, answer_ended, drive, emit
 from tests.extension.listener import Listener
-from tokmon import paths, wire
+from tokmon import paths
+from tokmon.wire import messages
 
 SLEEP: Final[Step] = {"do": "sleep", "ms": 300}
 
@@ -37,7 +38,7 @@ def spooled() -> list[dict[str, Any]]:
     assert {path.stat().st_mode & 0o777 for path in files} <= {0o600}
     assert {path.stat().st_mode & 0o777 for path in (folder, folder / "new", folder / "tmp")} == {0o700}
     lines = [line for path in files for line in path.read_bytes().splitlines(keepends=True)]
-    assert all(wire.decode(line)[1] for line in lines)
+    assert all(messages.decode(line)[1] for line in lines)
     return [json.loads(line) for line in lines]
 
 

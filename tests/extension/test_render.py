@@ -10,8 +10,10 @@ import pytest
 from packaging.version import Version
 
 from tests.pi import install
-from tokmon import cli, extension, families, scrub, wire
+from tokmon import cli, families
 from tokmon.errors import RenderError, UsageError
+from tokmon.pi import schema_ts
+from tokmon.wire import messages, scrub
 
 ROOT: Final = Path(__file__).parents[2]
 COMMITTED: Final = ROOT / "extensions" / "tokmon.ts"
@@ -32,7 +34,7 @@ ARRIVALS: Final = (
 
 
 def rendered(version: str) -> str:
-    return extension.render(extension.version(version), SOURCE)
+    return schema_ts.render(schema_ts.version(version), SOURCE)
 
 
 def test_the_committed_file_is_what_the_renderer_gives() -> None:
@@ -50,8 +52,8 @@ def test_a_version_gets_its_scope_and_its_attribution(version: str, scope: str, 
 @pytest.mark.parametrize("version", [version for version, *_ in ARRIVALS])
 def test_rendering_twice_changes_nothing(version: str) -> None:
     once = rendered(version)
-    assert extension.render(extension.version(version), once) == once
-    assert extension.render(extension.NEWEST, once) == SOURCE
+    assert schema_ts.render(schema_ts.version(version), once) == once
+    assert schema_ts.render(schema_ts.NEWEST, once) == SOURCE
 
 
 @pytest.mark.parametrize("version", [version for version, *_ in ARRIVALS])
@@ -62,21 +64,21 @@ def test_nothing_but_node_is_imported_in_a_way_that_could_end_a_pi_that_has_beco
     assert all(' from "node:' in line for line in imports)
     asked = re.findall(r"\bimport\(.*", text)
     assert [line for line in asked if not line.endswith(".catch(() => undefined);")] == []
-    assert len(asked) == (extension.row(extension.version(version)).attribution == "registry")
+    assert len(asked) == (schema_ts.row(schema_ts.version(version)).attribution == "registry")
 
 
 def test_every_field_of_the_schema_is_a_field_of_the_extension() -> None:
-    for struct in (wire.Hello, wire.Capture, wire.Tokens, wire.Usage):
+    for struct in (messages.Hello, messages.Capture, messages.Tokens, messages.Usage):
         block = SOURCE.partition(f"interface {struct.__name__} {{\n")[2].partition("\n}")[0]
         fields = re.findall(r"^\t(\w+)\??:", block, re.MULTILINE)
-        tag = ["kind"] if struct is not wire.Tokens else []
+        tag = ["kind"] if struct is not messages.Tokens else []
         assert fields == [*tag, *struct.__struct_fields__]
 
 
 def test_the_allow_list_the_bounds_and_the_patterns_are_those_of_python() -> None:
     for prefix in families.ALLOWED_PREFIXES:
         assert f"\t{json.dumps(prefix)}," in SOURCE
-    assert f"const MAX_LINE = {wire.MAX_LINE};" in SOURCE
+    assert f"const MAX_LINE = {messages.MAX_LINE};" in SOURCE
     assert SOURCE.count("\n\t", SOURCE.index("const PATTERNS"), SOURCE.index("const SECRETS")) == len(scrub.PATTERNS)
 
 
@@ -89,16 +91,16 @@ def test_an_older_pi_than_the_oldest_is_refused_by_name() -> None:
 @pytest.mark.parametrize("text", ["", "latest", "1.x", "pi 1.5.2"])
 def test_what_is_no_version_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
-        extension.version(text)
+        schema_ts.version(text)
 
 
 def test_a_leading_v_and_blanks_are_taken_off() -> None:
-    assert extension.version(" v1.5.2\n") == Version("1.5.2")
+    assert schema_ts.version(" v1.5.2\n") == Version("1.5.2")
 
 
 def test_a_source_without_a_region_is_refused() -> None:
     with pytest.raises(RenderError, match="`headers`"):
-        extension.render(extension.NEWEST, SOURCE.replace("// <generated headers>\n", ""))
+        schema_ts.render(schema_ts.NEWEST, SOURCE.replace("// <generated headers>\n", ""))
 
 
 def test_it_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_pi_that_does_not_say_its_version_is_an_error(
     script: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("tokmon.pi.PATIENCE_S", 0.2)
+    monkeypatch.setattr("tokmon.pi.installed.PATIENCE_S", 0.2)
     pi = tmp_path / "pi"
     pi.write_text(f"#!/bin/sh\n{script}\n")
     pi.chmod(0o755)

@@ -11,11 +11,11 @@ import pytest
 
 from tests.pi import install
 from tests.pi.install import Pi
-from tokmon import extension
+from tokmon.pi import schema_ts
 
 pytestmark = pytest.mark.pi
 
-SOURCE: Final = (extension.folder() / "tokmon.ts").read_text()
+SOURCE: Final = (schema_ts.folder() / "tokmon.ts").read_text()
 
 OPTIONS: Final = {
     "strict": True,
@@ -87,17 +87,17 @@ def compiler_on(folder: Path, files: Iterable[Path], paths: dict[str, list[str]]
 
 
 def test_the_extension_fits_the_types_of_its_pi(pi: Pi, tmp_path: Path) -> None:
-    assert check(pi, tmp_path, extension.render(extension.version(pi.version), SOURCE)) == ""
+    assert check(pi, tmp_path, schema_ts.render(schema_ts.version(pi.version), SOURCE)) == ""
 
 
 def test_each_piece_fits_the_file_it_goes_into(tmp_path: Path) -> None:
     paths = {**type_paths(install.pi("0.73.1")), **type_paths(install.pi("1.5.2"))}
-    files = [extension.folder() / "tokmon.ts", *(extension.folder() / "pieces").glob("*.ts")]
+    files = [schema_ts.folder() / "tokmon.ts", *(schema_ts.folder() / "pieces").glob("*.ts")]
     assert compiler_on(tmp_path, files, paths) == ""
 
 
 def test_the_types_are_there_to_be_offended(pi: Pi, tmp_path: Path) -> None:
-    text = extension.render(extension.version(pi.version), SOURCE)
+    text = schema_ts.render(schema_ts.version(pi.version), SOURCE)
     wrong = {
         'pi.on("turn_start"': 'pi.on("no_such_event"',
         "ctx.modelRegistry.getAll()": "ctx.modelRegistry.getEverything()",
@@ -112,7 +112,7 @@ def test_the_types_are_there_to_be_offended(pi: Pi, tmp_path: Path) -> None:
 def test_what_is_rendered_for_a_pi_of_another_scope_does_not_fit(
     tmp_path: Path, version: str, rendered_for: str
 ) -> None:
-    text = extension.render(extension.version(rendered_for), SOURCE)
+    text = schema_ts.render(schema_ts.version(rendered_for), SOURCE)
     assert "error TS" in check(install.pi(version), tmp_path, text)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.hooks.wake import ASKED, DECIDED, LAST, LINE, Wake, decision
 from tests.install.capabilities import without_program, without_root
 from tokmon import paths
-from tokmon.selection.given import name_problem
+from tokmon.selection.overrides import name_problem
 
 OVERRIDES = (
     "TOKMON_PIN",

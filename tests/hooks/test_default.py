@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.hooks.wake import BUILT_IN, SLACK_S, Wake
-from tokmon import settings
+from tokmon.decision import settings
 
 TABLES = {
     "one line": '[select]\nchain = ["team-a", "team-b"]\nmodel = "m"\n',

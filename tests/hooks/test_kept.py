@@ -18,8 +18,9 @@ from tests.configuration import select
 from tests.hooks.test_decision_file import OVERRIDES
 from tests.hooks.wake import uptime
 from tests.install.capabilities import without_root
-from tokmon import decision_file, paths
-from tokmon.headers import rfc3339
+from tokmon import paths
+from tokmon.decision import decision_file
+from tokmon.wire.instants import rfc3339
 
 ANSWER = "team-b claude-sonnet-4-6\n"
 

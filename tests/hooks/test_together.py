@@ -12,8 +12,9 @@ from tests.commands.logbook import write
 from tests.configuration import select
 from tests.hooks.test_decision_file import OVERRIDES
 from tests.hooks.wake import HOOK, LINE
-from tokmon import decision_file, paths, settings
-from tokmon.headers import rfc3339
+from tokmon import paths
+from tokmon.decision import decision_file, settings
+from tokmon.wire.instants import rfc3339
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from tests.hooks.wake import HOOK, SLACK_S, Wake, alone
-from tokmon.report.wake import HEADER
+from tokmon.report.wake_block import HEADER
 
 SCRIPT: Final = HOOK.parents[1] / "bootstrap" / "token-status"
 BLOCK: Final = f"{HEADER}\nAnthropic Teams (2 seats):\n  team-a ✓ 5h:32% 7d:45% resets 4h\n\n  a\\b  -n $x `y` *\n"

@@ -18,11 +18,12 @@ from tests.pi.provider import Provider
 from tests.pi.runner import Home, Run
 from tests.pi.seats import ANTHROPIC, CODEX, COMPLETIONS, Seat
 from tests.sidecar.running import lines_of, sidecar, wait_until
-from tokmon import extension, paths, placed
+from tokmon import paths
+from tokmon.pi import extension, schema_ts
 
 pytestmark = pytest.mark.pi
 
-SOURCE: Final = (extension.folder() / "tokmon.ts").read_text()
+SOURCE: Final = (schema_ts.folder() / "tokmon.ts").read_text()
 OLD: Final = ("0.66.1", "0.73.1")
 BETWEEN: Final = ("0.74.0", "0.80.0")
 """Rendered for these, it asks for a module that neither older version has."""
@@ -36,7 +37,7 @@ PLAIN: Final[dict[str, list[tuple[int, str, str]]]] = {}
 
 
 def with_extension(pi: Pi, tmp_path: Path, provider: Provider, seats: list[Seat], rendered_for: str) -> Home:
-    text = extension.render(extension.version(rendered_for), SOURCE)
+    text = schema_ts.render(schema_ts.version(rendered_for), SOURCE)
     (tmp_path / "tokmon.ts").write_text(text)
     home = Home.make(pi, tmp_path / "watched", provider, seats, extensions=[tmp_path / "tokmon.ts"])
     home.env |= {"TOKMON_SOCKET": str(tmp_path / "sock"), "TOKMON_NO_SPAWN": "1"}
@@ -114,13 +115,13 @@ def test_a_real_sidecar_renders_it_anew_during_the_first_session_of_the_new_pi(
     home.env.pop("TOKMON_SOCKET")
     found = paths.find()
     # No pi of that name: the sidecar learns of it when the session greets it.
-    placed.remember(found, pi.command)
+    extension.remember(found, pi.command)
     with sidecar(env={"PATH": "/nowhere"}) as running:
-        found.extension.write_text(extension.render(extension.version("0.66.1"), SOURCE))
+        found.extension.write_text(schema_ts.render(schema_ts.version("0.66.1"), SOURCE))
         run = home.run("hello", home.seats[1])
         assert (run.exit_code, run.stdout.strip(), run.stderr) == (0, answers.DEFAULT_TEXT, "")
         wait_until(lambda: "for pi 1.5.2" in running.said(), "the sidecar says so")
-        assert found.extension.read_text() == extension.render(extension.version("1.5.2"), SOURCE)
+        assert found.extension.read_text() == schema_ts.render(schema_ts.version("1.5.2"), SOURCE)
         assert home.run("hello", home.seats[1]).exit_code == 0
         assert running.stop() == 0
     told = [(each["provider"], each["attribution"]) for each in lines_of(found.piggyback)]

@@ -14,7 +14,7 @@ from tests.pi.answers import DEFAULT_TEXT
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
-from tokmon import extension
+from tokmon.pi import schema_ts
 
 pytestmark = pytest.mark.pi
 
@@ -37,8 +37,8 @@ def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
     if reason := without_shell(shell):
         pytest.skip(reason)
     pi, seats = install.pi(version), [Seat("team-a"), Seat("team-b", model="vendor/model-2:x")]
-    source = (extension.folder() / "tokmon.ts").read_text()
-    (tmp_path / "tokmon.ts").write_text(extension.render(extension.version(version), source))
+    source = (schema_ts.folder() / "tokmon.ts").read_text()
+    (tmp_path / "tokmon.ts").write_text(schema_ts.render(schema_ts.version(version), source))
     home = Home.make(pi, tmp_path / "home", provider, seats, extensions=[tmp_path / "tokmon.ts"])
     hook = home.root / ".local" / "share" / "tokmon" / "hooks" / "budget-select"
     hook.parent.mkdir(parents=True)

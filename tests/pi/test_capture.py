@@ -17,7 +17,8 @@ from tests.pi.install import VERSIONS, Pi
 from tests.pi.provider import Provider, Served
 from tests.pi.runner import Home
 from tests.pi.seats import APIS, CODEX, Seat
-from tokmon import extension, wire
+from tokmon.pi import schema_ts
+from tokmon.wire import messages
 
 pytestmark = pytest.mark.pi
 
@@ -28,9 +29,9 @@ STATUSES: Final = (200, 400, 401, 403, 429, 500, 529)
 def render(pi: Pi, tmp_path: Path) -> Path:
     folder = tmp_path / "rendered"
     folder.mkdir()
-    source = (extension.folder() / "tokmon.ts").read_text()
+    source = (schema_ts.folder() / "tokmon.ts").read_text()
     target = folder / "tokmon.ts"
-    target.write_text(extension.render(extension.version(pi.version), source))
+    target.write_text(schema_ts.render(schema_ts.version(pi.version), source))
     return target
 
 
@@ -74,7 +75,7 @@ def test_every_response_of_every_status_is_captured_once_and_is_known_by_its_pro
     assert {each["pi"] for each in captures} == {pi.version}
     assert {each["member"] for each in captures} == {"tester"}
     assert seat.key.encode() not in listener.raw
-    assert all(wire.decode(line)[1] for line in listener.raw.splitlines(keepends=True))
+    assert all(messages.decode(line)[1] for line in listener.raw.splitlines(keepends=True))
 
 
 @pytest.mark.parametrize("status", [200, 429])

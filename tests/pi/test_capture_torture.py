@@ -20,7 +20,8 @@ from tests.pi.runner import Home
 from tests.pi.seats import ANTHROPIC, Seat
 from tests.pi.test_capture_usage import logged, own_socket, sidecar_env, wait_until
 from tests.sidecar.running import sidecar
-from tokmon import paths, spool
+from tokmon import paths
+from tokmon.store import spool
 
 pytestmark = pytest.mark.pi
 

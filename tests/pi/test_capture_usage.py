@@ -22,7 +22,8 @@ from tests.pi.runner import QUICK_RETRIES, Home
 from tests.pi.seats import ANTHROPIC, APIS, WORTH_WARMING, Seat
 from tests.pi.test_capture import captured, spooled, told, with_extension
 from tests.sidecar.running import sidecar
-from tokmon import client, paths
+from tokmon import paths
+from tokmon.sidecar import client
 
 pytestmark = pytest.mark.pi
 

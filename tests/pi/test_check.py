@@ -20,7 +20,8 @@ from tests.pi.seats import COMPLETIONS, GEMINI, Seat
 from tests.pi.test_capture import render
 from tests.pi.test_capture_usage import logged
 from tests.sidecar.running import sidecar
-from tokmon import paths, state
+from tokmon import paths
+from tokmon.store import state_file
 
 pytestmark = pytest.mark.pi
 
@@ -85,7 +86,7 @@ def test_every_failure_is_an_error_and_becomes_the_status_of_the_account(
         assert (code, results["team-a"]["status"], results["team-a"]["account_status"]) == (1, "error", status), name
         (line,) = logged(home, "check.jsonl")
         assert line["reason"]
-        account = state.current(paths.find(home.env)).snapshot.accounts["team-a"]
+        account = state_file.current(paths.find(home.env)).snapshot.accounts["team-a"]
         assert account.history.failed is not None
 
 
@@ -108,7 +109,7 @@ def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
     assert (code, [each["status"] for each in results.values()]) == (1, ["ok", "error"])
     captures = logged(home, "piggyback.jsonl")
     assert {each["mission"] for each in captures} == {"pi-check"}
-    accounts = state.current(paths.find(home.env)).snapshot.accounts
+    accounts = state_file.current(paths.find(home.env)).snapshot.accounts
     assert accounts["team-b"].history.sources["piggyback"].status == "rejected"
     assert accounts["team-b"].history.failed is not None
     assert accounts["team-a"].history.sources["pi-check"].status == "allowed"

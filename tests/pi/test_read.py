@@ -23,8 +23,9 @@ from tests.pi.seats import COMPLETIONS, GEMINI, RESPONSES, Seat
 from tests.pi.test_capture import captured, told
 from tests.pi.test_capture_usage import logged, own_socket, sidecar_env
 from tests.sidecar.running import sidecar
-from tokmon import paths, state
-from tokmon.headers import parse_rfc3339, rfc3339
+from tokmon import paths
+from tokmon.store import state_file
+from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 pytestmark = pytest.mark.pi
 
@@ -113,9 +114,9 @@ def said(line: Mapping[str, Any]) -> Record:
 def rebuilt_from_the_logs(home: Home) -> None:
     """The snapshot that the sidecar has saved is the one that the logs give."""
     found = paths.find(home.env)
-    saved = state.load(found).snapshot.to_json()
+    saved = state_file.load(found).snapshot.to_json()
     found.snapshot.unlink()
-    assert state.current(found).snapshot.to_json() == saved
+    assert state_file.current(found).snapshot.to_json() == saved
 
 
 def later(line: Mapping[str, Any], seconds: float) -> str:

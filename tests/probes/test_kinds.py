@@ -11,10 +11,10 @@ from tests.pi.answers import ANTHROPIC_CLASSIC, Answer, unified
 from tests.pi.provider import Provider
 from tests.probes.loopback import SCOPE, USAGE, Asked, Loopback, Said, Script, error, healthy, loopback
 from tokmon import paths, probes
-from tokmon.commands.probing import line_of
-from tokmon.model import Status
+from tokmon.evidence.model import Status
 from tokmon.probes import Target
-from tokmon.probes.asking import Result, ask
+from tokmon.probes.records import line_of
+from tokmon.probes.request import Result, ask
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 KEY = "sk-ant-api03-KeyKeyKeyKeyKey"

@@ -11,7 +11,8 @@ from typing import Any
 from tests.commands.logbook import configure, tokmon
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Asked, Said, error, healthy, loopback
-from tokmon import decision_file, paths, store
+from tokmon import paths, store
+from tokmon.decision import decision_file
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'

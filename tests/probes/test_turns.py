@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tokmon.errors import StoreError
-from tokmon.probes.turns import BACK_OFF_S, INTERVAL_S, LONGEST_S, Told, Turns
+from tokmon.probes.rate_limit import BACK_OFF_S, INTERVAL_S, LONGEST_S, Told, Turns
 
 NOW = 1_795_330_800.0
 
@@ -141,7 +141,7 @@ def test_where_nothing_can_be_written_nobody_has_a_turn(tmp_path: Path) -> None:
 
 def test_of_eight_processes_at_once_one_asks(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from tokmon.probes.turns import Turns;"
+        "import sys, time; from pathlib import Path; from tokmon.probes.rate_limit import Turns;"
         "sys.stdin.read(1); print(Turns(Path(sys.argv[1])).take(['a'], time.time())['a'].granted)"
     )
     running = [

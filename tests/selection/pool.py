@@ -3,8 +3,8 @@
 from typing import Any
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, window
+from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.selection.policy import Policy
-from tokmon.snapshot import Snapshot, fold
 
 SEATS = ("team-vigilio", "team-ludo", "team-buio", "team-molto", "team-nadja")
 POLICY = Policy(

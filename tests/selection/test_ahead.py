@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, anybody, check, pool, turn
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
-from tokmon.headers import rfc3339
-from tokmon.selection.ahead import Ahead, look_ahead, looking_ahead
-from tokmon.selection.asking import wanted
+from tokmon.evidence.snapshot import Snapshot
 from tokmon.selection.choose import Decision, choose
-from tokmon.selection.ending import changes_at
+from tokmon.selection.expiry import changes_at
+from tokmon.selection.horizon import Ahead, look_ahead, looking_ahead
 from tokmon.selection.policy import Policy
-from tokmon.snapshot import Snapshot
+from tokmon.selection.probe_choice import wanted
+from tokmon.wire.instants import rfc3339
 
 _STEPS = 40
 

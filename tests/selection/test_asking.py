@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.commands.logbook import Record
 from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, check, pool, probe, turn, valid
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
-from tokmon.selection.asking import doubtful, wanted
+from tokmon.selection.assessment import Verdict
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import Verdict
+from tokmon.selection.probe_choice import doubtful, wanted
 
 MINUTE = 60.0
 SPENT: dict[str, Any] = {"status": "rejected", "http_status": 429}

@@ -6,9 +6,9 @@ import pytest
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, pool, turn
 from tests.selection.test_threshold import CREDIT, SPENT
+from tokmon.selection.assessment import Verdict
+from tokmon.selection.candidates import Alternative
 from tokmon.selection.choose import choose
-from tokmon.selection.looking import Alternative
-from tokmon.selection.standing import Verdict
 
 
 def first(*lines: Record, **policy: str) -> Alternative:

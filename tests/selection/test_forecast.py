@@ -5,11 +5,11 @@ import pytest
 
 from tests.commands.logbook import Record
 from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, check, pool, turn
-from tokmon.headers import rfc3339
-from tokmon.model import Window
-from tokmon.selection import forecast
+from tokmon.evidence.model import Window
+from tokmon.selection import demand
 from tokmon.selection.choose import Decision, choose
-from tokmon.selection.forecast import Burn, project
+from tokmon.selection.demand import Burn, project
+from tokmon.wire.instants import rfc3339
 
 FORECAST = msgspec.structs.replace(POLICY, policy="forecast")
 ONE_HOUR = Burn({}, {"5h": 0.1, "7d": 0.012})
@@ -154,16 +154,16 @@ def test_a_window_is_projected_to_the_end_of_the_session(
 
 def test_a_rate_needs_two_samples_of_one_window() -> None:
     one = pool(turn("a", 0.3, age=60)).accounts["a"].history.samples("7d")
-    assert forecast.rate(one, NOW) is None
+    assert demand.rate(one, NOW) is None
     two = pool(turn("a", 0.3, age=2 * HOUR), turn("a", 0.34, age=60)).accounts["a"].history.samples("7d")
-    assert forecast.rate(two, NOW) == pytest.approx(0.04 / (2 * HOUR - 60) * HOUR)
+    assert demand.rate(two, NOW) == pytest.approx(0.04 / (2 * HOUR - 60) * HOUR)
     reset = pool(turn("a", 0.9, age=2 * HOUR, week_resets=-HOUR), turn("a", 0.1, age=60, week_resets=7 * DAY))
-    assert forecast.rate(reset.accounts["a"].history.samples("7d"), NOW) is None
+    assert demand.rate(reset.accounts["a"].history.samples("7d"), NOW) is None
 
 
 def test_a_decrease_in_the_middle_of_a_window_is_no_burn() -> None:
     down = pool(turn("a", 0.5, age=2 * HOUR), turn("a", 0.3, age=60)).accounts["a"].history.samples("7d")
-    assert forecast.rate(down, NOW) == 0
+    assert demand.rate(down, NOW) == 0
 
 
 def test_what_others_burn_goes_on_beside_the_session() -> None:

@@ -5,8 +5,8 @@ import pytest
 from tests.commands.logbook import Record
 from tests.selection.pool import HOUR, NOW, POLICY, check, pool, probe, turn
 from tests.selection.test_threshold import SPENT, Case, decided
+from tokmon.selection.assessment import Verdict
 from tokmon.selection.choose import choose
-from tokmon.selection.standing import Verdict
 
 
 def said(status: str, age: float) -> Record:

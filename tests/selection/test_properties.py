@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, SEATS, check, pool, probe, turn
-from tokmon.model import Status
-from tokmon.selection.as_json import decision_json
+from tokmon.evidence.model import Status
+from tokmon.selection.assessment import Verdict
 from tokmon.selection.choose import choose
-from tokmon.selection.standing import Verdict
+from tokmon.selection.decision_json import decision_json
 
 _USED = st.one_of(st.none(), st.floats(0, 1.3))
 _NAMES = st.sampled_from([*SEATS, "xai-vigilio", "shelley-proxy", "somebody-else"])

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tokmon import paths
-from tokmon.headers import rfc3339
 from tokmon.paths import Paths
+from tokmon.wire.instants import rfc3339
 
 HEADERS = {
     "anthropic-ratelimit-unified-status": "allowed",

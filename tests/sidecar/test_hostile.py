@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
-from tokmon import wire
+from tokmon.wire import messages
 
 SECRETS = ("sk-ant-oat01-PLANTED-secret_0123456789", "eyJhbGciOiJQTEFOVEVE.eyJPLANTED.sig", "xai-PLANTED0123456789")
 
@@ -64,7 +64,7 @@ def test_a_line_without_an_end_costs_bounded_memory() -> None:
         talk.send_bytes(b"\n")
         talk.send(capture(1))
         (refusal,) = talk.acknowledged(2)
-        assert f"at most {wire.MAX_LINE} bytes" in refusal["error"]
+        assert f"at most {messages.MAX_LINE} bytes" in refusal["error"]
         status = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
         assert int(status.partition("VmHWM:")[2].split()[0]) < 64_000
 

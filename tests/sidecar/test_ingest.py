@@ -8,11 +8,11 @@ import pytest
 
 from tests.bench import events
 from tests.sidecar.running import capture
-from tokmon.accounts import Account
 from tokmon.errors import WireError
-from tokmon.sidecar.commit import Pending
+from tokmon.pi.models_json import Account
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.recent import Recent
 
 Refusals = list[tuple[int, str]]
 

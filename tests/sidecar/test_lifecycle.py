@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
-from tokmon import client, paths
+from tokmon import paths
+from tokmon.sidecar import client
 
 _TOKMON = [sys.executable, "-m", "tokmon"]
 

@@ -10,7 +10,8 @@ from tests.commands.logbook import configure, tokmon, write
 from tests.configuration import select
 from tests.selection.pool import pool, turn
 from tests.sidecar.running import fresh, sidecar, wait_until
-from tokmon import decision_file, foresight, kept, paths
+from tokmon import foresight, kept, paths
+from tokmon.decision import decision_file
 from tokmon.sidecar.deciding import Announcer
 
 SEAT = {"baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages"}

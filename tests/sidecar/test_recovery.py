@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
-from tokmon import client, paths
+from tokmon import paths
+from tokmon.sidecar import client
 
 
 def test_a_quota_frame_of_a_stream_is_stored() -> None:

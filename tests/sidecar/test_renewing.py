@@ -7,8 +7,9 @@ import pytest
 
 from tests.installed_pi import npm_pi, wrapper
 from tests.sidecar.running import capture, ids, sidecar, wait_until
-from tokmon import paths, placed
-from tokmon.placed import rendered
+from tokmon import paths
+from tokmon.pi import extension
+from tokmon.pi.extension import rendered
 
 
 @pytest.fixture
@@ -22,19 +23,19 @@ def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_extension_is_written_anew_at_the_start_of_a_sidecar(pi: Path) -> None:
     npm_pi(pi, "1.5.2")
     path = paths.find().extension
-    placed.write(path, rendered("0.73.1"))
+    extension.write(path, rendered("0.73.1"))
     with sidecar() as running:
         wait_until(lambda: "for pi 1.5.2" in running.said(), "the sidecar says so")
         assert path.read_text() == rendered("1.5.2")
-        assert placed.looked_at(paths.find(), os.environ)
+        assert extension.looked_at(paths.find(), os.environ)
         assert running.stop() == 0
     assert running.said().count("wrote `") == 1
 
 
 def test_where_all_is_as_it_was_no_process_is_started(pi: Path) -> None:
     npm_pi(pi, "1.5.2")
-    placed.write(paths.find().extension, rendered("1.5.2"))
-    placed.renew(paths.find(), os.environ)
+    extension.write(paths.find().extension, rendered("1.5.2"))
+    extension.renew(paths.find(), os.environ)
     with sidecar() as running:
         client = running.client()
         client.send(capture(1))
@@ -47,8 +48,8 @@ def test_where_all_is_as_it_was_no_process_is_started(pi: Path) -> None:
 def test_a_session_of_a_pi_that_is_new_lets_a_sidecar_look_again_that_has_long_been_running(pi: Path) -> None:
     npm_pi(pi, "0.73.1")
     path = paths.find().extension
-    placed.write(path, rendered("0.73.1"))
-    placed.renew(paths.find(), os.environ)
+    extension.write(path, rendered("0.73.1"))
+    extension.renew(paths.find(), os.environ)
     with sidecar() as running:
         for version in ("0.73.1", "1.5.2", "1.5.2"):
             npm_pi(pi, version)
@@ -64,7 +65,7 @@ def test_a_session_of_a_pi_that_is_new_lets_a_sidecar_look_again_that_has_long_b
 @pytest.mark.parametrize("fault", ["says nothing", "too old", "no command"])
 def test_what_goes_wrong_is_said_and_the_sidecar_serves(pi: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     path = paths.find().extension
-    placed.write(path, rendered("0.73.1"))
+    extension.write(path, rendered("0.73.1"))
     npm_pi(pi, "0.60.0" if fault == "too old" else "1.5.2")
     if fault == "says nothing":
         wrapper(pi / "other", "nothing", pi / "runs")
@@ -82,7 +83,7 @@ def test_what_goes_wrong_is_said_and_the_sidecar_serves(pi: Path, monkeypatch: p
 
 
 def test_a_pi_that_hangs_keeps_no_sidecar_from_ending(pi: Path) -> None:
-    placed.write(paths.find().extension, rendered("0.73.1"))
+    extension.write(paths.find().extension, rendered("0.73.1"))
     program = wrapper(pi, "1.5.2", pi / "runs")
     program.write_text(f"{program.read_text()}echo $$ >'{pi}/pid'\nexec sleep 600\n")
     with sidecar() as running:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from tests.captures import FIXTURES, differences, evidence, expected_of, text_of
-from tokmon import families, snapshot, store
+from tokmon import families, store
 from tokmon.commands.read import read_line
-from tokmon.headers import parse_rfc3339
-from tokmon.sidecar.commit import Pending
+from tokmon.evidence import snapshot
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.recent import Recent
-from tokmon.snapshot import Snapshot
+from tokmon.wire.instants import parse_rfc3339
 
 KINDS = {"groq": "groq", "together": "together", "google_gemini": "gemini", "github_copilot": "github-copilot"}
 

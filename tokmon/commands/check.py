@@ -14,21 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import check_file, foresight, paths, pi_check, policy_file, probes, store
-from tokmon.commands.probing import member
+from tokmon import foresight, paths, probes, store
 from tokmon.commands.select import policy_of
-from tokmon.commands.terminal import output, put, say, style_of
+from tokmon.decision import policy_cache
 from tokmon.errors import StoreError, TokmonError, UsageError
-from tokmon.headers import rfc3339
-from tokmon.observation import CHECK
+from tokmon.evidence.log_line import CHECK
+from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
-from tokmon.pi_check import How, Result, Wanted
+from tokmon.pi import check_file, session_check
+from tokmon.pi.check_process import How, Result, Wanted
+from tokmon.pi.extension import OURS
 from tokmon.probes import Target
-from tokmon.reading import reading_json
+from tokmon.probes.records import member
+from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
-from tokmon.selection.given import name_problem, shown
-from tokmon.shipped import OURS
+from tokmon.selection.overrides import name_problem, shown
 from tokmon.store import read_json
+from tokmon.wire.instants import rfc3339
 
 SUMMARY: Final = "start a session of pi on each account, and say which of them answer"
 
@@ -52,7 +54,7 @@ def run(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda which, _frame: told.append(which))
     results, kept = [], True
-    with contextlib.closing(pi_check.check(wanted, how, os.environ, lambda: bool(told))) as checks:
+    with contextlib.closing(session_check.check(wanted, how, os.environ, lambda: bool(told))) as checks:
         for result in checks:
             results.append(result)
             kept = (options.no_log or _keep(found, result)) and kept
@@ -75,7 +77,7 @@ def run(arguments: list[str]) -> int:
 def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
     """Whom to check, and with which model: those named, else the configured ones, else those of models.json."""
     policy = policy_of(found)
-    offered = policy_file.propose(found, policy)
+    offered = policy_cache.propose(found, policy)
     targets = probes.targets(found, os.environ, time.time())
     names = tuple(dict.fromkeys(options.provider)) or policy.order or tuple(targets)
     if not names:
@@ -178,7 +180,7 @@ def _entry(result: Result) -> dict[str, Any]:
 
 
 def _merge(found: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
-    path = policy_file.check_file(found, os.environ)
+    path = policy_cache.check_file(found, os.environ)
     if path is None or not entries:
         return True
     try:

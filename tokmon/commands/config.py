@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import paths, policy_file, store
-from tokmon.commands.terminal import put, say
+from tokmon import paths, store
+from tokmon.decision import policy_cache
+from tokmon.decision.policy_cache import Source
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.policy_file import Source
 from tokmon.report.configuration import configuration_text
-from tokmon.selection.given import relevant, shown
+from tokmon.report.terminal import put, say
+from tokmon.selection.overrides import relevant, shown
 
 SUMMARY: Final = "print the configuration that counts, or where there is none, a first one to edit"
 
@@ -48,13 +49,13 @@ def _left(target: Path) -> int:
 
 def _text(found: Paths) -> str:
     """What counts now, the variables with it; what is asked of one call alone (a pin) is no configuration."""
-    loaded = policy_file.load(found, os.environ, keep=False)
+    loaded = policy_cache.load(found, os.environ, keep=False)
     for error in loaded.errors:
         print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
     policy = loaded.policy
     heading = ["The configuration of tokmon. A line that is commented out shows a default, or an example."]
     if not policy.order:
-        policy = policy_file.propose(found, policy)
+        policy = policy_cache.propose(found, policy)
         heading += [
             "The accounts are proposed, out of pi's models.json: correct them."
             if policy.order

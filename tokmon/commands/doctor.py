@@ -6,10 +6,10 @@ import time
 from typing import Final
 
 from tokmon import paths, store
-from tokmon.commands.checks import TABLE, examine
-from tokmon.commands.checks.subject import Subject
-from tokmon.commands.terminal import output, put, style_of, width_of
+from tokmon.doctor_checks import TABLE, examine
+from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
+from tokmon.report.terminal import output, put, style_of, width_of
 
 SUMMARY: Final = "look for what is wrong, and say how to mend it"
 

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import extension, paths, pi, placed
-from tokmon.commands.terminal import say
+from tokmon import paths
 from tokmon.errors import RenderError, StoreError, UsageError
+from tokmon.pi import extension, installed, schema_ts
+from tokmon.report.terminal import say
 
 SUMMARY: Final = "render the pi extension for the pi that is installed"
 
@@ -22,27 +23,27 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.renew:
         return _renew()
-    source = extension.folder() / "tokmon.ts"
+    source = schema_ts.folder() / "tokmon.ts"
     target: Path | None = options.output
     said: str | None = options.pi_version
     words: list[str] | None = None
     if options.check and target is None:
         target = source
-        said = said or str(extension.NEWEST)
+        said = said or str(schema_ts.NEWEST)
     if said is None:
         words, said = _installed(options.pi)
-    version = extension.version(said)
-    text = extension.render(version, source.read_text(encoding="utf-8"))
+    version = schema_ts.version(said)
+    text = schema_ts.render(version, source.read_text(encoding="utf-8"))
     if options.check and target is not None:
         return _check(target, text, str(version))
     if target is None:
         sys.stdout.write(text)
         return 0
     if _read(target) != text:
-        placed.write(target, text)
+        extension.write(target, text)
     found = paths.find()
     if words is not None and Path(os.path.abspath(target)) == found.extension:  # noqa: PTH100 - links stay links
-        placed.remember(found, words)
+        extension.remember(found, words)
     return 0
 
 
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _renew() -> int:
     # A sidecar that ends first ends this: the pi that is being asked goes along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    done = placed.renew(paths.find(), os.environ)
+    done = extension.renew(paths.find(), os.environ)
     if done is not None:
         say([f"wrote `{done.path}` for pi {done.version}"])
     return 0
@@ -78,10 +79,10 @@ def _installed(command: str) -> tuple[list[str], str]:
     """How that pi is run, and its version, which it is asked for."""
     if not command.strip():
         raise UsageError("`--pi` is empty", hint="say how to run pi, or give `--pi-version X`")
-    words = pi.command({**os.environ, "TOKMON_PI": command})
+    words = installed.command({**os.environ, "TOKMON_PI": command})
     if words is None:
         raise RenderError(f"cannot ask `{command}` for its version: no such program", hint=_HINT)
-    version, problem = pi.ask_version(words, os.environ)
+    version, problem = installed.ask_version(words, os.environ)
     if version is None:
         raise RenderError(f"cannot ask `{command}` for its version: it {problem}", hint=_HINT)
     return words, version

@@ -5,11 +5,14 @@ import sys
 import time
 from typing import Final
 
-from tokmon import check_file, decision_file, paths, state
+from tokmon import paths
 from tokmon.commands.select import policy_of
+from tokmon.decision import decision_file, policy_cache
 from tokmon.errors import UsageError
+from tokmon.pi import check_file
+from tokmon.selection.assessment import Verdict, standing
 from tokmon.selection.choose import choose
-from tokmon.selection.standing import Verdict, standing
+from tokmon.store import state_file
 
 SUMMARY: Final = "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown"
 
@@ -30,7 +33,9 @@ def run(arguments: list[str]) -> int:
     found, now = paths.find(), time.time()
     policy = policy_of(found)
     name = names[0] if names else None
-    snapshot = check_file.beside(state.current(found).snapshot, found, os.environ, (*policy.order, *names), now)
+    snapshot = check_file.merge_check_results(
+        state_file.current(found).snapshot, policy_cache.check_file(found, os.environ), (*policy.order, *names), now
+    )
     decision = choose(policy, snapshot, now, decision_file.last(found))
     if name is None:
         if decision is not None and decision.emergency:

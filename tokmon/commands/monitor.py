@@ -7,17 +7,18 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import foresight, paths, probes, state, store
-from tokmon.commands.probing import granted, line_of, told
-from tokmon.commands.terminal import output, put, say, style_of, width_of
+from tokmon import foresight, paths, probes, store
 from tokmon.errors import StoreError, UsageError
+from tokmon.evidence.snapshot import fold
 from tokmon.probes import Target, Turn, turns_of, why_not
-from tokmon.probes.asking import Result, ask
-from tokmon.report.as_json import to_json
+from tokmon.probes.records import granted, line_of, told
+from tokmon.probes.request import Result, ask
 from tokmon.report.status import status_text
+from tokmon.report.status_json import to_json
+from tokmon.report.terminal import output, put, say, style_of, width_of
 from tokmon.report.view import View, view
 from tokmon.report.words import ago, duration, spoken
-from tokmon.snapshot import fold
+from tokmon.store import state_file
 
 SUMMARY: Final = "ask every provider how much is left, and report it"
 
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
     found, now = paths.find(), time.time()
     known = probes.targets(found, os.environ, now)
     asked = _chosen(known, options.provider)
-    snapshot = state.current(found).snapshot
+    snapshot = state_file.current(found).snapshot
     unable = {name: why for name, target in asked.items() if (why := why_not(target)) is not None}
     turns = _turns(found, [name for name in asked if name not in unable], now, force=options.force)
     results = {result.provider: result for result in ask(granted(asked, turns), options.deadline)}

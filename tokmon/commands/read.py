@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from tokmon import families, store
 from tokmon.errors import InputError, UsageError
-from tokmon.headers import instant, parse_rfc3339
-from tokmon.model import Evidence, Reading
-from tokmon.reading import reading_json
-from tokmon.scrub import scrub
-from tokmon.snapshot import observation
+from tokmon.evidence.model import Evidence, Reading
+from tokmon.evidence.reading import reading_json
+from tokmon.evidence.snapshot import observation
+from tokmon.evidence.values import instant
+from tokmon.wire.instants import parse_rfc3339
+from tokmon.wire.scrub import scrub
 
 SUMMARY: Final = "say what captures say: JSON lines on stdin, readings on stdout"
 

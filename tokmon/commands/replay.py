@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon import paths, policy_file, store
-from tokmon.analysis.outcome import Outcome, table
-from tokmon.analysis.recorded import record
-from tokmon.analysis.recorded import replay as replay_record
-from tokmon.analysis.simulate import simulate
-from tokmon.analysis.world import world
-from tokmon.commands.terminal import put, say
+from tokmon import paths, store
+from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
-from tokmon.model import replace
+from tokmon.evidence.model import replace
+from tokmon.report.terminal import put, say
 from tokmon.selection.policy import POLICIES, Policy
+from tokmon.simulation.outcome import Outcome, table
+from tokmon.simulation.recorded import record
+from tokmon.simulation.recorded import replay as replay_record
+from tokmon.simulation.simulate import simulate
+from tokmon.simulation.world import world
 
 SUMMARY: Final = "what each policy would have done, over logs or over a simulated fleet"
 
@@ -76,8 +77,8 @@ def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dic
 def _configured() -> Policy:
     """The owner's accounts, without a person's one-shot override: that is of this moment, not of the logs'."""
     found = paths.find()
-    policy = policy_file.load(found, os.environ).policy
-    policy = policy if policy.order else policy_file.propose(found, policy)
+    policy = policy_cache.load(found, os.environ).policy
+    policy = policy if policy.order else policy_cache.propose(found, policy)
     if not policy.order:
         raise TokmonError(
             "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"

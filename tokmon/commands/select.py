@@ -6,20 +6,22 @@ import time
 from functools import partial
 from typing import Final, NamedTuple
 
-from tokmon import check_file, decision_file, paths, policy_file, store
-from tokmon.commands.terminal import output, put, say, style_of
+from tokmon import paths, store
+from tokmon.decision import decision_file, policy_cache
 from tokmon.errors import StoreError, TokmonError, UsageError
+from tokmon.evidence.model import replace
+from tokmon.evidence.snapshot import Snapshot
 from tokmon.grounds import Grounds
-from tokmon.model import replace
 from tokmon.paths import Paths
-from tokmon.selection.ahead import look_ahead
-from tokmon.selection.as_json import decision_json
-from tokmon.selection.asking import wanted
+from tokmon.pi import check_file
+from tokmon.report.terminal import output, put, say, style_of
 from tokmon.selection.choose import Asked, Decision, choose
-from tokmon.selection.given import relevant
+from tokmon.selection.decision_json import decision_json
+from tokmon.selection.horizon import look_ahead
+from tokmon.selection.overrides import relevant
 from tokmon.selection.policy import Policy
-from tokmon.snapshot import Snapshot
-from tokmon.state import State
+from tokmon.selection.probe_choice import wanted
+from tokmon.store.state_file import State
 
 SUMMARY: Final = "pick the account for the next session"
 
@@ -59,14 +61,14 @@ def run(arguments: list[str]) -> int:
     if shape == "json":
         put(store.encode(decision_json(decision)))
     elif shape == "explain":
-        from tokmon.report.decision import decision_text  # noqa: PLC0415 - a wake does without
+        from tokmon.report.decision_text import decision_text  # noqa: PLC0415 - a wake does without
 
         say(decision_text(decision, style_of(output())))
     else:
         say([f"{decision.provider} {decision.model}"])
     if not asked and not loaded.errors and policy.resumes is None and grounds.certain(os.environ, decision):
         ahead = look_ahead(policy, evidence, decision, grounds.askable)
-        grounds.keep(decision, ahead, check_file.same_until(found, os.environ, now))
+        grounds.keep(decision, ahead, check_file.valid_until(policy_cache.check_file(found, os.environ), now))
     return 0
 
 
@@ -76,9 +78,9 @@ def _asked(found: Paths, policy: Policy, known: State, current: str | None) -> t
         now = time.time()
         if not wanted(policy, _evidence(found, policy, known, now), now, current):
             return ()
-        from tokmon.commands import asking  # noqa: PLC0415 - few wakes ask, and it takes long to import
+        from tokmon.decision import probe_before_choice  # noqa: PLC0415 - few wakes ask, and it takes long to import
 
-        return asking.consult(found, policy, known, partial(_evidence, found, policy, known), current)
+        return probe_before_choice.consult(found, policy, known, partial(_evidence, found, policy, known), current)
     except TokmonError as error:
         print(f"warning: nobody was asked: {error}", file=sys.stderr)
     except Exception as error:  # noqa: BLE001 - a wake goes on with what it has
@@ -88,7 +90,7 @@ def _asked(found: Paths, policy: Policy, known: State, current: str | None) -> t
 
 def _evidence(found: Paths, policy: Policy, known: State, now: float) -> Snapshot:
     """All that is known: the logs, and the results of pi checks beside them."""
-    return check_file.beside(known.snapshot, found, os.environ, policy.order, now)
+    return check_file.merge_check_results(known.snapshot, policy_cache.check_file(found, os.environ), policy.order, now)
 
 
 def policy_of(found: Paths) -> Policy:
@@ -96,15 +98,15 @@ def policy_of(found: Paths) -> Policy:
     return _policy(found, _loaded(found))
 
 
-def _loaded(found: Paths) -> policy_file.Loaded:
-    loaded = policy_file.load(found, os.environ)
+def _loaded(found: Paths) -> policy_cache.Loaded:
+    loaded = policy_cache.load(found, os.environ)
     for error in loaded.errors:
         print(f"warning: {error}; in use: {loaded.source.value}", file=sys.stderr)
     return loaded
 
 
-def _policy(found: Paths, loaded: policy_file.Loaded) -> Policy:
-    return loaded.policy if loaded.policy.order else policy_file.propose(found, loaded.policy)
+def _policy(found: Paths, loaded: policy_cache.Loaded) -> Policy:
+    return loaded.policy if loaded.policy.order else policy_cache.propose(found, loaded.policy)
 
 
 def _record(found: Paths, decision: Decision, policy: Policy) -> None:

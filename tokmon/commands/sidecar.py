@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from tokmon import paths
 from tokmon.errors import RunningError, UsageError
+from tokmon.sidecar import without_tls
 
 SUMMARY = "take captures over a Unix socket and append them to the logs"
 
@@ -31,9 +32,10 @@ def run(arguments: list[str]) -> int:
         print(_HELP)
         return 0
     detach_it, fsync = _options(arguments)
-    from tokmon.sidecar import detach, service  # noqa: PLC0415 - `--help` needs none of it
+    without_tls.leave_out_tls()
+    from tokmon.sidecar import daemonize, service  # noqa: PLC0415 - they import asyncio, after TLS was left out
 
-    serve = detach.run if detach_it else service.run
+    serve = daemonize.run if detach_it else service.run
     try:
         return serve(paths.find(), fsync=fsync)
     except RunningError as error:

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tokmon import paths, state
-from tokmon.accounts import Account, account_type, read_accounts, read_models
-from tokmon.commands.terminal import output, put, say, style_of, width_of
+from tokmon import paths
+from tokmon.pi.models_json import Account, account_type, read_accounts, read_models
 from tokmon.report.status import status_text
+from tokmon.report.terminal import output, put, say, style_of, width_of
 from tokmon.report.view import View, view
+from tokmon.store import state_file
 
 SUMMARY: Final = "what is known of every provider, with its age"
 
@@ -25,12 +26,12 @@ def run(arguments: list[str]) -> int:
     found = paths.find()
     shown = look(found, time.time())
     if form == "wake":
-        from tokmon.report.wake import wake_text  # noqa: PLC0415 - only for a prompt, where no hint goes either
+        from tokmon.report.wake_block import wake_text  # noqa: PLC0415 - only for a prompt, where no hint goes either
 
         say(wake_text(shown, style_of(output()), complete=not unread(found, shown)))
         return 0
     if form == "json":
-        from tokmon.report.as_json import to_json  # noqa: PLC0415 - the text needs none of it
+        from tokmon.report.status_json import to_json  # noqa: PLC0415 - the text needs none of it
         from tokmon.store import encode  # noqa: PLC0415
 
         put(encode(to_json(shown)))
@@ -45,11 +46,13 @@ def run(arguments: list[str]) -> int:
 def look(found: paths.Paths, now: float) -> View:
     """The providers of models.json and of the logs, as of `now`."""
     configured = read_accounts(found.models)
-    snapshot = state.current(found).snapshot
+    snapshot = state_file.current(found).snapshot
     if found.config.exists() or os.environ.get("TOKMON_SELECT_CHECK_FILE"):
-        from tokmon import check_file  # noqa: PLC0415 - only for whoever has a configuration that may name one
+        from tokmon.decision import policy_cache  # noqa: PLC0415 - needed only where a configuration may name a file
+        from tokmon.pi import check_file  # noqa: PLC0415
 
-        snapshot = check_file.beside(snapshot, found, os.environ, {*configured, *snapshot.accounts}, now)
+        path = policy_cache.check_file(found, os.environ)
+        snapshot = check_file.merge_check_results(snapshot, path, {*configured, *snapshot.accounts}, now)
     return view(snapshot, {name: _type(entry) for name, entry in configured.items()}, now)
 
 
@@ -57,7 +60,7 @@ def unread(found: paths.Paths, shown: View) -> list[Path]:
     """What is there and cannot be read: the folder of the logs, a log, models.json."""
     try:
         os.scandir(found.logs).close()
-        logs = [path for path in state.evidence_logs(found) if not _is_readable(path)]
+        logs = [path for path in state_file.evidence_logs(found) if not _is_readable(path)]
     except FileNotFoundError:
         logs = []
     except OSError:

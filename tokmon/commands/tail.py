@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from tokmon import paths, state, store
-from tokmon.commands.follow import Follower
-from tokmon.commands.terminal import put, style_of
+from tokmon import paths, store
 from tokmon.report.line import instant, line_text
+from tokmon.report.terminal import put, style_of
 from tokmon.report.words import Style
+from tokmon.store import state_file
+from tokmon.store.follow import Follower
 
 SUMMARY: Final = "follow the log, one readable line a response"
 
@@ -34,10 +35,10 @@ def run(arguments: list[str]) -> int:
     found = paths.find()
     show = _as_stored if options.json else Reader(style_of(sys.stdout, utc=options.utc)).show
     pause = _pause_on(sys.stdout.fileno())
-    with Follower(state.evidence_logs(found)) as follower:
+    with Follower(state_file.evidence_logs(found)) as follower:
         show(in_time(follower.last(options.lines))[-options.lines :] if options.lines else [])
         while not options.no_follow:
-            show(in_time(follower.lines(state.evidence_logs(found))))
+            show(in_time(follower.lines(state_file.evidence_logs(found))))
             pause()
     return 0
 

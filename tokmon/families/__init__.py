@@ -19,8 +19,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict, Window, replace
 from tokmon.families.verdicts import believable, by_status_code, by_text, combine, error_text, said_by_error, said_wait
-from tokmon.model import ErrorText, Evidence, Reading, Verdict, Window, replace
 
 
 class Family(Protocol):

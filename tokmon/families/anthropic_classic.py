@@ -8,8 +8,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
 
 NAME: Final = "anthropic-classic"
 PREFIXES: Final = (

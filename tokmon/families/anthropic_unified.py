@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")

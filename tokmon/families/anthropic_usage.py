@@ -7,8 +7,8 @@ is null has not been opened. Source: recorded answers of the endpoint.
 from collections.abc import Mapping
 from typing import Final
 
-from tokmon.headers import parse_rfc3339
-from tokmon.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.wire.instants import parse_rfc3339
 
 NAME: Final = "anthropic-usage"
 PREFIXES: Final = ()

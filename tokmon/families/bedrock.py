@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "bedrock"
 PREFIXES: Final = ()

@@ -5,7 +5,7 @@ Source: captured responses; docs/families.md.
 
 from typing import Final
 
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "cloudflare"
 PREFIXES: Final = ("cf-aig-",)

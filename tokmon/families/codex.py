@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import Credits, ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import Credits, ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "codex"
 PREFIXES: Final = ("x-codex-",)

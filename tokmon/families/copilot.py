@@ -7,8 +7,8 @@ Sources: microsoft/vscode-copilot-chat, captured responses; docs/families.md.
 from typing import Final
 from urllib.parse import parse_qs
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "copilot"
 PREFIXES: Final = (

@@ -6,8 +6,8 @@ away: for pi, which streams, a response without either is the normal case. Sourc
 
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "exedev"
 PREFIXES: Final = ("exedev-gateway-cost",)

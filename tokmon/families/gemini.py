@@ -7,8 +7,8 @@ quota is of no use: it is about the minute. Sources: captured error bodies; docs
 import re
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "gemini"
 PREFIXES: Final = ("x-gemini-service-tier",)

@@ -7,8 +7,8 @@ and for how many seconds. Source: draft-ietf-httpapi-ratelimit-headers, captured
 import re
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
 
 NAME: Final = "ietf"
 PREFIXES: Final = ("ratelimit",)

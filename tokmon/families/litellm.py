@@ -6,8 +6,8 @@ Those come again as `llm_provider-NAME`, and are read by their own families (`UP
 
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "litellm"
 UPSTREAM: Final = "llm_provider-"

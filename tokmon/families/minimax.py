@@ -6,7 +6,7 @@ Sources: error bodies as pi showed them; docs/families.md.
 import re
 from typing import Final
 
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "minimax"
 PREFIXES: Final = ()

@@ -6,7 +6,7 @@ Sources: captured error bodies; docs/families.md.
 import re
 from typing import Final
 
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "moonshot"
 PREFIXES: Final = ()

@@ -9,8 +9,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
 
 NAME: Final = "openai"
 PREFIXES: Final = (

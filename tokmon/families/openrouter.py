@@ -6,8 +6,8 @@ Its resets are epoch milliseconds. Sources: openrouter.ai/docs, captured error b
 import re
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "openrouter"
 PREFIXES: Final = ()

@@ -7,7 +7,7 @@ Sources: the vendors' documentation and captured responses.
 
 from typing import Final
 
-from tokmon.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
 
 NAME: Final = "unread"
 

@@ -7,8 +7,8 @@ outranks a header that says `rejected`, since the answer was served.
 
 import re
 
-from tokmon.headers import duration, retry_after, sane, unread
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window, replace
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window, replace
+from tokmon.evidence.values import duration, retry_after, sane, unread
 
 _NETWORK = re.compile(
     r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"

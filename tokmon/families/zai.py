@@ -6,8 +6,8 @@ Sources: error bodies as pi showed them; docs/families.md.
 import re
 from typing import Final
 
-from tokmon import headers as values
-from tokmon.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence import values
+from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "zai"
 PREFIXES: Final = ()

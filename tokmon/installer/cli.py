@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import tokmon
-from tokmon import shipped
+from tokmon import paths
 from tokmon.errors import InstallError, UsageError
 from tokmon.installer import files, fleet, locking, member, places, running, sources, units
 from tokmon.installer.member import Part, Wanted
@@ -173,8 +173,8 @@ def _wanted(options: Options, target: Target) -> Wanted:
     return Wanted(
         program=inside / "bin" / "tokmon",
         version=Path(sys.prefix),
-        hook=(shipped.folder("hooks") / "budget-select").read_bytes(),
-        units=units.read(shipped.folder("bootstrap") / "systemd"),
+        hook=(paths.shipped_folder("hooks") / "budget-select").read_bytes(),
+        units=units.read(paths.shipped_folder("bootstrap") / "systemd"),
         pi=options.pi,
         hook_dir=options.hook_dir,
         link=not target.own and prefix is not None,

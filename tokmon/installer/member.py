@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokmon import pi
 from tokmon.errors import InstallError
 from tokmon.installer import files, locking, running, service, units
 from tokmon.installer.places import Home
@@ -14,7 +13,8 @@ from tokmon.installer.placing import Placing
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.program import is_our_link
 from tokmon.installer.receipt import Receipt
-from tokmon.shipped import OURS
+from tokmon.pi import installed
+from tokmon.pi.extension import OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Part:
     def _extension(self, placing: Placing) -> Iterator[Step]:
         target = self.home.found.extension
         if not self._ready():
-            if pi.command({**os.environ, "TOKMON_PI": self.wanted.pi}):
+            if installed.command({**os.environ, "TOKMON_PI": self.wanted.pi}):
                 yield Step(f"write {target}, for the pi that answers", _nothing, target)
             return
         said = self._ask("extension", "--pi", self.wanted.pi)
@@ -133,7 +133,7 @@ class Part:
         agent = next((each for each in self.receipt.agents if Path(each).is_dir()), str(self.home.found.agent))
         env["PI_CODING_AGENT_DIR"] = "" if Path(agent) == self.home.home / ".pi" / "agent" else agent
         # The manager's PATH leads to no pi of nvm or the like: its update would go unseen.
-        words = pi.command(env | {"TOKMON_PI": self.wanted.pi})
+        words = installed.command(env | {"TOKMON_PI": self.wanted.pi})
         env["TOKMON_PI"] = shlex.join(words or ())
         texts = {name: self.wanted.units.text(name, self.wanted.program, env) for name in units.NAMES}
         yield from service.install(placing, self.home.units, texts, self.home.found, self.wanted.version)

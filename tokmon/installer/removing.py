@@ -51,11 +51,11 @@ def _parser() -> Parser:
 def _renderings() -> frozenset[str]:
     """The digests of all that the extension is rendered to, for whichever pi; none where that cannot be rendered."""
     try:
-        from tokmon import extension  # noqa: PLC0415 - a checkout may be without the libraries that it needs
+        from tokmon.pi import schema_ts  # noqa: PLC0415 - a checkout may be without the libraries that it needs
     except ImportError:
         return frozenset()
-    source = (extension.folder() / "tokmon.ts").read_text(encoding="utf-8")
-    return frozenset(files.digest(extension.render(row.since, source).encode()) for row in extension.ROWS)
+    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
+    return frozenset(files.digest(schema_ts.render(row.since, source).encode()) for row in schema_ts.ROWS)
 
 
 def _confirm(*, yes: bool) -> None:

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tokmon import client
 from tokmon.errors import InstallError
 from tokmon.installer import running
 from tokmon.paths import Paths
+from tokmon.sidecar import client
 
 _VERSION: Final = re.compile(r"(/.*?/tokmon/versions/[^/]+)/bin/python[0-9.]*(?: |$)")
 _END_S: Final = 20.0

@@ -12,7 +12,7 @@ somebody to ask, and are not named here.
 """
 
 from tokmon.probes.kinds import why_not
+from tokmon.probes.rate_limit import Turn, turns_of
 from tokmon.probes.targets import Target, targets
-from tokmon.probes.turns import Turn, turns_of
 
 __all__ = ["Target", "Turn", "targets", "turns_of", "why_not"]

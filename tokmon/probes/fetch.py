@@ -9,9 +9,9 @@ import httpx
 
 from tokmon import families
 from tokmon.probes.kinds import Step
-from tokmon.scrub import PLACEHOLDER, scrub
 from tokmon.store import parse
-from tokmon.wire import MAX_TEXT
+from tokmon.wire.messages import MAX_TEXT
+from tokmon.wire.scrub import PLACEHOLDER, scrub
 
 MAX_BODY: Final = 1 << 20
 _MAX_HEADER: Final = 1000

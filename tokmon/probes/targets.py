@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokmon.accounts import Account, account_type, accounts_of, read_providers
 from tokmon.paths import Paths
+from tokmon.pi.models_json import Account, account_type, accounts_of, read_providers
 from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
 from tokmon.store import encode, read_json
 

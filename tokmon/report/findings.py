@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from tokmon.report.words import Style, clean
-from tokmon.scrub import scrub
+from tokmon.wire.scrub import scrub
 
 VERSION: Final = 1
 """Of the JSON form."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tokmon.model import Window
-from tokmon.snapshot import Account, Seen, Stamp
+from tokmon.evidence.model import Window
+from tokmon.evidence.snapshot import Account, Seen, Stamp
 
 
 @dataclass(frozen=True, slots=True)

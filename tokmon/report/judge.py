@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tokmon.model import Scope, Status
+from tokmon.evidence.model import Scope, Status
+from tokmon.evidence.snapshot import SERVED, Account, Observation
 from tokmon.report.gauge import Gauge
 from tokmon.report.words import percent
-from tokmon.snapshot import SERVED, Account, Observation
 
 
 class Severity(StrEnum):

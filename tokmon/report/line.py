@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from tokmon.headers import parse_rfc3339
-from tokmon.observation import CHECK
+from tokmon.evidence.log_line import CHECK
+from tokmon.evidence.snapshot import Observation, observation
 from tokmon.report.words import Style, clean, count, duration, money, percent
-from tokmon.snapshot import Observation, observation
+from tokmon.wire.instants import parse_rfc3339
 
 _COLOURS: Final = {"allowed": "green", "allowed_warning": "yellow", "overloaded": "yellow", "network_error": "yellow"}
 _LONGEST_NAME: Final = 24

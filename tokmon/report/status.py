@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tokmon.model import Credits, Overage, Window
+from tokmon.evidence.model import Credits, Overage, Window
+from tokmon.evidence.snapshot import Observation, Stamp
 from tokmon.report.gauge import Gauge
 from tokmon.report.judge import Limits, Refusal, Severity, worry
 from tokmon.report.view import Provider, View
@@ -22,7 +23,6 @@ from tokmon.report.words import (
     spoken,
     visible,
 )
-from tokmon.snapshot import Observation, Stamp
 
 COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK: "green", Severity.UNKNOWN: "dim"}
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tokmon.evidence.snapshot import Account, Observation, Snapshot
 from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.judge import Limits, Refusal, Severity, ended_because, judge, refusals, spends
-from tokmon.snapshot import Account, Observation, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

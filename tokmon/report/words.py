@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from tokmon.model import Window
+from tokmon.evidence.model import Window
 
 _MINUTE: Final = 60
 _HOUR: Final = 3_600

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tokmon.selection.looking import Alternative, Seen, look
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.selection.assessment import Verdict
+from tokmon.selection.candidates import Alternative, Seen, look
 from tokmon.selection.policy import Policy
-from tokmon.selection.standing import Verdict
-from tokmon.snapshot import Snapshot
 
 VALID_S: Final = 30.0
 """How long a decision stands at most: new evidence may come at any moment."""

@@ -5,14 +5,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from tokmon import check_file, decision_file, foresight
+from tokmon import foresight
+from tokmon.decision import decision_file, policy_cache
 from tokmon.errors import StoreError
+from tokmon.evidence.snapshot import Snapshot
 from tokmon.grounds import Grounds
 from tokmon.paths import Paths
-from tokmon.selection.asking import asks_first
+from tokmon.pi import check_file
 from tokmon.selection.choose import Decision, choose
-from tokmon.selection.given import relevant
-from tokmon.snapshot import Snapshot
+from tokmon.selection.overrides import relevant
+from tokmon.selection.probe_choice import asks_first
 
 
 class Announcer:
@@ -30,7 +32,9 @@ class Announcer:
         if loaded is None or loaded.policy.pin or loaded.policy.resumes or relevant(os.environ):
             return  # what the session asked for that started this process is not what every wake asks for
         policy, now = loaded.policy, time.time()
-        seen = check_file.beside(snapshot, self._paths, os.environ, policy.order, now)
+        seen = check_file.merge_check_results(
+            snapshot, policy_cache.check_file(self._paths, os.environ), policy.order, now
+        )
         last = decision_file.last(self._paths)
         decision = choose(policy, seen, now, last)
         if decision is None:

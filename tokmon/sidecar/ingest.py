@@ -11,17 +11,18 @@ from io import BytesIO
 from operator import attrgetter
 from typing import Final
 
-from tokmon import families, wire
-from tokmon.accounts import Account, account_type
+from tokmon import families
 from tokmon.errors import WireError
-from tokmon.history import MINUTE_S
-from tokmon.model import Evidence, Reading
-from tokmon.scrub import scrub
-from tokmon.sidecar.commit import Pending
-from tokmon.sidecar.lines import SOURCE, next_reset, suffix, usage_fields
-from tokmon.sidecar.recent import Recent
-from tokmon.sidecar.told import NOTHING, Meaning, Run, Told
-from tokmon.snapshot import Observation, Stamp
+from tokmon.evidence.history import MINUTE_S
+from tokmon.evidence.log_line import SOURCE, next_reset, usage_fields
+from tokmon.evidence.model import Evidence, Reading
+from tokmon.evidence.snapshot import Observation, Stamp
+from tokmon.pi.models_json import Account, account_type
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Pending
+from tokmon.sidecar.templates import NOTHING, Meaning, Run, Told, suffix
+from tokmon.wire import messages
+from tokmon.wire.scrub import scrub
 
 _REMEMBERED: Final = 512
 _SHARED: Final = 64
@@ -54,7 +55,7 @@ class Ingest:
         self.accounts = accounts
         self.recent = recent
         self.pending = pending
-        self.news: dict[tuple[Told, int], wire.Event] = {}
+        self.news: dict[tuple[Told, int], messages.Event] = {}
         """Readings with evidence that the snapshot has not taken yet, by minute, and the newest event of each."""
 
         self._told: dict[bytes, Told] = {}
@@ -73,7 +74,7 @@ class Ingest:
         # By `memchr`, where `split` looks at byte after byte.
         lines = BytesIO(data).readlines()
         rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        captures, usages = Run(wire.capture_heads), Run(wire.usage_heads)
+        captures, usages = Run(messages.capture_heads), Run(messages.usage_heads)
         for place, line in enumerate(lines):
             if (head := line.removesuffix(captures.tail)) != line:
                 captures.heads.append(head)
@@ -131,7 +132,7 @@ class Ingest:
         except WireError as error:
             refused(place, line, error)
 
-    def _latest(self, told: Told, event: wire.Event) -> None:
+    def _latest(self, told: Told, event: messages.Event) -> None:
         """The snapshot is to hear of that event, unless a newer one of that minute says the same."""
         of = (told, _minute(event.ts))
         latest = self.news.get(of)
@@ -140,23 +141,23 @@ class Ingest:
 
     def _read(self, line: bytes) -> None:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
-        if len(line) > wire.MAX_LINE:
-            raise WireError(f"a line has at most {wire.MAX_LINE} bytes", field="line")
+        if len(line) > messages.MAX_LINE:
+            raise WireError(f"a line has at most {messages.MAX_LINE} bytes", field="line")
         line = line.strip()
-        event, as_sent = wire.decode(line)
-        if not isinstance(event, (wire.Capture, wire.Usage)):
+        event, as_sent = messages.decode(line)
+        if not isinstance(event, (messages.Capture, messages.Usage)):
             raise WireError("`kind` must be an event here", field="kind")
         if not _FIRST < event.ts < _LAST:
             raise WireError("not an instant of this century", field="ts")
         at = event.ts.timestamp()
-        told = self._read_capture(event, at) if isinstance(event, wire.Capture) else self._read_usage(event, at)
+        told = self._read_capture(event, at) if isinstance(event, messages.Capture) else self._read_usage(event, at)
         if not self.recent.add(event.id):
             return
         if told.evidence:
             self._latest(told, event)
         stored = line
         if not as_sent or told.changes or told.headers is not None:
-            stored = wire.rewritten(event, told.changes, told.headers)
+            stored = messages.rewritten(event, told.changes, told.headers)
         cut = stored.find(_RECURS)
         cut = cut if cut > 0 else len(stored) - 1
         told.tail = stored[cut:]
@@ -185,7 +186,7 @@ class Ingest:
         news, self.news = self.news, {}
         return [_observation(told, told.provider, event) for (told, _), event in news.items() if told.provider]
 
-    def _read_capture(self, event: wire.Capture, at: float) -> Told:
+    def _read_capture(self, event: messages.Capture, at: float) -> Told:
         changes = self._cleaned(event)
         error = changes.get("error", event.error)
         configured = self._type(event, event.key_shape, None)
@@ -215,10 +216,10 @@ class Ingest:
         )
 
     @staticmethod
-    def _meaning(event: wire.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
-        sent = wire.headers_of(event.headers)
+    def _meaning(event: messages.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
+        sent = messages.headers_of(event.headers)
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
-        evidence = Evidence(event.http_status, allowed, at, error, configured, wire.frame_of(event.frame))
+        evidence = Evidence(event.http_status, allowed, at, error, configured, messages.frame_of(event.frame))
         reading = families.read(evidence)
         resets_at = next_reset(reading)
         return Meaning(
@@ -228,7 +229,7 @@ class Ingest:
             resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
         )
 
-    def _read_usage(self, event: wire.Usage, at: float) -> Told:
+    def _read_usage(self, event: messages.Usage, at: float) -> Told:
         changes = self._cleaned(event)
         kind = self._type(event, None, None)
         evidence = Evidence(None, {}, at, changes.get("error", event.error), kind)
@@ -246,7 +247,7 @@ class Ingest:
             log=self.pending["usage"],
         )
 
-    def _type(self, event: wire.Event, key_shape: str | None, family: str | None) -> str | None:
+    def _type(self, event: messages.Event, key_shape: str | None, family: str | None) -> str | None:
         of = (event.provider, event.api, key_shape, family)
         if of not in self._types:
             if len(self._types) >= _REMEMBERED:
@@ -255,7 +256,7 @@ class Ingest:
             self._types[of] = account_type(account, api=event.api, key_shape=key_shape, family=family)
         return self._types[of]
 
-    def _cleaned(self, event: wire.Event) -> dict[str, str]:
+    def _cleaned(self, event: messages.Event) -> dict[str, str]:
         """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them.
 
         A provider of models.json is called what it is called there (`xai-production`), or it would be another one.
@@ -271,7 +272,7 @@ def _minute(ts: datetime) -> int:
     return int(ts.timestamp() // MINUTE_S)
 
 
-def _observation(told: Told, provider: str, latest: wire.Event) -> Observation:
+def _observation(told: Told, provider: str, latest: messages.Event) -> Observation:
     """What the newest event of that kind says."""
     reading = told.reading
     return Observation(

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from tokmon import placed
 from tokmon.errors import TokmonError
 from tokmon.paths import Paths
+from tokmon.pi import extension
 
 _PATIENCE_S: Final = 30.0
 _FAREWELL_S: Final = 1.0
@@ -40,7 +40,7 @@ class Renewal:
         if self._task is not None and not self._task.done():
             return
         try:
-            known = placed.looked_at(self._paths, os.environ)
+            known = extension.looked_at(self._paths, os.environ)
         except (OSError, TokmonError) as error:
             self._say(f"cannot look whether the extension fits pi: {error}")
             return

@@ -13,10 +13,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from tokmon import __version__, store, wire
+from tokmon import __version__, store
 from tokmon.errors import WireError
-from tokmon.sidecar.commit import Committer
+from tokmon.sidecar.group_commit import Committer
 from tokmon.sidecar.ingest import Ingest
+from tokmon.wire import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ class Server:
                 {
                     "status": {
                         "version": __version__,
-                        "protocol": wire.PROTOCOL,
+                        "protocol": messages.PROTOCOL,
                         "pid": os.getpid(),
                         "started": self.started,
                         "connections": len(self.connections),
@@ -145,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         reason = self.server.admit(self, self._transport)
         if reason is not None:
-            self._transport.write(wire.encode(wire.Refusal(error=reason, field="connection")))
+            self._transport.write(messages.encode(messages.Refusal(error=reason, field="connection")))
             self._transport.close()
             self._transport = None
 
@@ -173,12 +174,12 @@ class Connection(asyncio.BufferedProtocol):
         lines, size = self.server.ingest.take(data, self._other)
         self._rest = data[size:]
         self.count += lines - self._uncounted
-        if len(self._rest) > wire.MAX_LINE:
+        if len(self._rest) > messages.MAX_LINE:
             self._rest = b""
             if not self._skipping:
                 self._skipping = True
                 self.count += 1
-                self._refuse(f"a line has at most {wire.MAX_LINE} bytes", "line", self.count)
+                self._refuse(f"a line has at most {messages.MAX_LINE} bytes", "line", self.count)
         if self.count != before:
             self.server.committer.due(self, self.count)
 
@@ -189,18 +190,18 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(str(problem), problem.field, self.count + place + 1 - self._uncounted)
             return
         self._uncounted += 1
-        if isinstance(said, wire.Ask):
+        if isinstance(said, messages.Ask):
             self._send(self.server.status())
         elif said is not None and not self._greeted:
             self._greeted = True
-            self._send(wire.encode(_hello()))
+            self._send(messages.encode(_hello()))
             self.server.on_change()
             if said.pi:
                 self.server.on_pi(said.pi)
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1
-        self._send(wire.encode(wire.Refusal(error=reason, field=field, line=line)))
+        self._send(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
 
     def acknowledge(self, count: int) -> None:
         """Tell the client that its first `count` event lines are dealt with."""
@@ -232,17 +233,17 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
 
 
-def _talk(line: bytes) -> wire.Hello | wire.Ask | None:
+def _talk(line: bytes) -> messages.Hello | messages.Ask | None:
     """What a line that is no event says, if it says anything."""
     try:
-        said, _ = wire.decode(line)
+        said, _ = messages.decode(line)
     except WireError:
         return None
-    return said if isinstance(said, (wire.Hello, wire.Ask)) else None
+    return said if isinstance(said, (messages.Hello, messages.Ask)) else None
 
 
-def _hello() -> wire.Hello:
-    return wire.Hello(protocol=wire.PROTOCOL, name="tokmon-sidecar", version=__version__, pid=os.getpid())
+def _hello() -> messages.Hello:
+    return messages.Hello(protocol=messages.PROTOCOL, name="tokmon-sidecar", version=__version__, pid=os.getpid())
 
 
 def _fd_limit() -> int:

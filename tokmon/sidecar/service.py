@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import store
-from tokmon.accounts import Configured
 from tokmon.errors import RunningError, StoreError
 from tokmon.paths import FILE_MODE, Paths, private_folder
-from tokmon.sidecar.commit import Committer, Fsync
+from tokmon.pi.models_json import Configured
+from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.group_commit import Committer, Fsync
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.keeper import Keeper
-from tokmon.sidecar.recent import Recent
 from tokmon.sidecar.renewing import Renewal
 from tokmon.sidecar.server import Server
-from tokmon.sidecar.spooling import Drain
+from tokmon.sidecar.spool_drain import Drain
+from tokmon.sidecar.state_writer import Keeper
 from tokmon.sidecar.systemd import Notifier, inherited_socket
 
 _BACKLOG: Final = 512

@@ -4,8 +4,8 @@ A log is append-only and is rotated by rename.
 """
 
 from tokmon.store.append import Appended, Held, Log, append_to
-from tokmon.store.lines import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
-from tokmon.store.whole import create, encode, place, plain_json, read_json, replace, replace_shared
+from tokmon.store.atomic import create, encode, place, plain_json, read_json, replace, replace_shared
+from tokmon.store.reader import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
 
 __all__ = [
     "Appended",

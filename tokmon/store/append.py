@@ -16,7 +16,7 @@ from typing import Self
 
 from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, private_folder
-from tokmon.store.whole import write_all
+from tokmon.store.atomic import write_all
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

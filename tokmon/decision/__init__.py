@@ -1,0 +1,1 @@
+"""The one place that decides: the policy, the decision, the file that the hook reads."""

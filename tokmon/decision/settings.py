@@ -1,0 +1,276 @@
+"""The configuration, validated: `config.toml` and the variables that stand for its keys.
+
+This module owns `pydantic` and `pydantic_settings`. They take longer to import than everything else on the way from a
+wake to an answer, so only the slow way comes here: `policy_file` keeps what was found.
+
+Each source is validated by itself, before one overrides another: so an error names where the value stands, a value
+that is overridden now is told before the day it counts, and all errors are told at once.
+"""
+
+import difflib
+import json
+import reprlib
+import stat
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tokmon.errors import SettingsError
+from tokmon.selection.overrides import PREFIX, THRESHOLD, name_problem, relevant, shown
+from tokmon.selection.policy import POLICIES, SPENDING, Policy
+from tokmon.wire.scrub import scrub
+
+_WEEK_MIN: Final = 7 * 24 * 60
+_LARGEST: Final = 1 << 20
+_PERCENT: Final = 100
+
+
+def _named(value: str) -> str:
+    problem = name_problem(value)
+    if problem is not None:
+        raise PydanticCustomError("told", "{problem}", {"problem": problem})
+    return value
+
+
+def _placed(value: str) -> str:
+    if not (value.startswith(("/", "~/")) and value.isprintable()):
+        raise ValueError
+    return value
+
+
+Name = Annotated[str, AfterValidator(_named)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Select(BaseModel):
+    """The table `[select]`; the defaults are those of the policy that it becomes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    chain: list[Name] = []
+    fallback: list[Name] = []
+    emergency: Name | None = None
+    threshold: Fraction = Policy().threshold
+    policy: Literal["forecast", "threshold"] = "forecast"
+    model: Name = Policy().model
+    models: dict[Name, Name] = {}
+    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Policy().session_minutes
+    five_hour_guard: Fraction = Policy().five_hour_guard
+    spend_credit: Literal["never", "after-plan", "first"] = "after-plan"
+    check_file: Annotated[str, AfterValidator(_placed)] | None = None
+
+
+class Configuration(BaseSettings):
+    """The whole of `config.toml`. What is handed in is all there is: `read` knows the sources, one by one."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    select: Select = Select()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the shape of the hook
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is looked for behind our back."""
+        return (init_settings,)
+
+
+KEYS: Final = tuple(Select.model_fields)
+
+WANTED: Final = {
+    "chain": "a list of provider names",
+    "fallback": "a list of provider names",
+    "emergency": "a provider name",
+    "threshold": "a fraction, over 0 and up to 1",
+    "policy": "`forecast` or `threshold`",
+    "model": "a model name",
+    "models": "a table of models by provider",
+    "session_minutes": f"minutes, over 0 and up to {_WEEK_MIN} (a week)",
+    "five_hour_guard": "a fraction, over 0 and up to 1",
+    "spend_credit": "`never`, `after-plan` or `first`",
+    "check_file": "a path that begins with `/` or `~/`",
+}
+_WORDS: Final = {"policy": POLICIES, "spend_credit": SPENDING}
+_FRACTIONS: Final = frozenset({"threshold", "five_hour_guard"})
+_NUMBERS: Final = _FRACTIONS | {"session_minutes"}
+_NAMES: Final = frozenset({"chain", "fallback"})
+_SEVERAL: Final = _NAMES | {"models"}
+
+
+class Read(NamedTuple):
+    """What the configuration says. Where there are errors, the policy is that of the keys that are valid."""
+
+    policy: Policy
+    check_file: str | None
+    errors: tuple[SettingsError, ...]
+
+
+def read(config: Path, env: Mapping[str, str]) -> Read:
+    """`config.toml` and the variables; without a file, and without variables, the policy of the defaults."""
+    found: dict[str, Any] = {}
+    errors: list[SettingsError] = []
+    table, problem = _file(config)
+    sources = [(f"`{config}`", table), *_variables(env)]
+    errors += [] if problem is None else [problem]
+    for place, values in sources:
+        good, bad = _checked(place, values)
+        found |= good
+        errors += bad
+    valid = Select(**found)
+    policy = Policy(
+        chain=tuple(valid.chain),
+        fallback=tuple(valid.fallback),
+        emergency=valid.emergency,
+        threshold=valid.threshold,
+        policy=valid.policy,
+        model=valid.model,
+        models=tuple(valid.models.items()),
+        session_minutes=valid.session_minutes,
+        five_hour_guard=valid.five_hour_guard,
+        spend_credit=valid.spend_credit,
+    )
+    return Read(policy, valid.check_file, tuple(errors))
+
+
+def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
+    """The tables of the file, or an empty one and why."""
+    said, hint = None, None
+    try:
+        found = config.stat()
+        if not stat.S_ISREG(found.st_mode):
+            said = "is not a file"
+        elif found.st_size > _LARGEST:
+            said = f"has more than {_LARGEST} bytes"
+        else:
+            return TomlConfigSettingsSource(Configuration, config).toml_data, None
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, None
+    except OSError as error:
+        said, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
+    except tomllib.TOMLDecodeError as error:
+        reason = scrub(str(error))
+        said = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
+    except (ValueError, RecursionError):
+        said = "is not TOML: it is not UTF-8, or nobody could read it"
+    return {}, SettingsError(f"`{config}` {said}", field=config.name, hint=hint)
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A source for each variable; the later one counts, and that is the older name of the threshold."""
+    said = relevant(env)
+    for name in sorted(said, key=lambda each: each == THRESHOLD):
+        key = "threshold" if name == THRESHOLD else name.removeprefix(PREFIX).lower()
+        yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, said[name])}}
+
+
+def _parsed(key: str, text: str) -> object:
+    """What a variable's text says for that key; the text itself where it says nothing sensible."""
+    try:
+        if key in _NUMBERS:
+            return int(text) if text.isdecimal() else float(text)
+        if key in _SEVERAL and text.startswith(("[", "{")):
+            return cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if key == "models" and all("=" in part for part in parts):
+        pairs = [part.partition("=") for part in parts]
+        return {provider.strip(): model.strip() for provider, _, model in pairs}
+    return parts if key in _NAMES else text
+
+
+def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The keys of a source that are valid, and an error for whatever is not."""
+    errors = [_unknown(place, key, tables[key], ()) for key in tables if key not in Configuration.model_fields]
+    select = tables.get("select", {})
+    if not isinstance(select, dict):
+        return {}, [*errors, _error(place, "select", select, "and must be a table", None)]
+    bad = set()
+    try:
+        Configuration(select=cast("Any", select))
+    except ValidationError as error:
+        told = error.errors(include_url=False)
+        errors += [_told(place, each) for each in told]
+        bad = {each["loc"][1] for each in told}
+    for key, name in _repeated(select):
+        errors.append(_error(place, f"select.{key}", select[key], f"with `{shown(name)}` in it more than once", None))
+        bad.add(key)
+    return {key: value for key, value in select.items() if key not in bad}, errors
+
+
+def _repeated(select: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The names that a list has twice, whatever else is in it."""
+    for key in sorted(_NAMES & select.keys()):
+        values = select[key] if isinstance(select[key], list) else []
+        seen = Counter(value for value in values if isinstance(value, str))
+        yield from ((key, name) for name, times in seen.items() if times > 1)
+
+
+def _told(place: str, each: ErrorDetails) -> SettingsError:
+    """A validator's complaint in our words."""
+    key, value = str(each["loc"][1]), each["input"]
+    if each["type"] == "extra_forbidden":
+        return _unknown(place, key, value, ("select",))
+    said = each["msg"] if each["type"] == "told" else f"and must be {WANTED[key]}"
+    inner = [part for part in each["loc"][2:] if part != "[key]"]
+    if inner and each["type"] != "told":
+        said = "and must be a name"
+    return _error(place, _dotted("select", key, *inner), value, said, _hint(key, value, inner))
+
+
+def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
+    if inner:
+        return None
+    if key in _FRACTIONS and isinstance(value, int | float) and 1 < value <= _PERCENT:
+        return f"{value:g} % is written {value / _PERCENT:g}"
+    near = difflib.get_close_matches(value, _WORDS[key], 1) if key in _WORDS and isinstance(value, str) else []
+    return f"did you mean `{near[0]}`?" if near else None
+
+
+def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> SettingsError:
+    """A key that is not one: the nearest that is, and where it belongs."""
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), KEYS if above else ("select", *KEYS), 1)
+    meant = None
+    if near:
+        meant = near[0] if above or near[0] == "select" else f"{near[0]}` in the table `[select]"
+        if place.startswith("variable"):
+            meant = f"{PREFIX}{meant.upper()}"
+    hint = f"did you mean `{meant}`?" if meant else f"the keys are {', '.join(KEYS)}"
+    return _error(place, _dotted(*above, key), value, "and no key is called so", hint)
+
+
+def _error(place: str, key: str, value: object, said: str, hint: str | None) -> SettingsError:
+    return SettingsError(f"{place}: `{key}` is `{_value(value)}`, {said}", field=key, hint=hint)
+
+
+def _dotted(*parts: object) -> str:
+    """`select.chain[1]`, `select.models.team-x`."""
+    written = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(str(part))}" for part in parts)
+    return written.removeprefix(".")
+
+
+def _value(value: object) -> str:
+    """A value as it is told: on one line, not all of a long one, and nothing like a credential."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits has no text
+        text = type(value).__name__
+    return shown(scrub(text))

@@ -1,0 +1,163 @@
+"""What has been captured, and the state of the files that hold it."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from tokmon import store
+from tokmon.doctor_checks.places import START
+from tokmon.doctor_checks.subject import Subject
+from tokmon.report.findings import Finding, fail, ok, warn
+from tokmon.report.line import instant
+from tokmon.report.words import ago, duration
+from tokmon.store import spool as spools
+from tokmon.store import state_file
+from tokmon.store.follow import Follower
+from tokmon.wire.instants import rfc3339
+
+_LAST: Final = 200
+"""How many lines at the end of a log are looked at: they are nearly in the order of their time."""
+
+_2024: Final = 1_704_067_200.0
+_SKEW_S: Final = 60.0
+_PATIENCE_S: Final = 1.0
+
+
+def capture(subject: Subject) -> Finding:
+    """The last response that was captured."""
+    accounts = state_file.current(subject.paths).snapshot.accounts
+    stamps = [
+        (stamp.ts, name)
+        for name, account in accounts.items()
+        for stamp in (
+            *([account.last.stamp] if account.last else []),
+            *(seen.stamp for seen in account.windows.values()),
+        )
+        if stamp.source == "piggyback"
+    ]
+    stamps += [
+        (at, str(record.get("provider") or "an unknown provider")) for at, record in _last(subject.paths.piggyback)
+    ]
+    if not stamps:
+        return warn("no response has been captured yet", "run a turn of pi; if this stays, see `extension` above")
+    at, provider = max(stamps)
+    return ok(f"the last one {ago(subject.now - at)}, from {provider}")
+
+
+def integrity(subject: Subject) -> Finding:
+    """Every line of every log."""
+    lines, odd, problems = 0, [], []
+    found = sorted(subject.paths.logs.glob("*.jsonl"))
+    for path in found:
+        try:
+            good, torn = _read(path)
+            lines += good
+            odd += [f"{torn} torn in `{path.name}`"] if torn else []
+            odd += [f"the last line of `{path.name}` has no end"] if _unterminated(path) else []
+        except OSError as error:
+            problems.append(f"`{path}`: {error.strerror}")
+    if problems:
+        return fail("; ".join(problems), "check the owner and the permissions, or move it away")
+    if odd:
+        return warn(
+            f"{', '.join(odd)}; {lines} good lines",
+            "nothing to mend: readers pass over them, and the next append closes an open end",
+        )
+    return ok(f"{lines} lines in {len(found)} logs, all whole")
+
+
+def _read(path: Path) -> tuple[int, int]:
+    """How many lines are records, and how many are not (blank ones aside)."""
+    good = torn = 0
+    for _, line in store.lines_from(path):
+        if store.parse(line) is not None:
+            good += 1
+        elif line.strip():
+            torn += 1
+    return good, torn
+
+
+def _unterminated(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+
+
+def writable(subject: Subject) -> Finding:
+    """Whether the logs could be appended to now: opened, and their locks taken. Nothing is made or written."""
+    tried = []
+    for path in (subject.paths.piggyback, subject.paths.usage):
+        lock = path.with_name(f"{path.name}.lock")
+        try:
+            if path.exists() or path.is_symlink():
+                os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+                tried.append(path.name)
+            if lock.exists() and not _can_lock(lock):
+                return fail(
+                    f"the lock `{lock}` has been held for {_PATIENCE_S:g} s",
+                    f"`lsof {lock}` says by whom: end that program",
+                )
+        except OSError as error:
+            return fail(f"`{error.filename or path}`: {error.strerror}", "check its owner and permissions")
+    folder = subject.paths.logs
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        return fail(f"no file can be made in `{folder}`", "check its owner and permissions")
+    return ok(" and ".join(f"`{name}`" for name in tried) if tried else "no log yet, and nothing in its way")
+
+
+def _can_lock(lock: Path) -> bool:
+    """Take the lock as a writer would, and give it back at once."""
+    fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.01)
+            else:
+                return True
+    finally:
+        os.close(fd)
+
+
+def spool(subject: Subject) -> Finding:
+    """What waits for a sidecar, and what none could read."""
+    folder = subject.paths.spool
+    waiting = spools.depth(folder)
+    bad = sorted(path.name for path in (folder / "bad").glob("*"))
+    if bad:
+        return warn(
+            f"{len(bad)} files were not understood, the last `{bad[-1]}`; {waiting} wait",
+            f"look at them in `{folder / 'bad'}`, then remove them",
+        )
+    if waiting:
+        return warn(f"{waiting} files wait for a sidecar", START)
+    return ok("empty")
+
+
+def clock(subject: Subject) -> Finding:
+    """Whether the wall clock can be right."""
+    fix = "set the clock: `timedatectl set-ntp true`, or as this machine does it"
+    if subject.now < _2024:
+        return fail(f"the clock says {rfc3339(subject.now)}", fix)
+    newest = max(
+        ((at, path.name) for path in state_file.evidence_logs(subject.paths) for at, _ in _last(path)),
+        default=None,
+    )
+    if newest is not None and newest[0] > subject.now + _SKEW_S:
+        behind = duration(newest[0] - subject.now)
+        return fail(f"the clock is {behind} behind the newest line of `{newest[1]}`", fix)
+    return ok(rfc3339(round(subject.now)))
+
+
+def _last(path: Path) -> list[tuple[float, dict[str, Any]]]:
+    """The last records of a log that say when."""
+    with Follower([path]) as follower:
+        records = [store.parse(line) for line in follower.last(_LAST)]
+    dated = [(instant(record), record) for record in records if record is not None]
+    return [(at, record) for at, record in dated if at is not None]

@@ -1,0 +1,104 @@
+"""What `tokmon doctor --fix` mends by itself: what is ours, and where there is one right answer.
+
+Modes of our files, folders and socket, and the extension. What is somebody else's is not touched.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tokmon.doctor_checks.places import loose_files, loose_folders
+from tokmon.doctor_checks.subject import Subject
+from tokmon.errors import StoreError, TokmonError
+from tokmon.paths import FILE_MODE, FOLDER_MODE
+from tokmon.pi import extension, installed
+
+
+class Repair(NamedTuple):
+    """What is wanted, in words, and how to get there; `do` raises OSError or TokmonError where it cannot."""
+
+    what: str
+    do: Callable[[], None]
+
+
+def possible(name: str, subject: Subject) -> list[Repair]:
+    """What can be mended of what that check found; nothing where that cannot even be looked at."""
+    try:
+        return list(_TABLE[name](subject)) if name in _TABLE else []
+    except (OSError, TokmonError):
+        return []
+
+
+def _folders(subject: Subject) -> Iterator[Repair]:
+    for path in loose_folders(subject):
+        yield _private(path, FOLDER_MODE, os.O_DIRECTORY)
+
+
+def _files(subject: Subject) -> Iterator[Repair]:
+    for path in loose_files(subject):
+        yield _private(path, FILE_MODE, 0)
+
+
+def _private(path: Path, mode: int, flags: int) -> Repair:
+    def do() -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+        try:
+            _refuse_foreign(path, os.fstat(fd))
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
+    return Repair(f"mode {mode:o} for `{path}`", do)
+
+
+def _refuse_foreign(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise StoreError(f"`{path}` is another user's by now")
+
+
+def _socket(subject: Subject) -> Iterator[Repair]:
+    """The one that is there, in a folder where nobody else can put another in its place."""
+    path = next((path for path in subject.paths.sockets if os.path.lexists(path)), None)
+    if path is None:
+        return
+
+    def do() -> None:
+        found, folder = path.lstat(), path.parent.lstat()
+        if not stat.S_ISSOCK(found.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
+            raise StoreError(f"`{path.parent}` is open to others")
+        _refuse_foreign(path, found)
+        path.chmod(FILE_MODE)
+
+    found = path.lstat()
+    if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
+        yield Repair(f"mode {FILE_MODE:o} for `{path}`", do)
+
+
+def _extension(subject: Subject) -> Iterator[Repair]:
+    """The one for this pi, where there is none or one of ours."""
+    path, version, words = subject.paths.extension, subject.pi.version, installed.command(subject.env)
+    if version is None or words is None or subject.env.get("TOKMON_DISABLE"):
+        return
+    before = extension.ours(path)
+    try:
+        text = extension.rendered(version)
+    except TokmonError:
+        return  # the check says why
+    if before == text or (before is None and os.path.lexists(path)):
+        return
+
+    def do() -> None:
+        extension.write(path, text)
+        extension.remember(subject.paths, words)
+
+    yield Repair(f"the extension for pi {version} at `{path}`", do)
+
+
+_TABLE: Final[dict[str, Callable[[Subject], Iterator[Repair]]]] = {
+    "folders": _folders,
+    "files": _files,
+    "socket": _socket,
+    "extension": _extension,
+}

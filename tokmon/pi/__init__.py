@@ -1,0 +1,1 @@
+"""What is known about pi on this machine: its version, its accounts, its extension, and checks with a real session."""

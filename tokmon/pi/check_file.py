@@ -1,0 +1,155 @@
+"""The results of pi checks in a file, as `check_file` of the configuration names it: read, and merged into.
+
+    {"checked_at": …, "results": {"team-vigilio": {"status": "ok", "ms": 2700}, …}}
+
+Other tools write it too, and read it, perhaps those of another user: what is read is distrusted, and counts for as long
+as a pi check does. It is no log: what it says stands beside the snapshot, and never in `state.json`.
+
+Whoever reads one `checked_at` for all must not take an old result for a new one. So in what is written here each result
+says by itself when it was checked, and `checked_at` is the oldest of these.
+"""
+
+import math
+import stat
+from collections.abc import Container, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tokmon import store
+from tokmon.errors import StoreError
+from tokmon.evidence.log_line import CHECK, Observation, observation
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.evidence.values import instant
+from tokmon.paths import Paths
+from tokmon.selection.assessment import CHECK_S
+from tokmon.selection.overrides import name_problem
+from tokmon.store.state_file import read_error_text
+from tokmon.wire.instants import rfc3339
+
+LARGEST: Final = 1 << 20
+"""Bytes of a file that is read."""
+
+AHEAD_S: Final = 300.0
+"""Seconds by which a clock may be ahead of ours."""
+
+_LOCK_WAIT_S: Final = 5.0
+_SAYS: Final = ("status", "account_status", "scope", "substatus", "model", "error", "reason")
+"""What of a result is evidence. No instant: a result counts from when it was checked, and for no longer than that."""
+
+
+class Result(NamedTuple):
+    """What the file says of one provider; `checked_at` is epoch seconds."""
+
+    provider: str
+    checked_at: float
+    said: Mapping[str, Any]
+
+
+def merge_check_results(snapshot: Snapshot, path: Path | None, names: Container[str], now: float) -> Snapshot:
+    """The snapshot with the results for these providers from the configured file, if one is configured and readable."""
+    if path is None:
+        return snapshot
+    try:
+        results = read(path)
+    except StoreError:
+        return snapshot  # the doctor says so
+    found = [seen for each in results if each.provider in names and (seen := _evidence(each, now)) is not None]
+    return snapshot.beside(found) if found else snapshot
+
+
+def valid_until(path: Path | None, now: float) -> float:
+    """The next instant (epoch seconds) at which a result begins or ceases to count although the file is as it was."""
+    try:
+        results = () if path is None else read(path)
+    except StoreError:
+        results = ()
+    turns = (turn for each in results for turn in (each.checked_at - AHEAD_S, each.checked_at + CHECK_S))
+    return min((turn for turn in turns if turn >= now), default=math.inf)
+
+
+def read(path: Path) -> tuple[Result, ...]:
+    """What the file says; nothing where it is missing. StoreError if it is not such a file, or cannot be read."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, ValueError) as error:
+        raise _unread(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"`{path}` is not a file", hint="name another `check_file`, or move it away")
+    return _read(path, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
+
+
+@lru_cache(2)
+def _read(path: Path, _state: tuple[int, ...]) -> tuple[Result, ...]:
+    """The same, once for each state of the file."""
+    try:
+        with store.opened(path) as file:
+            data = file.read(LARGEST + 1) or b""
+    except OSError as error:
+        raise _unread(path, error) from error
+    if not data.strip():
+        return ()
+    told = store.parse(data) if len(data) <= LARGEST else None
+    results = None if told is None else told.get("results")
+    if told is None or not isinstance(results, dict):
+        reason = "has more than 1 MiB" if len(data) > LARGEST else "does not hold the results of pi checks"
+        raise StoreError(f"`{path}` {reason}", hint="name another `check_file`, or move it away")
+    for_all = _instant(told.get("checked_at"))
+    entries = ((name, said) for name, said in results.items() if isinstance(said, dict) and name_problem(name) is None)
+    dated = ((name, _instant(said.get("checked_at")) or for_all, said) for name, said in entries)
+    return tuple(Result(name, at, said) for name, at, said in dated if at is not None)
+
+
+def _unread(path: Path, error: OSError | ValueError) -> StoreError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return StoreError(f"`{path}` cannot be read: {reason.lower()}", hint="check its owner and permissions")
+
+
+def _instant(value: object) -> float | None:
+    """RFC 3339, or epoch seconds or milliseconds, as a text or a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return instant(str(value))
+    except ValueError:  # an integer of thousands of digits has no text
+        return None
+
+
+def _evidence(result: Result, now: float) -> Observation | None:
+    """What it says of the account, if it is of now: not of a clock that runs ahead, and not too old to count."""
+    if not -AHEAD_S <= now - result.checked_at <= CHECK_S:
+        return None
+    said = {name: result.said[name] for name in _SAYS if name in result.said}
+    when = {"ts": rfc3339(result.checked_at), "id": "check_file", "source": CHECK}
+    return observation({**said, **when, "provider": result.provider}, read_error_text)
+
+
+def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], now: float) -> None:
+    """Put these results in the file, each with its `checked_at`, beside those of others that still count.
+
+    StoreError where there is something else in that place, which is left as it is, or where it cannot be written.
+    """
+    with store.Held(paths.state / "check_file.lock") as lock:
+        if not lock.take(_LOCK_WAIT_S):
+            raise StoreError(f"others are writing `{path}`, and do not come to an end", hint="try again in a while")
+        kept = {
+            each.provider: {**each.said, "checked_at": rfc3339(each.checked_at)}
+            for each in read(path)
+            if -AHEAD_S <= now - each.checked_at <= CHECK_S
+        }
+        both = {**kept, **results}
+        oldest = min((each["checked_at"] for each in both.values()), key=_instant_of, default=rfc3339(now))
+        told = {"checked_at": oldest, "results": {name: both[name] for name in sorted(both)}}
+        try:
+            store.replace_shared(path, store.encode(told) + b"\n")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write `{path}`: {error.strerror or error}",
+                hint="check the owner, the permissions and the space of that folder",
+            ) from error
+
+
+def _instant_of(said: str) -> float:
+    return _instant(said) or 0.0

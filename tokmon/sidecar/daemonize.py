@@ -1,0 +1,59 @@
+"""Going to the background: two forks and a pipe on which the child says that it serves."""
+
+import contextlib
+import os
+import sys
+
+from tokmon.errors import TokmonError
+from tokmon.paths import Paths, private_folder
+from tokmon.sidecar import service
+from tokmon.sidecar.group_commit import Fsync
+
+_LOG_BYTES = 1 << 20
+
+
+def run(paths: Paths, *, fsync: Fsync) -> int:
+    """Start a sidecar in the background; 0 once it listens or another one does, 1 if it could not start."""
+    private_folder(paths.state)
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it was closed, and the pipe would take its place
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.close(reader)
+        os.setsid()
+        if os.fork() == 0:
+            os._exit(_child(paths, writer, fsync))
+        os._exit(0)
+    os.close(writer)
+    os.wait()
+    with os.fdopen(reader) as pipe:
+        told = pipe.read()
+    if told and told != "ready":
+        print(f"tokmon sidecar: {told}", file=sys.stderr)  # noqa: T201
+    return 0 if told == "ready" or "running already" in told else 1
+
+
+def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
+    """The background process: nothing of the parent's terminal, its own log file, kept small."""
+    os.chdir("/")
+    log = paths.state / "sidecar.log"
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd, target in ((null, 0), (null, 1), (out, 2)):
+        os.dup2(fd, target)
+    try:
+        return service.run(paths, fsync=fsync, ready=lambda: _tell(writer, "ready"))
+    except TokmonError as error:
+        _tell(writer, str(error))
+        return 1
+
+
+def _tell(writer: int, message: str) -> None:
+    with contextlib.suppress(OSError):  # whoever started it may have gone
+        os.write(writer, message.encode())
+    os.close(writer)

@@ -1,0 +1,128 @@
+"""The accounts of a simulated fleet as they truly are, and what they say when they are asked."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from tokmon.evidence.log_line import Observation, Stamp
+from tokmon.evidence.model import Scope, Status, Window
+from tokmon.simulation.world import HOUR, START, WEEK, Fate, Span
+
+FIVE_S: Final = 5 * HOUR
+_OF_A_WEEK: Final = 0.15
+"""What of a week goes with a whole 5h window."""
+
+_WARNED: Final = 0.8
+PAID, EMERGENCY = "paid", "emergency"
+_BUDGET: Final = 4.0
+"""What the paid account has in credit a week, in 5h windows of a seat."""
+
+
+class Asked(Protocol):
+    """An account that answers a turn."""
+
+    def ask(self, burn: float, now: float, name: str) -> Observation:
+        """Let a turn burn so much of 5h; what is said of that, under the id `name`."""
+
+
+@dataclass(slots=True)
+class Seat:
+    """A 5h window that opens at first use, and weeks in fixed slots. `lost` is what of the weeks was not used."""
+
+    fate: Fate
+    end: float
+    five: float = 0.0
+    five_ends: float = START
+    week: float = 0.0
+    week_ends: float = 0.0
+    lost: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.week_ends = self.fate.slot
+
+    def roll(self, now: float) -> None:
+        """Let the windows end that have ended. The first, which began before the world did, is not counted."""
+        if self.five_ends <= now:
+            self.five = 0.0
+        while self.week_ends <= min(now, self.end):
+            if self.week_ends > self.fate.slot:
+                self.lost.append(max(0.0, 1 - self.week))
+            self.week = 0.0
+            self.week_ends += WEEK
+
+    def use(self, burn: float, now: float) -> None:
+        """Burn so much of 5h, and of the week what goes with it."""
+        self.roll(now)
+        if self.five_ends <= now:
+            self.five_ends = now + FIVE_S
+        self.five += burn
+        self.week += burn * _OF_A_WEEK
+
+    def ask(self, burn: float, now: float, name: str) -> Observation:
+        """Let a turn burn so much, or refuse it; what is said of that."""
+        self.roll(now)
+        stamp = Stamp(round(now, 3), name)
+        if _within(self.fate.away, now):
+            return self._refusal(stamp, Status.POLICY_REJECTED, 403)
+        if _within(self.fate.flaps, now):
+            return self._refusal(stamp, Status.INVALID_KEY, 401)
+        if self.week >= 1 or self.five >= 1:
+            until = self.week_ends if self.week >= 1 else self.five_ends
+            return Observation(
+                self.fate.name,
+                stamp,
+                status=Status.REJECTED,
+                scope=Scope.ACCOUNT,
+                http_status=429,
+                blocked_until=until,
+                windows=self._windows(),
+            )
+        self.use(burn, now)
+        warned = max(self.five, self.week) >= _WARNED
+        status = Status.ALLOWED_WARNING if warned else Status.ALLOWED
+        return Observation(self.fate.name, stamp, status=status, http_status=200, windows=self._windows())
+
+    def probe(self, now: float, name: str) -> Observation:
+        """What an endpoint that opens no window says; a window that is not open is not told of."""
+        self.roll(now)
+        windows = tuple(each for each in self._windows() if each.resets_at is None or each.resets_at > now)
+        status = Status.REJECTED if max(self.five, self.week) >= 1 else Status.ALLOWED
+        return Observation(self.fate.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
+
+    def _refusal(self, stamp: Stamp, status: Status, code: int) -> Observation:
+        return Observation(self.fate.name, stamp, status=status, scope=Scope.ACCOUNT, http_status=code)
+
+    def _windows(self) -> tuple[Window, ...]:
+        return Window("5h", self.five, self.five_ends), Window("7d", self.week, self.week_ends)
+
+
+@dataclass(slots=True)
+class Paid:
+    """An account without windows, whose credit is filled up every week."""
+
+    credit: float = _BUDGET
+    filled: int = 0
+
+    def ask(self, burn: float, now: float, name: str) -> Observation:
+        """Spend, or say that there is no credit."""
+        week = int((now - START) // WEEK)
+        if week != self.filled:
+            self.credit, self.filled = _BUDGET, week
+        stamp = Stamp(round(now, 3), name)
+        if self.credit <= 0:
+            return Observation(PAID, stamp, status=Status.NO_CREDIT, scope=Scope.ACCOUNT, http_status=400)
+        self.credit -= burn
+        return Observation(PAID, stamp, status=Status.ALLOWED, http_status=200)
+
+
+class Emergency:
+    """It always answers: that is why it is there, and reaching it is a failure nevertheless."""
+
+    def ask(self, _burn: float, now: float, name: str) -> Observation:
+        """Answer."""
+        return Observation(EMERGENCY, Stamp(round(now, 3), name), status=Status.ALLOWED, http_status=200)
+
+
+def _within(spans: tuple[Span, ...], now: float) -> bool:
+    index = bisect_right(spans, (now, float("inf"))) - 1
+    return index >= 0 and now < spans[index][1]
