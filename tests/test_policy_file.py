@@ -196,8 +196,10 @@ def test_a_pipe_or_a_folder_in_its_place_is_passed_over() -> None:
 
 def test_many_at_once_find_the_same() -> None:
     select(chain=["a"])
-    program = "import os; from tokmon import paths; from tokmon.decision import policy_cache as cache; "
+    program = (
+        "import os; from tokmon import paths; from tokmon.decision import policy_cache as cache; "
         "print(cache.load(paths.find(), os.environ).policy)"
+    )
     with ThreadPoolExecutor(8) as pool:
         runs = [pool.submit(subprocess.check_output, [sys.executable, "-c", program], timeout=60) for _ in range(16)]
         assert len({run.result() for run in runs}) == 1
