@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tokmon.evidence.model import Evidence
+from tokmon.evidence.model import RawResponse
 from tokmon.wire.instants import parse_rfc3339
 
 FIXTURES: Final[list[dict[str, Any]]] = json.loads(
@@ -20,9 +20,9 @@ FIXTURES: Final[list[dict[str, Any]]] = json.loads(
 every_capture: Final = pytest.mark.parametrize("fixture", FIXTURES, ids=[fixture["name"] for fixture in FIXTURES])
 
 
-def evidence(fixture: dict[str, Any]) -> Evidence:
+def evidence(fixture: dict[str, Any]) -> RawResponse:
     """What there is to read of it."""
-    return Evidence(
+    return RawResponse(
         http_status=fixture["http_status"],
         headers={name.lower(): value for name, value in fixture["headers"].items()},
         at=parse_rfc3339(fixture["captured_at"]),

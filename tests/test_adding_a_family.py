@@ -16,13 +16,13 @@ MODULE = '''"""A provider that nobody has. Source: made up."""
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "madeup"
 PREFIXES: Final = ("x-madeup-",)
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the one window there is."""
     words = ("limit", "remaining", "reset")
     said = {word: value for word in words if (value := evidence.headers.get(f"x-madeup-{word}"))}

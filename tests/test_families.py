@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.captures import FIXTURES, differences, every_capture, evidence, expected_of
 from tokmon import families
-from tokmon.evidence.model import Evidence, Scope, Status, replace
+from tokmon.evidence.model import RawResponse, Scope, Status, replace
 from tokmon.evidence.reading import reading_json
 from tokmon.wire.instants import parse_rfc3339
 
@@ -27,13 +27,13 @@ def test_a_capture_reads_as_expected(fixture: dict[str, Any]) -> None:
 
 
 def test_a_family_that_fails_loses_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_evidence: Evidence) -> None:
+    def fail(_evidence: RawResponse) -> None:
         raise KeyError("x")
 
     monkeypatch.setattr(families.FAMILIES[0], "parse", fail)
     fail.__module__ = "tokmon.families.unlucky"
     headers = {"anthropic-ratelimit-unified-status": "allowed", "x-ratelimit-remaining-requests": "0"}
-    reading = families.read(Evidence(200, headers, 1_795_327_200.0))
+    reading = families.read(RawResponse(200, headers, 1_795_327_200.0))
     assert [window.name for window in reading.windows] == ["requests"]
     assert reading.warnings == ("unlucky failed: KeyError",)
 
@@ -66,7 +66,7 @@ def test_a_window_of_a_name_never_seen_is_read_like_any_other() -> None:
         "anthropic-ratelimit-unified-30d-utilization": "0.5",
         "anthropic-ratelimit-unified-7d_next-utilization": "0.25",
     }
-    reading = families.read(Evidence(200, headers, 0.0))
+    reading = families.read(RawResponse(200, headers, 0.0))
     assert [(window.name, window.utilization, window.scope) for window in reading.windows] == [
         ("30d", 0.5, None),
         ("7d_next", 0.25, Scope.MODEL),
@@ -76,7 +76,7 @@ def test_a_window_of_a_name_never_seen_is_read_like_any_other() -> None:
 @pytest.mark.parametrize("apostrophe", ["'", "\N{RIGHT SINGLE QUOTATION MARK}"])
 def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
     text = f"400 You{apostrophe}re out of extra usage. Add more at claude.ai/settings/usage and keep going."
-    assert families.read(Evidence(None, {}, 0.0, text)).status is Status.NO_CREDIT
+    assert families.read(RawResponse(None, {}, 0.0, text)).status is Status.NO_CREDIT
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
     ],
 )
 def test_texts_as_pi_delivers_them(text: str, status: str, scope: str, wait: float | None) -> None:
-    reading = families.read(Evidence(None, {}, 1_795_327_200.0, text))
+    reading = families.read(RawResponse(None, {}, 1_795_327_200.0, text))
     assert (reading.status, reading.scope, reading.retry_after_s) == (status, scope, wait)
     assert (reading.blocked_until is None) == (wait is None)
 
@@ -127,7 +127,7 @@ _QUOTED = "overloaded_error: authentication_error, rate_limit_exceeded (1002) (1
 @pytest.mark.parametrize("form", ["{}", '{{"error":{{"type":"invalid_request_error","message":"{}"}}}}'])
 def test_what_a_bad_request_quotes_is_not_what_was_refused(code: int, form: str) -> None:
     text = form.format(_QUOTED)
-    for seen in (Evidence(code, {}, 0.0, text), Evidence(None, {}, 0.0, f"{code} {text}")):
+    for seen in (RawResponse(code, {}, 0.0, text), RawResponse(None, {}, 0.0, f"{code} {text}")):
         reading = families.read(seen)
         assert (reading.status, reading.substatus) == (Status.ALLOWED, "request_error")
 
@@ -142,7 +142,7 @@ def test_what_a_bad_request_quotes_is_not_what_was_refused(code: int, form: str)
     ],
 )
 def test_an_answer_that_was_served_may_quote_any_error(text: str) -> None:
-    assert families.read(Evidence(200, {}, 0.0, text)).status is Status.ALLOWED
+    assert families.read(RawResponse(200, {}, 0.0, text)).status is Status.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -159,22 +159,22 @@ def test_an_answer_that_was_served_may_quote_any_error(text: str) -> None:
     ],
 )
 def test_an_error_within_a_stream_is_the_outcome(text: str, status: str) -> None:
-    assert families.read(Evidence(200, {}, 0.0, text)).status == status
+    assert families.read(RawResponse(200, {}, 0.0, text)).status == status
 
 
 @pytest.mark.parametrize("text", ["terminated", "other side closed", "WebSocket closed 1006", "upstream connect error"])
 def test_a_connection_that_ended_is_a_matter_of_the_network(text: str) -> None:
-    assert families.read(Evidence(None, {}, 0.0, text)).status is Status.NETWORK_ERROR
+    assert families.read(RawResponse(None, {}, 0.0, text)).status is Status.NETWORK_ERROR
 
 
 def test_a_throttle_beside_headers_that_allow_is_about_the_request() -> None:
-    reading = families.read(Evidence(429, _unified(status="allowed", **{"5h_utilization": "0.2"}), 0.0))
+    reading = families.read(RawResponse(429, _unified(status="allowed", **{"5h_utilization": "0.2"}), 0.0))
     assert (reading.status, reading.scope) == (Status.REJECTED, Scope.REQUEST)
 
 
 def test_duplicates_that_differ_count_as_the_worst_of_them_with_a_warning() -> None:
     reading = families.read(
-        Evidence(200, _unified(status="allowed, allowed_warning", **{"5h_utilization": "0.2, 0.7"}), 0.0)
+        RawResponse(200, _unified(status="allowed, allowed_warning", **{"5h_utilization": "0.2, 0.7"}), 0.0)
     )
     assert reading.status is Status.ALLOWED_WARNING
     assert reading.windows[0].utilization == 0.7
@@ -195,35 +195,35 @@ def test_duplicates_that_differ_count_as_the_worst_of_them_with_a_warning() -> N
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_raw_value(headers: dict[str, str], warning: str) -> None:
-    assert families.read(Evidence(200, headers, 0.0)).warnings == (warning,)
+    assert families.read(RawResponse(200, headers, 0.0)).warnings == (warning,)
 
 
 def test_words_of_a_status_are_read_in_any_case() -> None:
-    reading = families.read(Evidence(200, _unified(status="Allowed", **{"5h_status": "ALLOWED"}), 0.0))
+    reading = families.read(RawResponse(200, _unified(status="Allowed", **{"5h_status": "ALLOWED"}), 0.0))
     assert (reading.status, reading.windows[0].status) == (Status.ALLOWED, "allowed")
 
 
 def test_an_instant_with_its_offset_is_read_in_a_quota_of_copilot() -> None:
     headers = {"x-quota-snapshot-chat": "ent=300&rem=50.0&rst=2026-10-01T00:00:00+00:00"}
-    assert families.read(Evidence(200, headers, 0.0)).windows[0].resets_at == parse_rfc3339("2026-10-01T00:00:00Z")
+    assert families.read(RawResponse(200, headers, 0.0)).windows[0].resets_at == parse_rfc3339("2026-10-01T00:00:00Z")
 
 
 def test_the_window_that_binds_behind_a_proxy_has_the_name_of_that_window() -> None:
     headers = _unified(status="rejected", representative_claim="five_hour", **{"5h_status": "rejected"})
     behind = {f"llm_provider-{name}": value for name, value in headers.items()}
-    reading = families.read(Evidence(429, behind, 0.0))
+    reading = families.read(RawResponse(429, behind, 0.0))
     assert reading.binding == reading.windows[0].name == "upstream:5h"
 
 
 def test_a_served_answer_with_a_spent_window_names_it_without_a_claim() -> None:
     headers = _unified(**{"5h_status": "allowed", "7d_status": "rejected", "7d_utilization": "1.02"})
-    reading = families.read(Evidence(200, headers, 0.0))
+    reading = families.read(RawResponse(200, headers, 0.0))
     assert (reading.status, reading.binding) == (Status.ALLOWED_WARNING, "7d")
 
 
 def test_a_spend_limit_says_when_access_comes_back() -> None:
     text = "You have reached your specified API usage limits. You will regain access on 2026-08-01 at 00:00 UTC."
-    reading = families.read(Evidence(400, {}, 0.0, text))
+    reading = families.read(RawResponse(400, {}, 0.0, text))
     assert (reading.status, reading.blocked_until) == (Status.NO_CREDIT, parse_rfc3339("2026-08-01T00:00:00Z"))
 
 
@@ -241,7 +241,7 @@ def test_a_spend_limit_says_when_access_comes_back() -> None:
     ],
 )
 def test_a_status_code_without_text_claims_no_more_than_it_knows(code: int, status: Status) -> None:
-    assert families.read(Evidence(code, {}, 0.0)).status is status
+    assert families.read(RawResponse(code, {}, 0.0)).status is status
 
 
 _NAMES = st.one_of(
@@ -257,7 +257,7 @@ _HEADERS = st.dictionaries(_NAMES, _VALUES, max_size=12)
 
 @given(_HEADERS, st.one_of(st.none(), st.integers(100, 599)), st.one_of(st.none(), st.text(max_size=200)))
 def test_arbitrary_headers_and_texts_raise_nothing(headers: dict[str, str], code: int | None, text: str | None) -> None:
-    families.read(Evidence(code, headers, 1_795_327_200.0, text))
+    families.read(RawResponse(code, headers, 1_795_327_200.0, text))
 
 
 @given(st.sampled_from(FIXTURES), st.randoms())

@@ -26,7 +26,7 @@ from tests.bench import events
 from tests.captures import FIXTURES, evidence
 from tokmon import families, paths, store
 from tokmon.commands.read import read_line
-from tokmon.evidence.model import Evidence
+from tokmon.evidence.model import RawResponse
 from tokmon.paths import Paths
 from tokmon.pi.models_json import Account
 from tokmon.sidecar.dedup import Recent
@@ -137,7 +137,7 @@ def _floor(lines: list[bytes]) -> None:
         json.dumps(json.loads(line))
 
 
-def _read(evidences: list[Evidence]) -> None:
+def _read(evidences: list[RawResponse]) -> None:
     for each in evidences:
         families.read(each)
 

@@ -87,7 +87,7 @@ def test_what_pi_says_becomes_the_status_of_the_account(tmp_path: Path, text: st
     assert (line["status"], line["account_status"]) == ("error", status)
     alternative = json.loads(tokmon("select", "--json").stdout)["alternatives"][0]
     assert alternative["verdict"] == verdict
-    assert history("team-a").failed is not None
+    assert history("team-a").last_failed_check is not None
 
 
 def test_the_reason_is_the_message_in_one_line(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_whatever_pi_does_is_an_error_with_its_reason_and_says_nothing_of_the_ac
     assert done.returncode == 1
     (line,) = lines()
     assert (line["status"], line["account_status"], line["reason"]) == ("error", "unknown", reason)
-    assert history("team-a").sources == {}
+    assert history("team-a").by_source == {}
 
 
 @pytest.mark.parametrize("last", ["echo ok", "sleep 300"])
@@ -270,7 +270,7 @@ def test_a_check_by_another_tool_is_read_by_its_text() -> None:
     write("provider-check.jsonl", {**said, "reason": POLICY})
     write("provider-check.jsonl", {**said, "provider": "team-b", "status": "maybe"})
     found = state_file.current(paths.find()).snapshot
-    assert str(found.accounts["team-a"].history.sources["pi-check"].status) == "policy_rejected"
+    assert str(found.accounts["team-a"].history.by_source["pi-check"].status) == "policy_rejected"
     assert "team-b" not in found.accounts
 
 

@@ -87,7 +87,7 @@ def test_every_failure_is_an_error_and_becomes_the_status_of_the_account(
         (line,) = logged(home, "check.jsonl")
         assert line["reason"]
         account = state_file.current(paths.find(home.env)).snapshot.accounts["team-a"]
-        assert account.history.failed is not None
+        assert account.history.last_failed_check is not None
 
 
 def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
@@ -110,9 +110,9 @@ def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
     captures = logged(home, "piggyback.jsonl")
     assert {each["mission"] for each in captures} == {"pi-check"}
     accounts = state_file.current(paths.find(home.env)).snapshot.accounts
-    assert accounts["team-b"].history.sources["piggyback"].status == "rejected"
-    assert accounts["team-b"].history.failed is not None
-    assert accounts["team-a"].history.sources["pi-check"].status == "allowed"
+    assert accounts["team-b"].history.by_source["piggyback"].status == "rejected"
+    assert accounts["team-b"].history.last_failed_check is not None
+    assert accounts["team-a"].history.by_source["pi-check"].status == "allowed"
 
 
 def test_an_extension_that_does_not_load_decides_nothing(pi: Pi, provider: Provider, tmp_path: Path) -> None:

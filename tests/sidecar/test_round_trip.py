@@ -44,7 +44,7 @@ def taken() -> tuple[list[dict[str, Any]], Snapshot]:
     assert refused == []
     live = Snapshot()
     for seen in ingest.observations():
-        live.take(seen)
+        live.add(seen)
     lines = b"".join(pending["capture"].blocks).splitlines()
     return [store.parse(line) or {} for line in lines], live
 

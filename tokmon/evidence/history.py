@@ -13,11 +13,11 @@ from typing import Any, Final
 from tokmon.evidence.log_line import (
     CHECK,
     SERVED,
-    Observation,
+    Evidence,
     Stamp,
+    evidence_from_json,
+    evidence_json,
     in_one_form,
-    observation_from,
-    observation_json,
     stamp_from,
     stamp_json,
 )
@@ -58,56 +58,56 @@ class History:
     by the minute of the epoch, when its key was refused last in each.
     """
 
-    sources: dict[str, Observation] = field(default_factory=dict)
-    denied: dict[str, Observation] = field(default_factory=dict)
-    overloaded: dict[str, Observation] = field(default_factory=dict)
-    network: Observation | None = None
-    worked: Stamp | None = None
-    accepted: Stamp | None = None
-    failed: Stamp | None = None
-    denials: dict[int, float] = field(default_factory=dict)
+    by_source: dict[str, Evidence] = field(default_factory=dict)
+    key_refusals: dict[str, Evidence] = field(default_factory=dict)
+    overloads: dict[str, Evidence] = field(default_factory=dict)
+    network_error: Evidence | None = None
+    last_served: Stamp | None = None
+    last_limited: Stamp | None = None
+    last_failed_check: Stamp | None = None
+    key_refusal_times: dict[int, float] = field(default_factory=dict)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
     _ordered: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The samples as they are asked for: the same ones for one instant after another."""
 
-    def take(self, seen: Observation) -> None:
+    def add(self, seen: Evidence) -> None:
         """Fold one observation in."""
-        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.failed):
-            self.failed = seen.stamp
+        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.last_failed_check):
+            self.last_failed_check = seen.stamp
         if seen.status is Status.NETWORK_ERROR:
-            if newer(seen, self.network):
-                self.network = seen
+            if newer(seen, self.network_error):
+                self.network_error = seen
         elif seen.status is not Status.UNKNOWN and seen.scope not in {Scope.REQUEST, Scope.MODEL}:
-            self._take_status(seen)
+            self._add_status(seen)
         for window in seen.windows:
             if window.name in _SAMPLED and window.utilization is not None:
-                self._take_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
+                self._add_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
 
-    def _take_status(self, seen: Observation) -> None:
-        if seen.status in SERVED and _last(seen.stamp, self.worked):
-            self.worked = seen.stamp
-        if seen.status is Status.REJECTED and seen.windows and _last(seen.stamp, self.accepted):
-            self.accepted = seen.stamp
+    def _add_status(self, seen: Evidence) -> None:
+        if seen.status in SERVED and _last(seen.stamp, self.last_served):
+            self.last_served = seen.stamp
+        if seen.status is Status.REJECTED and seen.windows and _last(seen.stamp, self.last_limited):
+            self.last_limited = seen.stamp
         if seen.substatus == KEY_VALID:
             return
-        source, said = seen.stamp.source, self._of(seen.status)
+        source, said = seen.stamp.source, self._kind_of(seen.status)
         if newer(seen, said.get(source)):
             said[source] = seen
         if seen.status is Status.INVALID_KEY:
             minute = int(seen.stamp.ts // MINUTE_S)
-            self.denials[minute] = max(seen.stamp.ts, self.denials.get(minute, 0.0))
-            if len(self.denials) > _DENIALS:
-                del self.denials[min(self.denials)]
+            self.key_refusal_times[minute] = max(seen.stamp.ts, self.key_refusal_times.get(minute, 0.0))
+            if len(self.key_refusal_times) > _DENIALS:
+                del self.key_refusal_times[min(self.key_refusal_times)]
 
-    def _of(self, status: Status) -> dict[str, Observation]:
-        return {Status.INVALID_KEY: self.denied, Status.OVERLOADED: self.overloaded}.get(status, self.sources)
+    def _kind_of(self, status: Status) -> dict[str, Evidence]:
+        return {Status.INVALID_KEY: self.key_refusals, Status.OVERLOADED: self.overloads}.get(status, self.by_source)
 
-    def said(self, source: str) -> list[Observation]:
+    def from_source(self, source: str) -> list[Evidence]:
         """What that source says of its status, the newest first: of each kind that passes by itself, and else."""
-        found = [said[source] for said in (self.sources, self.denied, self.overloaded) if source in said]
+        found = [said[source] for said in (self.by_source, self.key_refusals, self.overloads) if source in said]
         return sorted(found, key=_stamp, reverse=True)
 
-    def _take_sample(self, stamp: Stamp, window: Window) -> None:
+    def _add_sample(self, stamp: Stamp, window: Window) -> None:
         quarters = self.quarters.setdefault(window.name, {})
         quarter = int(stamp.ts // _SAMPLE_S)
         known = quarters.get(quarter)
@@ -131,24 +131,24 @@ class History:
         quarters = {name: dict(found) for name, found in self.quarters.items()}
         return replace(
             self,
-            sources=dict(self.sources),
-            denied=dict(self.denied),
-            overloaded=dict(self.overloaded),
-            denials=dict(self.denials),
+            by_source=dict(self.by_source),
+            key_refusals=dict(self.key_refusals),
+            overloads=dict(self.overloads),
+            key_refusal_times=dict(self.key_refusal_times),
             quarters=quarters,
         )
 
     def to_json(self) -> dict[str, Any]:
         """A plain form with keys in a fixed order."""
         return {
-            "sources": _said_json(self.sources),
-            "denied": _said_json(self.denied),
-            "overloaded": _said_json(self.overloaded),
-            "network": None if self.network is None else observation_json(self.network),
-            "worked": None if self.worked is None else stamp_json(self.worked),
-            "accepted": None if self.accepted is None else stamp_json(self.accepted),
-            "failed": None if self.failed is None else stamp_json(self.failed),
-            "denials": [self.denials[minute] for minute in sorted(self.denials)],
+            "sources": _said_json(self.by_source),
+            "denied": _said_json(self.key_refusals),
+            "overloaded": _said_json(self.overloads),
+            "network": None if self.network_error is None else evidence_json(self.network_error),
+            "worked": None if self.last_served is None else stamp_json(self.last_served),
+            "accepted": None if self.last_limited is None else stamp_json(self.last_limited),
+            "failed": None if self.last_failed_check is None else stamp_json(self.last_failed_check),
+            "denials": [self.key_refusal_times[minute] for minute in sorted(self.key_refusal_times)],
             "samples": {
                 name: [_sample_json(*found) for _, found in sorted(quarters.items())]
                 for name, quarters in sorted(self.quarters.items())
@@ -162,7 +162,7 @@ class History:
             _said_from(provider, entry["sources"]),
             _said_from(provider, entry["denied"]),
             _said_from(provider, entry["overloaded"]),
-            observation_from(provider, entry["network"]),
+            evidence_from_json(provider, entry["network"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
             None if entry["accepted"] is None else stamp_from(entry["accepted"]),
             None if entry["failed"] is None else stamp_from(entry["failed"]),
@@ -177,12 +177,12 @@ class History:
         return history
 
 
-def _said_json(said: Mapping[str, Observation]) -> dict[str, Any]:
-    return {source: observation_json(seen) for source, seen in sorted(said.items())}
+def _said_json(said: Mapping[str, Evidence]) -> dict[str, Any]:
+    return {source: evidence_json(seen) for source, seen in sorted(said.items())}
 
 
-def _said_from(provider: str, entry: Mapping[str, Any]) -> dict[str, Observation]:
-    return {source: seen for source, said in entry.items() if (seen := observation_from(provider, said))}
+def _said_from(provider: str, entry: Mapping[str, Any]) -> dict[str, Evidence]:
+    return {source: seen for source, said in entry.items() if (seen := evidence_from_json(provider, said))}
 
 
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _last(stamp: Stamp, known: Stamp | None) -> bool:
     return later(stamp, "", None if known is None else (known, ""))
 
 
-def newer(seen: Observation, known: Observation | None) -> bool:
+def newer(seen: Evidence, known: Evidence | None) -> bool:
     """Whether that observation outranks the known one."""
     return known is None or later(seen.stamp, seen, (known.stamp, known))
 
@@ -213,8 +213,8 @@ def later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> boo
 
 def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
     """Which of two of one stamp is kept, by what would be saved of them."""
-    if isinstance(said, Observation):
-        said = observation_json(said)
+    if isinstance(said, Evidence):
+        said = evidence_json(said)
     elif isinstance(said, Window):
         said = in_one_form(window_json(said))
     return stamp.source == "piggyback", stamp.source, repr(said)

@@ -6,7 +6,7 @@ Lines are read with distrust: logs are also written by others.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from tokmon.evidence.model import Credits, Evidence, Overage, Reading, Scope, Status, Value, Window
+from tokmon.evidence.model import Credits, Overage, RawResponse, Reading, Scope, Status, Value, Window
 from tokmon.evidence.reading import (
     credits_from,
     instant,
@@ -40,7 +40,7 @@ CONFIRMED: Final = "confirmed"
 """The substatus of a refused key that was refused to a second try too."""
 
 
-ReadText = Callable[[Evidence], Reading]
+ReadText = Callable[[RawResponse], Reading]
 """Reads a response, as `families.read` does. The families lie above this room, so it is handed in."""
 
 
@@ -58,7 +58,7 @@ class Stamp(Value, frozen=True):
         return (self.ts, self.id) > (other.ts, other.id)
 
 
-class Observation(Value, frozen=True):
+class Evidence(Value, frozen=True):
     """One line's evidence about one provider, as far as the snapshot cares."""
 
     provider: str
@@ -78,7 +78,7 @@ class Observation(Value, frozen=True):
     credits: Credits | None = None
 
 
-def observation(line: Mapping[str, Any], read_text: ReadText | None = None) -> Observation | None:
+def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
     """The evidence in a line of the log, or None if it holds none (no provider, no instant).
 
     `read_text` reads the error text of a pi check that another tool logged; without it, only that the check failed.
@@ -96,7 +96,7 @@ def observation(line: Mapping[str, Any], read_text: ReadText | None = None) -> O
         return None
     status, scope, substatus = outcome
     overage, credit = line.get("overage"), line.get("credits")
-    return Observation(
+    return Evidence(
         provider=provider,
         stamp=stamp,
         type=text(line, "type"),
@@ -139,7 +139,7 @@ def _outcome(line: Mapping[str, Any], read_text: ReadText | None) -> tuple[Statu
         said = Status.UNKNOWN, None, None
     else:
         error = text(line, "error") or text(line, "reason")
-        reading = read_text(Evidence(None, {}, 0.0, error, text(line, "type")))
+        reading = read_text(RawResponse(None, {}, 0.0, error, text(line, "type")))
         said = reading.status, reading.scope, reading.substatus
     return said if said[0] not in SERVED else (Status.UNKNOWN, Scope.REQUEST, None)
 
@@ -162,7 +162,7 @@ def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
             yield Window(name, utilization, resets_at if name == resets else None)
 
 
-def observation_json(seen: Observation) -> dict[str, Any]:
+def evidence_json(seen: Evidence) -> dict[str, Any]:
     """What is saved of it: what its parts (windows, plan, type) say is kept apart."""
     entry: dict[str, Any] = {
         **stamp_json(seen.stamp),
@@ -195,12 +195,12 @@ def stamp_json(stamp: Stamp) -> dict[str, Any]:
     return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
 
 
-def observation_from(provider: str, entry: Mapping[str, Any] | None) -> Observation | None:
+def evidence_from_json(provider: str, entry: Mapping[str, Any] | None) -> Evidence | None:
     """What was saved of one; KeyError, TypeError or ValueError if it is not that."""
     if entry is None:
         return None
     stamp_from(entry)
-    return observation({**entry, "provider": provider})
+    return evidence_in_line({**entry, "provider": provider})
 
 
 def stamp_from(entry: Mapping[str, Any]) -> Stamp:

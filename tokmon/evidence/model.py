@@ -16,8 +16,8 @@ from msgspec.structs import replace
 __all__ = [
     "Credits",
     "ErrorText",
-    "Evidence",
     "Overage",
+    "RawResponse",
     "Reading",
     "Scope",
     "Status",
@@ -104,7 +104,7 @@ class Credits(Value, frozen=True):
     balance: str | None = None
 
 
-class Evidence(Value, frozen=True):
+class RawResponse(Value, frozen=True):
     """What there is to read: status code (None if no response came), headers by lower-case name, text, frame.
 
     `text` is the error text or body excerpt, already scrubbed; `frame` a frame of a stream that tells of limits;

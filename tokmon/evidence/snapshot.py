@@ -14,13 +14,13 @@ from typing import Any, Final
 from tokmon.evidence.history import History, Sample, later, newer
 from tokmon.evidence.log_line import (
     SERVED,
-    Observation,
+    Evidence,
     ReadText,
     Stamp,
+    evidence_from_json,
+    evidence_in_line,
+    evidence_json,
     in_one_form,
-    observation,
-    observation_from,
-    observation_json,
     stamp_from,
     stamp_json,
     text_from,
@@ -28,13 +28,24 @@ from tokmon.evidence.log_line import (
 from tokmon.evidence.model import Credits, Scope, Status, Value, Window
 from tokmon.evidence.reading import credits_from, credits_json, window_from, window_json
 
-__all__ = ["SERVED", "VERSION", "Account", "Observation", "Sample", "Seen", "Snapshot", "Stamp", "fold", "observation"]
+__all__ = [
+    "SERVED",
+    "VERSION",
+    "Account",
+    "Evidence",
+    "Sample",
+    "Snapshot",
+    "Stamp",
+    "WindowEvidence",
+    "evidence_in_line",
+    "fold",
+]
 
 VERSION: Final = 8
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
-class Seen(Value, frozen=True):
+class WindowEvidence(Value, frozen=True):
     """A window as last told, and by what."""
 
     window: Window
@@ -51,23 +62,23 @@ class Account:
     """
 
     provider: str
-    last: Observation | None = None
-    paid: Observation | None = None
-    models: dict[str, Observation] = field(default_factory=dict)
+    last: Evidence | None = None
+    overage_evidence: Evidence | None = None
+    models: dict[str, Evidence] = field(default_factory=dict)
     type: tuple[Stamp, str] | None = None
     plan: tuple[Stamp, str] | None = None
     credits: tuple[Stamp, Credits] | None = None
     binding: tuple[Stamp, str] | None = None
-    windows: dict[str, Seen] = field(default_factory=dict)
+    windows: dict[str, WindowEvidence] = field(default_factory=dict)
     history: History = field(default_factory=History)
 
-    def take(self, seen: Observation) -> None:
+    def add(self, seen: Evidence) -> None:
         """Fold one observation in."""
         stamp = seen.stamp
         if seen.status is not Status.UNKNOWN and seen.scope != Scope.REQUEST:
-            self._take_status(seen)
-        if seen.overage is not None and newer(seen, self.paid):
-            self.paid = seen
+            self._add_status(seen)
+        if seen.overage is not None and newer(seen, self.overage_evidence):
+            self.overage_evidence = seen
         if seen.type is not None and later(stamp, seen.type, self.type):
             self.type = (stamp, seen.type)
         if seen.plan is not None and later(stamp, seen.plan, self.plan):
@@ -77,17 +88,17 @@ class Account:
         binding = seen.binding or seen.claim
         if binding is not None and later(stamp, binding, self.binding):
             self.binding = (stamp, binding)
-        self.history.take(seen)
+        self.history.add(seen)
         for window in seen.windows:
             known = self.windows.get(window.name)
             if known is None or later(stamp, window, (known.stamp, known.window)):
-                self.windows[window.name] = Seen(window, stamp)
+                self.windows[window.name] = WindowEvidence(window, stamp)
 
     def copy(self) -> "Account":
         """One that may take more, while this one stays as it is."""
         return replace(self, models=dict(self.models), windows=dict(self.windows), history=self.history.copy())
 
-    def _take_status(self, seen: Observation) -> None:
+    def _add_status(self, seen: Evidence) -> None:
         """An answer speaks for the account and for its model, a refusal of one model for that model alone."""
         served = seen.status in SERVED
         if (served or seen.scope != Scope.MODEL) and newer(seen, self.last):
@@ -104,14 +115,14 @@ class Snapshot:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
 
-    def take(self, seen: Observation) -> None:
+    def add(self, seen: Evidence) -> None:
         """Fold one observation in."""
         account = self.accounts.get(seen.provider)
         if account is None:
             account = self.accounts[seen.provider] = Account(seen.provider)
-        account.take(seen)
+        account.add(seen)
 
-    def beside(self, more: Iterable[Observation]) -> "Snapshot":
+    def merged_with(self, more: Iterable[Evidence]) -> "Snapshot":
         """One of all that this one knows and of more; this one stays as it is."""
         both = Snapshot()
         both.accounts = dict(self.accounts)
@@ -119,7 +130,7 @@ class Snapshot:
             known = self.accounts.get(seen.provider)
             if known is not None and both.accounts[seen.provider] is known:
                 both.accounts[seen.provider] = known.copy()
-            both.take(seen)
+            both.add(seen)
         return both
 
     def to_json(self) -> dict[str, Any]:
@@ -138,9 +149,9 @@ class Snapshot:
 def fold(snapshot: Snapshot, lines: Iterable[Mapping[str, Any]], read_text: ReadText | None = None) -> Snapshot:
     """Fold log lines in, whichever log they are from; what is no evidence is passed over."""
     for line in lines:
-        seen = observation(line, read_text)
+        seen = evidence_in_line(line, read_text)
         if seen is not None:
-            snapshot.take(seen)
+            snapshot.add(seen)
     return snapshot
 
 
@@ -151,9 +162,9 @@ def _account_to_json(account: Account) -> dict[str, Any]:
         "plan": _said_json(account.plan),
         "credits": None if credit is None else {**stamp_json(credit[0]), **credits_json(credit[1])},
         "binding": _said_json(account.binding),
-        "last": None if account.last is None else observation_json(account.last),
-        "paid": None if account.paid is None else observation_json(account.paid),
-        "models": {name: observation_json(seen) for name, seen in sorted(account.models.items())},
+        "last": None if account.last is None else evidence_json(account.last),
+        "paid": None if account.overage_evidence is None else evidence_json(account.overage_evidence),
+        "models": {name: evidence_json(seen) for name, seen in sorted(account.models.items())},
         "history": account.history.to_json(),
         "windows": [
             {**in_one_form(window_json(seen.window)), **stamp_json(seen.stamp)}
@@ -170,15 +181,17 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
     credit = entry["credits"]
     return Account(
         name,
-        last=observation_from(name, entry["last"]),
-        paid=observation_from(name, entry["paid"]),
-        models={model: seen for model, said in entry["models"].items() if (seen := observation_from(name, said))},
+        last=evidence_from_json(name, entry["last"]),
+        overage_evidence=evidence_from_json(name, entry["paid"]),
+        models={model: seen for model, said in entry["models"].items() if (seen := evidence_from_json(name, said))},
         type=_said(entry["type"]),
         plan=_said(entry["plan"]),
         credits=None if credit is None else (stamp_from(credit), credits_from(credit)),
         binding=_said(entry["binding"]),
         windows={
-            found.name: Seen(found, stamp_from(said)) for said in entry["windows"] if (found := window_from(said))
+            found.name: WindowEvidence(found, stamp_from(said))
+            for said in entry["windows"]
+            if (found := window_from(said))
         },
         history=History.from_json(name, entry["history"]),
     )

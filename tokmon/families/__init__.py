@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict, Window, replace
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict, Window, replace
 from tokmon.families.verdicts import believable, by_status_code, by_text, combine, error_text, said_by_error, said_wait
 
 
@@ -29,7 +29,7 @@ class Family(Protocol):
     NAME: str
     PREFIXES: tuple[str, ...]
 
-    def parse(self, evidence: Evidence) -> Reading | None:
+    def parse(self, evidence: RawResponse) -> Reading | None:
         """Read the headers (lower-case names) of a response."""
 
     def classify(self, error: ErrorText) -> Verdict | None:
@@ -77,7 +77,7 @@ def allowed(name: str) -> bool:
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)
 
 
-def read(evidence: Evidence) -> Reading:
+def read(evidence: RawResponse) -> Reading:
     """What a capture or a probe says, by every family that has something to say about it."""
     parsed = _parse(evidence)
     text = evidence.text and said_by_error(evidence.text, evidence.http_status)
@@ -92,7 +92,7 @@ def read(evidence: Evidence) -> Reading:
     return combine(evidence, error.http_status, parsed, verdict)
 
 
-def is_timeless(evidence: Evidence, reading: Reading) -> bool:
+def is_timeless(evidence: RawResponse, reading: Reading) -> bool:
     """Whether the same at another time reads the same: nothing in it is counted from the response on."""
     if evidence.text is None and evidence.frame is None and _absolute(tuple(evidence.headers)):
         return True
@@ -105,7 +105,7 @@ def _absolute(names: tuple[str, ...]) -> bool:
     return "retry-after" not in names and all(getattr(family, "ABSOLUTE", False) for family in told)
 
 
-def _parse(evidence: Evidence) -> Reading | None:
+def _parse(evidence: RawResponse) -> Reading | None:
     """What the headers say: of one family nearly always, of a proxy and of who is behind it sometimes."""
     told = _families_of(tuple(evidence.headers))
     readings = [reading for family in told if (reading := _asked(family.parse, evidence)) is not None]

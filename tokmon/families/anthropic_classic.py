@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
 
 NAME: Final = "anthropic-classic"
 PREFIXES: Final = (
@@ -25,7 +25,7 @@ PREFIXES: Final = (
 _FIELD: Final = re.compile(r"^anthropic-(?:ratelimit-)?((?:fast-|priority-)?[a-z-]+)-(limit|remaining|reset)$")
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the buckets; None where there is none of them."""
     said = evidence.headers
     buckets = _buckets(tuple(said))

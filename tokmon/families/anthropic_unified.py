@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
@@ -31,7 +31,7 @@ _CLAIMS: Final = {
 }
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the unified headers; None where there is none of them."""
     said = evidence.headers.get
     windows, theirs = _places(tuple(evidence.headers))

@@ -7,7 +7,7 @@ is null has not been opened. Source: recorded answers of the endpoint.
 from collections.abc import Mapping
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
 from tokmon.wire.instants import parse_rfc3339
 
 NAME: Final = "anthropic-usage"
@@ -19,7 +19,7 @@ _PERCENT: Final = 100
 _TOO_MUCH: Final = 1e9
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it is not told in headers
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it is not told in headers
     """Nothing: it is not told in headers."""
     return None
 

@@ -5,13 +5,13 @@ Source: captured responses; docs/families.md.
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "cloudflare"
 PREFIXES: Final = ("cf-aig-",)
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Know the gateway by its marks."""
     return Reading(family=NAME) if any(name.startswith(PREFIXES) for name in evidence.headers) else None
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import Credits, ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import Credits, ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "codex"
 PREFIXES: Final = ("x-codex-",)
@@ -31,7 +31,7 @@ Slots = dict[tuple[str, str], dict[str, str]]
 """What each slot of each limit says, by field."""
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the headers; None where there is none of them."""
     slots: Slots = {}
     theirs = False

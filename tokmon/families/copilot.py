@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Overage, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "copilot"
 PREFIXES: Final = (
@@ -23,7 +23,7 @@ _EXCEEDED: Final = (("5-hour", "session"), ("session", "session"), ("weekly", "w
 _PREMIUM: Final = "premium"
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the quotas, and the limit that a refusal names; None where there is none of them."""
     windows: dict[str, Window] = {}
     overage: Overage | None = None

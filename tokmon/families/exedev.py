@@ -7,13 +7,13 @@ away: for pi, which streams, a response without either is the normal case. Sourc
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "exedev"
 PREFIXES: Final = ("exedev-gateway-cost",)
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the cost; None where it is not said."""
     said = evidence.headers.get("exedev-gateway-cost")
     if said is None:

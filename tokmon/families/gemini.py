@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "gemini"
 PREFIXES: Final = ("x-gemini-service-tier",)
@@ -22,7 +22,7 @@ _BAD_KEY: Final = ("api_key_invalid", "api key not valid", "api key expired", "r
 _POLICY: Final = ("api_key_service_blocked", "user location is not supported", "service_disabled")
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - none of its headers counts anything
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - none of its headers counts anything
     """Nothing: no header counts anything."""
     return None
 

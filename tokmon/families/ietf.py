@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
 
 NAME: Final = "ietf"
 PREFIXES: Final = ("ratelimit",)
@@ -21,7 +21,7 @@ _PLAIN: Final = ("limit", "remaining", "reset")
 _UNNAMED: Final = "requests"
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the policies by name; None where there is none."""
     said = evidence.headers.get
     found: dict[str, dict[str, str]] = {}

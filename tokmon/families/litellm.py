@@ -7,7 +7,7 @@ Those come again as `llm_provider-NAME`, and are read by their own families (`UP
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "litellm"
 UPSTREAM: Final = "llm_provider-"
@@ -20,7 +20,7 @@ PREFIXES: Final = (
 )
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the cost and the budget of the key; None where the proxy says nothing."""
     headers = evidence.headers
     if not any(name.startswith("x-litellm-") for name in headers):

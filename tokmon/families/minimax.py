@@ -6,7 +6,7 @@ Sources: error bodies as pi showed them; docs/families.md.
 import re
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "minimax"
 PREFIXES: Final = ()
@@ -24,7 +24,7 @@ _CODES: Final = {
 }
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
     """Nothing: it sends no headers about limits."""
     return None
 

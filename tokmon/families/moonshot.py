@@ -6,7 +6,7 @@ Sources: captured error bodies; docs/families.md.
 import re
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "moonshot"
 PREFIXES: Final = ()
@@ -22,7 +22,7 @@ _TYPES: Final = (
 )
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
     """Nothing: it sends no headers about limits."""
     return None
 

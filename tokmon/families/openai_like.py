@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "openai"
 PREFIXES: Final = (
@@ -44,7 +44,7 @@ _PERIODS: Final = {
 _TOO_MANY: Final = 429
 
 
-def parse(evidence: Evidence) -> Reading | None:
+def parse(evidence: RawResponse) -> Reading | None:
     """Read the counts of every dimension; None where there is none of the headers."""
     said = evidence.headers
     dimensions, theirs = _dimensions(tuple(said))
@@ -95,7 +95,7 @@ def _place(name: str) -> tuple[str, str] | None:
     return "_".join(words), field
 
 
-def _dialect(evidence: Evidence) -> str:
+def _dialect(evidence: RawResponse) -> str:
     headers, kind = evidence.headers, evidence.kind or ""
     if "x-groq-region" in headers or "groq" in kind:
         return "groq"

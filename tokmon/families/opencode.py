@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
 
 NAME: Final = "opencode"
 PREFIXES: Final = ()
@@ -16,7 +16,7 @@ _WORDS: Final = (
 )
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
     """Nothing: it sends no headers about limits."""
     return None
 

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "openrouter"
 PREFIXES: Final = ()
@@ -16,7 +16,7 @@ _HEADER: Final = re.compile(r'"x-ratelimit-(limit|remaining|reset)": ?"?(\d{1,16
 _SHARED: Final = ("openrouter_shared_capacity", "upstream_provider_shared_pool")
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - its headers are OpenAI's
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - its headers are OpenAI's
     """Nothing: its headers are read as OpenAI's are."""
     return None
 

@@ -7,7 +7,7 @@ Sources: the vendors' documentation and captured responses.
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
 
 NAME: Final = "unread"
 
@@ -18,7 +18,7 @@ PREFIXES: Final = (
 )
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - the shape of a family
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
     """Nothing yet: the raw headers stay in the line."""
     return None
 

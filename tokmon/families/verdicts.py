@@ -7,7 +7,7 @@ outranks a header that says `rejected`, since the answer was served.
 
 import re
 
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window, replace
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window, replace
 from tokmon.evidence.values import duration, retry_after, sane, unread
 
 _NETWORK = re.compile(
@@ -154,7 +154,7 @@ _OTHER_REFUSALS = frozenset({Status.NO_CREDIT, Status.POLICY_REJECTED})
 _REFUSALS = _OTHER_REFUSALS | {Status.REJECTED}
 
 
-def combine(evidence: Evidence, http_status: int | None, parsed: Reading | None, verdict: Verdict | None) -> Reading:
+def combine(evidence: RawResponse, http_status: int | None, parsed: Reading | None, verdict: Verdict | None) -> Reading:
     """One reading out of the headers' and the outcome's."""
     reading = parsed or _NOTHING
     said = evidence.headers.get("retry-after")

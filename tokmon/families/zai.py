@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Evidence, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
 
 NAME: Final = "zai"
 PREFIXES: Final = ()
@@ -31,7 +31,7 @@ _SENTENCES: Final = (
 )
 
 
-def parse(evidence: Evidence) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
+def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
     """Nothing: it sends no headers about limits."""
     return None
 

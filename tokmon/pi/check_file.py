@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from tokmon import store
 from tokmon.errors import StoreError
-from tokmon.evidence.log_line import CHECK, Observation, observation
+from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.evidence.values import instant
 from tokmon.paths import Paths
@@ -55,7 +55,7 @@ def merge_check_results(snapshot: Snapshot, path: Path | None, names: Container[
     except StoreError:
         return snapshot  # the doctor says so
     found = [seen for each in results if each.provider in names and (seen := _evidence(each, now)) is not None]
-    return snapshot.beside(found) if found else snapshot
+    return snapshot.merged_with(found) if found else snapshot
 
 
 def valid_until(path: Path | None, now: float) -> float:
@@ -117,13 +117,13 @@ def _instant(value: object) -> float | None:
         return None
 
 
-def _evidence(result: Result, now: float) -> Observation | None:
+def _evidence(result: Result, now: float) -> Evidence | None:
     """What it says of the account, if it is of now: not of a clock that runs ahead, and not too old to count."""
     if not -AHEAD_S <= now - result.checked_at <= CHECK_S:
         return None
     said = {name: result.said[name] for name in _SAYS if name in result.said}
     when = {"ts": rfc3339(result.checked_at), "id": "check_file", "source": CHECK}
-    return observation({**said, **when, "provider": result.provider}, read_error_text)
+    return evidence_in_line({**said, **when, "provider": result.provider}, read_error_text)
 
 
 def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], now: float) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from tokmon import families
 from tokmon.evidence.log_line import SERVED
-from tokmon.evidence.model import Evidence, Reading
+from tokmon.evidence.model import RawResponse, Reading
 from tokmon.pi.check_output import KEPT, reason, told
 
 PROMPT: Final = "Answer with one word: ok"
@@ -159,7 +159,7 @@ class Running:
         text = told(errors, wanted.secrets)
         if not text:
             return replace(found, reason=f"pi said nothing, and ended with exit code {code}")
-        reading = families.read(Evidence(None, {}, found.at, text, wanted.kind))
+        reading = families.read(RawResponse(None, {}, found.at, text, wanted.kind))
         if reading.status in SERVED:
             reading = NOTHING_SAID
         return replace(found, reason=reason(text), error=text, reading=reading)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from tokmon import families
-from tokmon.evidence.model import Evidence, Reading, Scope, Status, replace
+from tokmon.evidence.model import RawResponse, Reading, Scope, Status, replace
 from tokmon.probes.fetch import Answer, client, fetch
 from tokmon.probes.kinds import Step, steps
 from tokmon.probes.targets import Target
@@ -95,7 +95,7 @@ def _ask_one(sender: httpx.Client, target: Target, until: float, deadline_s: flo
 
 def _result(target: Target, step: Step, answer: Answer, at: float, elapsed_ms: float) -> Result:
     frame = step.frame(answer.body) if step.frame is not None and answer.body is not None else None
-    evidence = Evidence(answer.http_status, answer.headers, at, answer.error, target.kind, frame)
+    evidence = RawResponse(answer.http_status, answer.headers, at, answer.error, target.kind, frame)
     reading = _reading(step, answer, families.read(evidence), frame)
     path = step.path(target)
     return Result(target.name, target.kind, at, round(elapsed_ms), step.method, path, answer, reading, frame)

@@ -12,7 +12,7 @@ import msgspec
 from tokmon.evidence.history import History
 from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
 from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Observation
+from tokmon.evidence.snapshot import Account, Evidence
 from tokmon.selection.policy import Policy
 
 SOURCES: Final = ("piggyback", CHECK, "probe")
@@ -85,9 +85,9 @@ def standing(provider: str, account: Account | None, policy: Policy, now: float)
         return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
     seen = _ranked(account, now)
     past = account.history
-    failed = past.network
-    valid = past.worked is not None and now - past.worked.ts <= PROBE_S
-    heard = [stamp for stamp in (past.worked, None if seen is None else seen.stamp) if stamp is not None]
+    failed = past.network_error
+    valid = past.last_served is not None and now - past.last_served.ts <= PROBE_S
+    heard = [stamp for stamp in (past.last_served, None if seen is None else seen.stamp) if stamp is not None]
     own = [each.window for each in account.windows.values() if each.window.scope is None]
     told = Standing(
         provider,
@@ -119,7 +119,7 @@ _DENIED: Final = "its key is refused"
 
 
 def _is_checked(account: Account, now: float) -> bool:
-    check, failed = account.history.sources.get(CHECK), account.history.failed
+    check, failed = account.history.by_source.get(CHECK), account.history.last_failed_check
     if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
         return False
     return failed is None or failed < check.stamp
@@ -128,46 +128,47 @@ def _is_checked(account: Account, now: float) -> bool:
 def _is_failing(account: Account, now: float) -> bool:
     """Not where the check said why of the account, of one model or of the network: that counts by itself, elsewhere."""
     past = account.history
-    failed, turn = past.failed, past.sources.get("piggyback")
+    failed, turn = past.last_failed_check, past.by_source.get("piggyback")
     if failed is None or now - failed.ts > CHECK_S:
         return False
-    said = [past.network, *past.said(CHECK), *account.models.values()]
+    said = [past.network_error, *past.from_source(CHECK), *account.models.values()]
     if any(seen is not None and seen.stamp == failed for seen in said):
         return False
     return turn is None or turn.status not in SERVED or turn.stamp < failed
 
 
-def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
+def _ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | None:
     """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started.
 
     Without `keys`, it is the refusal of another kind than of its key, if there is one.
     """
     past = account.history
     words = [
-        next((seen for seen in past.said(source) if _counts(account, seen, now, keys=keys)), None) for source in SOURCES
+        next((seen for seen in past.from_source(source) if _counts(account, seen, now, keys=keys)), None)
+        for source in SOURCES
     ]
     counting = [seen for seen in words if seen is not None]
     if not counting:
         return None
-    first, check = counting[0], past.sources.get(CHECK)
+    first, check = counting[0], past.by_source.get(CHECK)
     if not keys:
         first = next((seen for seen in counting if seen.status not in SERVED), first)
     started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
     return check if started and first.status not in SERVED else first
 
 
-def _counts(account: Account, seen: Observation, now: float, *, keys: bool) -> bool:
+def _counts(account: Account, seen: Evidence, now: float, *, keys: bool) -> bool:
     if seen.status is Status.INVALID_KEY and (not keys or _worked_since(account, seen)):
         return False
     return stands(seen, now) and not _reset_since(account, seen, now)
 
 
-def stands(seen: Observation, now: float) -> bool:
+def stands(seen: Evidence, now: float) -> bool:
     """Whether that evidence of a status counts as of now."""
     return now < over_at(seen)
 
 
-def over_at(seen: Observation) -> float:
+def over_at(seen: Evidence) -> float:
     """Until when that evidence of a status counts."""
     if seen.status not in SERVED and seen.blocked_until is not None:
         return seen.blocked_until
@@ -176,7 +177,7 @@ def over_at(seen: Observation) -> float:
     return seen.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
 
 
-def _reset_since(account: Account, seen: Observation, now: float) -> bool:
+def _reset_since(account: Account, seen: Evidence, now: float) -> bool:
     """Whether a rejection that names no end has ended with the windows that were used up."""
     if seen.status is not Status.REJECTED or seen.blocked_until is not None:
         return False
@@ -186,13 +187,13 @@ def _reset_since(account: Account, seen: Observation, now: float) -> bool:
 
 def _asked(past: History, now: float) -> bool:
     """Whether a question of the last minutes was answered with a refusal of its key."""
-    answers = [seen for source, seen in past.denied.items() if source in {CHECK, "probe"}]
+    answers = [seen for source, seen in past.key_refusals.items() if source in {CHECK, "probe"}]
     return any(now - seen.stamp.ts <= DENIED_OVER_S for seen in answers)
 
 
-def _worked_since(account: Account, seen: Observation) -> bool:
+def _worked_since(account: Account, seen: Evidence) -> bool:
     """Whether the key has been shown to be valid since."""
-    worked = account.history.worked
+    worked = account.history.last_served
     return worked is not None and worked > seen.stamp
 
 
@@ -201,7 +202,7 @@ def _is_full(window: Window) -> bool:
 
 
 def _verdict(
-    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
+    account: Account, seen: Evidence | None, told: Standing, policy: Policy, now: float
 ) -> tuple[Verdict, str]:
     model = policy.model_of(told.provider)
     refused = account.models.get(model)
@@ -219,9 +220,7 @@ def _verdict(
     return _by_use(account, seen, told, policy, now)
 
 
-def _by_use(
-    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
-) -> tuple[Verdict, str]:
+def _by_use(account: Account, seen: Evidence | None, told: Standing, policy: Policy, now: float) -> tuple[Verdict, str]:
     """By what is left of the plan, and whether credit pays where nothing is."""
     full = _spent(told.windows)
     rejected = seen is not None and seen.status is Status.REJECTED
@@ -243,9 +242,9 @@ _REFUSED: Final = {
 }
 
 
-def _overage_is_open(account: Account, seen: Observation | None, now: float) -> bool:
+def _overage_is_open(account: Account, seen: Evidence | None, now: float) -> bool:
     """Whether use beyond the plan is paid from credit, by the newest word on that: a later refusal (`seen`) is one."""
-    paid = account.paid
+    paid = account.overage_evidence
     if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
         return False
     if seen is not None and seen.status is Status.REJECTED and seen.stamp > paid.stamp:
@@ -258,7 +257,7 @@ def _is_billed(account: Account, model: str, now: float) -> bool:
 
     Where one was used up, that ends with the window.
     """
-    paid = account.paid
+    paid = account.overage_evidence
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
         return False
     windows = account.windows.values()
@@ -271,18 +270,18 @@ def _spent(windows: tuple[Window, ...]) -> Window | None:
     return next((window for window in windows if (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}), None)
 
 
-def _is_denied(account: Account, seen: Observation, now: float) -> bool:
+def _is_denied(account: Account, seen: Evidence, now: float) -> bool:
     """Whether its key is taken for invalid: 401s flap on valid ones.
 
     It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
     worked.
     """
     past = account.history
-    if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
+    if past.last_served is None or (seen.substatus == CONFIRMED and seen.stamp > past.last_served):
         return True
-    known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
-    refusals = [ts for ts in past.denials.values() if ts > known_good]
+    known_good = max(past.last_served.ts, 0.0 if past.last_limited is None else past.last_limited.ts)
+    refusals = [ts for ts in past.key_refusal_times.values() if ts > known_good]
     if len(refusals) >= _DENIED_IN_A_ROW and max(refusals) - min(refusals) >= DENIED_OVER_S:
         return True
-    others = [other for source, other in past.denied.items() if source != seen.stamp.source]
+    others = [other for source, other in past.key_refusals.items() if source != seen.stamp.source]
     return any(other.stamp.ts > known_good and stands(other, now) for other in others)

@@ -27,20 +27,20 @@ def next_of(ends: Iterable[float], now: float) -> float:
 
 def _ends(account: Account) -> Iterator[float]:
     past = account.history
-    for said in (past.sources, past.denied, past.overloaded, account.models):
+    for said in (past.by_source, past.key_refusals, past.overloads, account.models):
         yield from map(over_at, said.values())
-    for source, seen in past.denied.items():
+    for source, seen in past.key_refusals.items():
         yield seen.stamp.ts + PROBE_S
         if source in {CHECK, "probe"}:
             yield seen.stamp.ts + DENIED_OVER_S
-    if past.network is not None:
-        yield past.network.stamp.ts + PASSING_S
-    if past.failed is not None:
-        yield past.failed.ts + CHECK_S
-    if past.worked is not None:
-        yield past.worked.ts + PROBE_S
-    if account.paid is not None:
-        yield account.paid.stamp.ts + TURN_S
+    if past.network_error is not None:
+        yield past.network_error.stamp.ts + PASSING_S
+    if past.last_failed_check is not None:
+        yield past.last_failed_check.ts + CHECK_S
+    if past.last_served is not None:
+        yield past.last_served.ts + PROBE_S
+    if account.overage_evidence is not None:
+        yield account.overage_evidence.stamp.ts + TURN_S
     for each in account.windows.values():
         if each.window.resets_at is not None:
             yield each.window.resets_at + TURN_S

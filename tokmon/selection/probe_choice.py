@@ -82,7 +82,7 @@ def doubtful(name: str, snapshot: Snapshot, policy: Policy, now: float) -> bool:
         return True
     told, past = standing(name, account, policy, now), account.history
     if told.denied:
-        refusals = [seen.stamp.ts for seen in past.denied.values()]
+        refusals = [seen.stamp.ts for seen in past.key_refusals.values()]
         old = now - max(refusals, default=now) > PROBE_S
         return old and _with_valid_key(name, account, policy, now).verdict is not Verdict.EXCLUDED
     return told.verdict is Verdict.UNKNOWN and not _goes_on(account, past, now)
@@ -93,8 +93,12 @@ def _goes_on(account: Account, past: History, now: float) -> bool:
 
     A window goes on for a day after its reset: that it has started afresh is known, and no reason to ask.
     """
-    last = max([*past.sources.values(), *past.denied.values()], key=lambda seen: seen.stamp, default=None)
-    worked = past.worked if past.worked is not None and (last is None or not past.worked < last.stamp) else None
+    last = max([*past.by_source.values(), *past.key_refusals.values()], key=lambda seen: seen.stamp, default=None)
+    worked = (
+        past.last_served
+        if past.last_served is not None and (last is None or not past.last_served < last.stamp)
+        else None
+    )
     if worked is not None and now - worked.ts <= PROBE_S:
         return True
     resets = [account.windows[name].window.resets_at for name in WATCHED if name in account.windows]
@@ -115,5 +119,5 @@ def _answering(each: Alternative, snapshot: Snapshot, policy: Policy, now: float
 
 
 def _with_valid_key(name: str, account: Account, policy: Policy, now: float) -> Standing:
-    history = replace(account.history, worked=Stamp(now, _LAST, "probe"))
+    history = replace(account.history, last_served=Stamp(now, _LAST, "probe"))
     return standing(name, replace(account, history=history), policy, now)

@@ -15,8 +15,8 @@ from tokmon import families
 from tokmon.errors import WireError
 from tokmon.evidence.history import MINUTE_S
 from tokmon.evidence.log_line import SOURCE, next_reset, usage_fields
-from tokmon.evidence.model import Evidence, Reading
-from tokmon.evidence.snapshot import Observation, Stamp
+from tokmon.evidence.model import RawResponse, Reading
+from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.pi.models_json import Account, account_type
 from tokmon.sidecar.dedup import Recent
 from tokmon.sidecar.group_commit import Pending
@@ -181,10 +181,10 @@ class Ingest:
         self._meanings.clear()
         self._types.clear()
 
-    def observations(self) -> list[Observation]:
+    def observations(self) -> list[Evidence]:
         """The news since the last call, one per reading and minute: its newest event stands for the others."""
         news, self.news = self.news, {}
-        return [_observation(told, told.provider, event) for (told, _), event in news.items() if told.provider]
+        return [_evidence(told, told.provider, event) for (told, _), event in news.items() if told.provider]
 
     def _read_capture(self, event: messages.Capture, at: float) -> Told:
         changes = self._cleaned(event)
@@ -219,7 +219,7 @@ class Ingest:
     def _meaning(event: messages.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
         sent = messages.headers_of(event.headers)
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
-        evidence = Evidence(event.http_status, allowed, at, error, configured, messages.frame_of(event.frame))
+        evidence = RawResponse(event.http_status, allowed, at, error, configured, messages.frame_of(event.frame))
         reading = families.read(evidence)
         resets_at = next_reset(reading)
         return Meaning(
@@ -232,7 +232,7 @@ class Ingest:
     def _read_usage(self, event: messages.Usage, at: float) -> Told:
         changes = self._cleaned(event)
         kind = self._type(event, None, None)
-        evidence = Evidence(None, {}, at, changes.get("error", event.error), kind)
+        evidence = RawResponse(None, {}, at, changes.get("error", event.error), kind)
         reading = Reading() if event.error is None else families.read(evidence)
         return Told(
             reading=reading,
@@ -272,10 +272,10 @@ def _minute(ts: datetime) -> int:
     return int(ts.timestamp() // MINUTE_S)
 
 
-def _observation(told: Told, provider: str, latest: messages.Event) -> Observation:
+def _evidence(told: Told, provider: str, latest: messages.Event) -> Evidence:
     """What the newest event of that kind says."""
     reading = told.reading
-    return Observation(
+    return Evidence(
         provider=provider,
         stamp=Stamp(round(latest.ts.timestamp(), 3), latest.id, SOURCE),
         type=told.type,

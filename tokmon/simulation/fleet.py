@@ -4,7 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from tokmon.evidence.log_line import Observation, Stamp
+from tokmon.evidence.log_line import Evidence, Stamp
 from tokmon.evidence.model import Scope, Status, Window
 from tokmon.simulation.world import HOUR, START, WEEK, Fate, Span
 
@@ -21,7 +21,7 @@ _BUDGET: Final = 4.0
 class Asked(Protocol):
     """An account that answers a turn."""
 
-    def ask(self, burn: float, now: float, name: str) -> Observation:
+    def ask(self, burn: float, now: float, name: str) -> Evidence:
         """Let a turn burn so much of 5h; what is said of that, under the id `name`."""
 
 
@@ -58,7 +58,7 @@ class Seat:
         self.five += burn
         self.week += burn * _OF_A_WEEK
 
-    def ask(self, burn: float, now: float, name: str) -> Observation:
+    def ask(self, burn: float, now: float, name: str) -> Evidence:
         """Let a turn burn so much, or refuse it; what is said of that."""
         self.roll(now)
         stamp = Stamp(round(now, 3), name)
@@ -68,7 +68,7 @@ class Seat:
             return self._refusal(stamp, Status.INVALID_KEY, 401)
         if self.week >= 1 or self.five >= 1:
             until = self.week_ends if self.week >= 1 else self.five_ends
-            return Observation(
+            return Evidence(
                 self.fate.name,
                 stamp,
                 status=Status.REJECTED,
@@ -80,17 +80,17 @@ class Seat:
         self.use(burn, now)
         warned = max(self.five, self.week) >= _WARNED
         status = Status.ALLOWED_WARNING if warned else Status.ALLOWED
-        return Observation(self.fate.name, stamp, status=status, http_status=200, windows=self._windows())
+        return Evidence(self.fate.name, stamp, status=status, http_status=200, windows=self._windows())
 
-    def probe(self, now: float, name: str) -> Observation:
+    def probe(self, now: float, name: str) -> Evidence:
         """What an endpoint that opens no window says; a window that is not open is not told of."""
         self.roll(now)
         windows = tuple(each for each in self._windows() if each.resets_at is None or each.resets_at > now)
         status = Status.REJECTED if max(self.five, self.week) >= 1 else Status.ALLOWED
-        return Observation(self.fate.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
+        return Evidence(self.fate.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
 
-    def _refusal(self, stamp: Stamp, status: Status, code: int) -> Observation:
-        return Observation(self.fate.name, stamp, status=status, scope=Scope.ACCOUNT, http_status=code)
+    def _refusal(self, stamp: Stamp, status: Status, code: int) -> Evidence:
+        return Evidence(self.fate.name, stamp, status=status, scope=Scope.ACCOUNT, http_status=code)
 
     def _windows(self) -> tuple[Window, ...]:
         return Window("5h", self.five, self.five_ends), Window("7d", self.week, self.week_ends)
@@ -103,24 +103,24 @@ class Paid:
     credit: float = _BUDGET
     filled: int = 0
 
-    def ask(self, burn: float, now: float, name: str) -> Observation:
+    def ask(self, burn: float, now: float, name: str) -> Evidence:
         """Spend, or say that there is no credit."""
         week = int((now - START) // WEEK)
         if week != self.filled:
             self.credit, self.filled = _BUDGET, week
         stamp = Stamp(round(now, 3), name)
         if self.credit <= 0:
-            return Observation(PAID, stamp, status=Status.NO_CREDIT, scope=Scope.ACCOUNT, http_status=400)
+            return Evidence(PAID, stamp, status=Status.NO_CREDIT, scope=Scope.ACCOUNT, http_status=400)
         self.credit -= burn
-        return Observation(PAID, stamp, status=Status.ALLOWED, http_status=200)
+        return Evidence(PAID, stamp, status=Status.ALLOWED, http_status=200)
 
 
 class Emergency:
     """It always answers: that is why it is there, and reaching it is a failure nevertheless."""
 
-    def ask(self, _burn: float, now: float, name: str) -> Observation:
+    def ask(self, _burn: float, now: float, name: str) -> Evidence:
         """Answer."""
-        return Observation(EMERGENCY, Stamp(round(now, 3), name), status=Status.ALLOWED, http_status=200)
+        return Evidence(EMERGENCY, Stamp(round(now, 3), name), status=Status.ALLOWED, http_status=200)
 
 
 def _within(spans: tuple[Span, ...], now: float) -> bool:

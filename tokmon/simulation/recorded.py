@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tokmon import families
-from tokmon.evidence.log_line import Observation, observation
+from tokmon.evidence.log_line import Evidence, evidence_in_line
 from tokmon.evidence.model import Scope, Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
@@ -36,9 +36,9 @@ class Start:
 class Record:
     """What logs hold, in the order of time: the evidence, the same by account, and the starts."""
 
-    evidence: list[Observation]
+    evidence: list[Evidence]
     starts: list[Start]
-    by_account: dict[str, list[Observation]] = field(default_factory=dict)
+    by_account: dict[str, list[Evidence]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for seen in self.evidence:
@@ -56,7 +56,7 @@ class Record:
 
 def record(lines: Iterable[Mapping[str, Any]]) -> Record:
     """The lines of logs, in any order; a session's first line is its start, on the account that it names."""
-    told = [(seen, line) for line in lines if (seen := observation(line, families.read)) is not None]
+    told = [(seen, line) for line in lines if (seen := evidence_in_line(line, families.read)) is not None]
     told.sort(key=lambda each: each[0].stamp)
     known: set[str] = set()
     starts = []
@@ -92,7 +92,7 @@ def _by_policy(recorded: Record, policy: Policy) -> Outcome:
     for start in recorded.starts:
         before = bisect_left(recorded.evidence, start.at, lo=folded, key=_instant)
         for seen in recorded.evidence[folded:before]:
-            snapshot.take(seen)
+            snapshot.add(seen)
         folded = before
         decision = choose(policy, snapshot, start.at, lanes.get(start.lane))
         if decision is not None:
@@ -132,10 +132,10 @@ def _left(recorded: Record) -> Iterator[float]:
             yield max(0.0, 1 - last[1])
 
 
-def _refuses(seen: Observation) -> bool:
+def _refuses(seen: Evidence) -> bool:
     limited = seen.status is Status.REJECTED or seen.http_status == _TOO_MANY
     return limited and seen.scope not in {Scope.REQUEST, Scope.MODEL}
 
 
-def _instant(seen: Observation) -> float:
+def _instant(seen: Evidence) -> float:
     return seen.stamp.ts

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from tokmon.evidence.log_line import Observation
+from tokmon.evidence.log_line import Evidence
 from tokmon.evidence.model import Status, replace
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
@@ -82,7 +82,7 @@ class _Run:
                 self._seats[what.seat].use(what.burn, now)
             else:
                 for seat in self._seats:
-                    self._snapshot.take(seat.probe(now, self._name()))
+                    self._snapshot.add(seat.probe(now, self._name()))
         lost = []
         for seat in self._seats:
             seat.roll(self._end)
@@ -96,7 +96,7 @@ class _Run:
         account = work.account or self._start(work, now)
         burned_s = min(_TURN_S, work.left)
         said = self._accounts[account].ask(work.session.burn * burned_s / HOUR, now, self._name())
-        self._snapshot.take(said)
+        self._snapshot.add(said)
         if said.status in SERVED:
             work.left -= burned_s
             work.tries = 0
@@ -105,7 +105,7 @@ class _Run:
         else:
             self._refused(work, said, now)
 
-    def _refused(self, work: _Work, said: Observation, now: float) -> None:
+    def _refused(self, work: _Work, said: Evidence, now: float) -> None:
         """A 401 may pass, and is tried again; all else needs another account."""
         if said.status is Status.REJECTED and not work.refused:
             work.refused = True
