@@ -189,7 +189,7 @@ def stranger(wake: Wake) -> Iterator[tuple[Wake, int]]:
     """A wake of a user who has no other process, in a folder that they can read."""
     if reason := without_root() or without_program("prlimit") or without_program("setpriv"):
         pytest.skip(reason)
-    user = 47_114
+    user = 40_000 + os.getpid() % 20_000  # another test may run at the same time
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         made = Wake(Path(folder) / "wake", wake.shell)
