@@ -158,7 +158,7 @@ class Wake:
         **more: Any,
     ) -> Run:
         """One run, which prints one line and ends with 0. `leaves_processes`: as the fake tokmon does."""
-        with alone(allowed=leaves_processes), self.start(before, **(env or {}), **more) as process:
+        with alone(allowed=leaves_processes), self.start(before, **{**(env or {}), **more}) as process:
             return finished(process)
 
     def line(self, **more: Any) -> str:
