@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokmon.grounds import Grounds
 
 from tests.commands.logbook import write
 from tests.selection.pool import anybody
 from tokmon import kept, paths
 from tokmon.decision import decision_file, policy_cache
 from tokmon.evidence.snapshot import Snapshot
-from tokmon.grounds import Grounds
 from tokmon.selection.choose import Decision, choose
 from tokmon.selection.horizon import look_ahead
 from tokmon.selection.overrides import asked, relevant

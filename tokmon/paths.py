@@ -49,6 +49,11 @@ class Paths:
         return self.logs / "usage.jsonl"
 
     @property
+    def decisions(self) -> Path:
+        """One line per decision. It is no evidence of any account."""
+        return self.logs / "decisions.jsonl"
+
+    @property
     def spool(self) -> Path:
         """Captures kept by extensions while no sidecar listens (maildir: `tmp/`, `new/`)."""
         return self.state / "spool"

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import pytest
+from tokmon.sidecar.deciding import Announcer
 
 from tests.commands.logbook import configure, tokmon, write
 from tests.configuration import select
@@ -12,7 +13,6 @@ from tests.selection.pool import pool, turn
 from tests.sidecar.running import fresh, sidecar, wait_until
 from tokmon import foresight, kept, paths
 from tokmon.decision import decision_file
-from tokmon.sidecar.deciding import Announcer
 
 SEAT = {"baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages"}
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import foresight, paths, probes, store
-from tokmon.commands.select import policy_of
+from tokmon import paths, probes, store
 from tokmon.decision import policy_cache
+from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
@@ -70,16 +70,16 @@ def run(arguments: list[str]) -> int:
         oldest = min((result.at for result in results), default=time.time())
         put(store.encode({"checked_at": rfc3339(oldest), "results": entries}))
     if results and not options.no_log:
-        foresight.keep(found, "check")
+        refresh_quietly(found, os.environ, "check")
     return 0 if kept and all(result.ok for result in results) else 1
 
 
 def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
     """Whom to check, and with which model: those named, else the configured ones, else those of models.json."""
-    policy = policy_of(found)
+    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
     offered = policy_cache.propose(found, policy)
     targets = probes.targets(found, os.environ, time.time())
-    names = tuple(dict.fromkeys(options.provider)) or policy.order or tuple(targets)
+    names = tuple(dict.fromkeys(options.provider)) or policy.accounts or tuple(targets)
     if not names:
         raise TokmonError(
             f"nobody to check: no account is configured, and `{found.models}` names none",
@@ -91,7 +91,7 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
         problem = name_problem(name)
         if problem is not None:
             raise UsageError(f"`{shown(name)}` is no provider: {problem}")
-        model = options.model or (policy if name in policy.order else offered).model_of(name)
+        model = options.model or (policy if name in policy.accounts else offered).model_of(name)
         target = targets.get(name)
         kind = None if target is None else target.kind
         wanted.append(Wanted(name, model, kind, _secrets(target, logins.get(name))))

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from tokmon.errors import SettingsError
-from tokmon.selection.overrides import PREFIX, THRESHOLD, name_problem, relevant, shown
+from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, name_problem, shown
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 from tokmon.wire.scrub import scrub
 
@@ -173,7 +173,7 @@ def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
 
 def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """A source for each variable; the later one counts, and that is the older name of the threshold."""
-    said = relevant(env)
+    said = config_vars(env)
     for name in sorted(said, key=lambda each: each == THRESHOLD):
         key = "threshold" if name == THRESHOLD else name.removeprefix(PREFIX).lower()
         yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, said[name])}}

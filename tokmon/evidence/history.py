@@ -51,17 +51,18 @@ class Sample(Value, frozen=True):
 class History:
     """The past of one account.
 
-    `sources` is the newest evidence of its status by where it comes from, `denied` and `overloaded` the newest refusal
-    of its key and the newest overload: those pass, and what was said before then counts again. `network` is the newest
-    failure of the network, `worked` the newest answer, `accepted` the newest limit that was reached (a refused key is
-    told of none), `failed` the newest pi check that did not pass, whatever that says of the account, `denials`,
-    by the minute of the epoch, when its key was refused last in each.
+    `by_source` is the newest evidence of the status by its source; `key_refusals` and `overloads` the newest of
+    these kinds, apart, since they pass and what was reported before then counts again. `network_error` is the newest
+    network failure, `throttled` the newest 429 that concerns one request alone, `last_served` the newest answer,
+    `last_limited` the newest usage limit (a refused key is told of none), `last_failed_check` the newest pi check that
+    failed, whatever the reason, `key_refusal_times`, by minute of the epoch, the last refusal of the key in each.
     """
 
     by_source: dict[str, Evidence] = field(default_factory=dict)
     key_refusals: dict[str, Evidence] = field(default_factory=dict)
     overloads: dict[str, Evidence] = field(default_factory=dict)
     network_error: Evidence | None = None
+    throttled: Evidence | None = None
     last_served: Stamp | None = None
     last_limited: Stamp | None = None
     last_failed_check: Stamp | None = None
@@ -77,6 +78,9 @@ class History:
         if seen.status is Status.NETWORK_ERROR:
             if newer(seen, self.network_error):
                 self.network_error = seen
+        elif seen.status is Status.REJECTED and seen.scope == Scope.REQUEST:
+            if newer(seen, self.throttled):
+                self.throttled = seen
         elif seen.status is not Status.UNKNOWN and seen.scope not in {Scope.REQUEST, Scope.MODEL}:
             self._add_status(seen)
         for window in seen.windows:
@@ -145,6 +149,7 @@ class History:
             "denied": _said_json(self.key_refusals),
             "overloaded": _said_json(self.overloads),
             "network": None if self.network_error is None else evidence_json(self.network_error),
+            "throttled": None if self.throttled is None else evidence_json(self.throttled),
             "worked": None if self.last_served is None else stamp_json(self.last_served),
             "accepted": None if self.last_limited is None else stamp_json(self.last_limited),
             "failed": None if self.last_failed_check is None else stamp_json(self.last_failed_check),
@@ -163,6 +168,7 @@ class History:
             _said_from(provider, entry["denied"]),
             _said_from(provider, entry["overloaded"]),
             evidence_from_json(provider, entry["network"]),
+            evidence_from_json(provider, entry["throttled"]),
             None if entry["worked"] is None else stamp_from(entry["worked"]),
             None if entry["accepted"] is None else stamp_from(entry["accepted"]),
             None if entry["failed"] is None else stamp_from(entry["failed"]),

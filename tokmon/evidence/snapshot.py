@@ -41,7 +41,7 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
