@@ -104,6 +104,8 @@ def encode(content: DecisionFile) -> bytes:
 def read(path: Path) -> DecisionFile | None:
     """The file, of whatever age; None where it is missing, damaged, or may be written by others."""
     try:
+        if path.is_symlink():
+            return None
         with store.opened(path) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:

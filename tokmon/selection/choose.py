@@ -170,7 +170,7 @@ def _by_threshold(policy: Policy, candidates: Mapping[str, Candidate], _current:
 
 
 def _percent(fraction: float) -> str:
-    """With a tenth where there is one, not rounded up: a figure under the threshold must not look as if it were over."""
+    """With a tenth where there is one, not rounded up: a figure under the threshold must not look like one over it."""
     return f"{math.floor(fraction * 1000 + 1e-6) / 10:g}%"
 
 
@@ -180,7 +180,7 @@ def _from_fallback(policy: Policy, candidates: Mapping[str, Candidate]) -> Choic
 
 
 def _by_forecast(policy: Policy, candidates: Mapping[str, Candidate], current: str | None) -> Choice | None:
-    """Of those with enough quota for the session, the one whose week expires soonest; else the one that lasts longest."""
+    """The account with enough quota for the session whose week expires soonest; else the one that lasts longest."""
     plan, credit = _eligible(candidates, policy.chain)
     safe = [candidate for candidate in plan if _has_enough(candidate, policy)]
     if policy.spend_credit == "first" and credit:

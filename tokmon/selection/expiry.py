@@ -36,13 +36,8 @@ def _ends(account: Account) -> Iterator[float]:
     history = account.history
     for evidence in (history.by_source, history.key_refusals, history.overloads, account.models):
         yield from map(stands_until, evidence.values())
-    for source, refusal in history.key_refusals.items():
-        yield refusal.stamp.ts + PROBE_S
-        if source in {CHECK, "probe"}:
-            yield refusal.stamp.ts + KEY_REFUSED_OVER_S
-    for failure in (history.network_error, history.throttled):
-        if failure is not None:
-            yield passes_at(failure)
+    yield from _ends_of_key_refusals(account)
+    yield from (passes_at(failure) for failure in (history.network_error, history.throttled) if failure is not None)
     if history.last_failed_check is not None:
         yield history.last_failed_check.ts + CHECK_S
     if history.last_served is not None:
@@ -52,3 +47,10 @@ def _ends(account: Account) -> Iterator[float]:
     for known in account.windows.values():
         if known.window.resets_at is not None:
             yield known.window.resets_at + TURN_S
+
+
+def _ends_of_key_refusals(account: Account) -> Iterator[float]:
+    for source, refusal in account.history.key_refusals.items():
+        yield refusal.stamp.ts + PROBE_S
+        if source in {CHECK, "probe"}:
+            yield refusal.stamp.ts + KEY_REFUSED_OVER_S
