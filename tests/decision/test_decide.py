@@ -55,6 +55,14 @@ def _later() -> str:
     return rfc3339(time.time())
 
 
+def _probes_gone() -> None:
+    (paths.find().logs / "probe.jsonl").unlink()
+
+
+def _configuration_gone() -> None:
+    paths.find().config.unlink()
+
+
 def _rotated() -> None:
     log = paths.find().piggyback
     log.rename(log.with_suffix(".1"))
@@ -73,11 +81,11 @@ CHANGES: dict[str, tuple[Callable[[], object], str]] = {
     "a line more": (lambda: write("piggyback.jsonl", turn("team-a", 0.1, ts=_later(), id="late")), "team-a"),
     "a torn line": (lambda: write("piggyback.jsonl", b'{"ts":"20'), "team-b"),
     "a new log": (lambda: write("other.jsonl", turn("team-b", 0.99, ts=_later(), id="late")), "team-a"),
-    "a log gone": (lambda: (paths.find().logs / "probe.jsonl").unlink(), "team-b"),
+    "a log gone": (_probes_gone, "team-b"),
     "a log rotated": (_rotated, "team-b"),
     "a log touched": (lambda: os.utime(paths.find().piggyback), "team-b"),
     "the configuration": (lambda: select(chain=["team-a"], policy="threshold"), "team-a"),
-    "the configuration gone": (lambda: paths.find().config.unlink(), "team-a"),
+    "the configuration gone": (_configuration_gone, "team-a"),
     "the configuration moved into place": (lambda: _moved_with_an_old_time(paths.find().config, ONLY_A), "team-a"),
     "the folder of the logs gone": (lambda: paths.find().logs.rename(paths.find().home / "logs-away"), "team-a"),
 }

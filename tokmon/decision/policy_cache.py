@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -27,6 +27,8 @@ from tokmon.selection.policy import POLICIES, SPENDING, Policy
 _ENTRIES: Final = 8
 _LARGEST: Final = 1 << 20
 _FIELDS_OF_POLICY: Final = tuple(field.name for field in fields(Policy))
+_DEFAULTS: Final = Policy()
+_CHOICES: Final = {"policy": POLICIES, "spend_credit": SPENDING}
 
 
 class Source(Enum):
@@ -216,24 +218,30 @@ def _to_json(policy: Policy) -> dict[str, Any]:
     return {name: getattr(policy, name) for name in _FIELDS_OF_POLICY if name not in PER_CALL}
 
 
-def _policy(entry: CacheEntry, wanted: Mapping[str, str]) -> Policy:
-    """The policy of an entry, with what this call asks for; ValueError, TypeError or KeyError if it is damaged."""
-    kept = entry.policy
-    if len(kept) + len(PER_CALL) != len(_FIELDS_OF_POLICY):
+def _policy(entry: CacheEntry, overrides: Mapping[str, str]) -> Policy:
+    """The policy of an entry, with the overrides of this call; ValueError, TypeError or KeyError if it is damaged."""
+    if len(entry.policy) + len(PER_CALL) != len(_FIELDS_OF_POLICY):
         raise ValueError
-    return Policy(
-        chain=_names(kept["chain"]),
-        fallback=_names(kept["fallback"]),
-        emergency=None if kept["emergency"] is None else _name(kept["emergency"]),
-        threshold=_number(kept["threshold"]),
-        policy=_word(kept["policy"], POLICIES),
-        model=_name(kept["model"]),
-        models=tuple((_name(provider), _name(model)) for provider, model in kept["models"]),
-        session_minutes=_number(kept["session_minutes"]),
-        five_hour_guard=_number(kept["five_hour_guard"]),
-        spend_credit=_word(kept["spend_credit"], SPENDING),
-        **wanted,
-    )
+    values: dict[str, Any] = {
+        name: _checked(name, entry.policy[name]) for name in _FIELDS_OF_POLICY if name not in PER_CALL
+    }
+    return replace(_DEFAULTS, **values, **dict[str, Any](overrides))
+
+
+def _checked(field: str, value: Any) -> Any:  # noqa: ANN401 - each field has a type of its own
+    """A value of the type that the field's default has; ValueError or TypeError otherwise."""
+    default = getattr(_DEFAULTS, field)
+    if isinstance(default, float):
+        if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
+            raise ValueError
+        return value
+    if isinstance(default, tuple):
+        return tuple(_name(item) if isinstance(item, str) else _pair(item) for item in value)
+    if default is None and value is None:
+        return None
+    if value not in _CHOICES.get(field, (value,)):
+        raise ValueError
+    return _name(value)
 
 
 def _name(value: object) -> str:
@@ -242,22 +250,9 @@ def _name(value: object) -> str:
     return value
 
 
-def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError
-    return tuple(_name(each) for each in value)
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
-        raise ValueError
-    return value
-
-
-def _word(value: object, words: tuple[str, ...]) -> str:
-    if value not in words:
-        raise ValueError
-    return str(value)
+def _pair(value: Any) -> tuple[str, str]:  # noqa: ANN401 - out of a file
+    provider, model = value
+    return _name(provider), _name(model)
 
 
 def _path(text: str | None, paths: Paths) -> Path | None:

@@ -1,10 +1,10 @@
 """The configuration, validated: `config.toml` and the variables that stand for its keys.
 
-This module owns `pydantic` and `pydantic_settings`. They take longer to import than everything else on the way from a
-wake to an answer, so only the slow way comes here: `policy_file` keeps what was found.
+This module owns `pydantic` and `pydantic_settings`. They take longer to import than all the rest of a wake, so a wake
+comes here only after the configuration changed: `policy_cache` keeps the result.
 
-Each source is validated by itself, before one overrides another: so an error names where the value stands, a value
-that is overridden now is told before the day it counts, and all errors are told at once.
+Each source is validated by itself, before one overrides another. So an error names where its value stands, an
+overridden value is reported before the day it counts, and all errors are reported at once.
 """
 
 import difflib
@@ -15,7 +15,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -28,7 +28,7 @@ from pydantic_settings import (
 
 from tokmon.errors import SettingsError
 from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, name_problem, shown
-from tokmon.selection.policy import POLICIES, SPENDING, Policy
+from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
 
 _WEEK_MIN: Final = 7 * 24 * 60
@@ -51,6 +51,7 @@ def _placed(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_named)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+_FRACTION: Final = "a fraction, over 0 and up to 1"
 
 
 class Select(BaseModel):
@@ -58,17 +59,23 @@ class Select(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    chain: list[Name] = []
-    fallback: list[Name] = []
-    emergency: Name | None = None
-    threshold: Fraction = Policy().threshold
-    policy: Literal["forecast", "threshold"] = "forecast"
-    model: Name = Policy().model
-    models: dict[Name, Name] = {}
-    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Policy().session_minutes
-    five_hour_guard: Fraction = Policy().five_hour_guard
-    spend_credit: Literal["never", "after-plan", "first"] = "after-plan"
-    check_file: Annotated[str, AfterValidator(_placed)] | None = None
+    chain: list[Name] = Field(default=[], description="a list of provider names")
+    fallback: list[Name] = Field(default=[], description="a list of provider names")
+    emergency: Name | None = Field(default=None, description="a provider name")
+    threshold: Fraction = Field(default=Policy().threshold, description=_FRACTION)
+    policy: Literal["forecast", "threshold"] = Field(default="forecast", description="`forecast` or `threshold`")
+    model: Name = Field(default=Policy().model, description="a model name")
+    models: dict[Name, Name] = Field(default={}, description="a table of models by provider")
+    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
+        default=Policy().session_minutes, description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)"
+    )
+    five_hour_guard: Fraction = Field(default=Policy().five_hour_guard, description=_FRACTION)
+    spend_credit: Literal["never", "after-plan", "first"] = Field(
+        default="after-plan", description="`never`, `after-plan` or `first`"
+    )
+    check_file: Annotated[str, AfterValidator(_placed)] | None = Field(
+        default=None, description="a path that begins with `/` or `~/`"
+    )
 
 
 class Configuration(BaseSettings):
@@ -93,24 +100,13 @@ class Configuration(BaseSettings):
 
 KEYS: Final = tuple(Select.model_fields)
 
-WANTED: Final = {
-    "chain": "a list of provider names",
-    "fallback": "a list of provider names",
-    "emergency": "a provider name",
-    "threshold": "a fraction, over 0 and up to 1",
-    "policy": "`forecast` or `threshold`",
-    "model": "a model name",
-    "models": "a table of models by provider",
-    "session_minutes": f"minutes, over 0 and up to {_WEEK_MIN} (a week)",
-    "five_hour_guard": "a fraction, over 0 and up to 1",
-    "spend_credit": "`never`, `after-plan` or `first`",
-    "check_file": "a path that begins with `/` or `~/`",
-}
-_WORDS: Final = {"policy": POLICIES, "spend_credit": SPENDING}
-_FRACTIONS: Final = frozenset({"threshold", "five_hour_guard"})
-_NUMBERS: Final = _FRACTIONS | {"session_minutes"}
-_NAMES: Final = frozenset({"chain", "fallback"})
-_SEVERAL: Final = _NAMES | {"models"}
+WANTED: Final = {key: str(field.description) for key, field in Select.model_fields.items()}
+_TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
+_WORDS: Final = {key: get_args(kind) for key, kind in _TYPES.items() if get_origin(kind) is Literal}
+_NUMBERS: Final = frozenset(key for key, kind in _TYPES.items() if kind is float)
+_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == _FRACTION)
+_NAMES: Final = frozenset(key for key, kind in _TYPES.items() if get_origin(kind) is list)
+_SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(kind) is dict}
 
 
 class Read(NamedTuple):
@@ -133,19 +129,13 @@ def read(config: Path, env: Mapping[str, str]) -> Read:
         found |= good
         errors += bad
     valid = Select(**found)
-    policy = Policy(
-        chain=tuple(valid.chain),
-        fallback=tuple(valid.fallback),
-        emergency=valid.emergency,
-        threshold=valid.threshold,
-        policy=valid.policy,
-        model=valid.model,
-        models=tuple(valid.models.items()),
-        session_minutes=valid.session_minutes,
-        five_hour_guard=valid.five_hour_guard,
-        spend_credit=valid.spend_credit,
-    )
+    policy = Policy(**{key: _frozen(value) for key, value in valid if key != "check_file"})
     return Read(policy, valid.check_file, tuple(errors))
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - each key has a type of its own
+    """A value as a policy holds it: lists and tables as tuples."""
+    return tuple(value.items()) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
 
 
 def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
