@@ -22,7 +22,7 @@ from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
 from tokmon.pi import check_file, session_check
-from tokmon.pi.check_process import How, Result, Wanted
+from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
 from tokmon.pi.extension import OURS
 from tokmon.probes import Target
 from tokmon.probes.records import member
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     found = paths.find()
     wanted = _wanted(found, options)
-    how = How(_command(options.pi), _extension(found), options.deadline, options.jobs)
+    how = CheckSettings(_command(options.pi), _extension(found), options.deadline, options.jobs)
     # Nothing is raised where a pi has been started and is not known yet: it would be left behind.
     told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -74,7 +74,7 @@ def run(arguments: list[str]) -> int:
     return 0 if kept and all(result.ok for result in results) else 1
 
 
-def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
+def _wanted(found: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
     """Whom to check, and with which model: those named, else the configured ones, else those of models.json."""
     policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
     offered = policy_cache.propose(found, policy)
@@ -94,7 +94,7 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
         model = options.model or (policy if name in policy.accounts else offered).model_of(name)
         target = targets.get(name)
         kind = None if target is None else target.kind
-        wanted.append(Wanted(name, model, kind, _secrets(target, logins.get(name))))
+        wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
     return wanted
 
 
@@ -132,7 +132,7 @@ def _extension(found: Paths) -> Path | None:
     return found.extension.absolute() if ours else None
 
 
-def _said(result: Result) -> dict[str, Any]:
+def _said(result: SessionResult) -> dict[str, Any]:
     """What a check says of the account, in the words of a reading."""
     if result.ok:
         return {}
@@ -140,7 +140,7 @@ def _said(result: Result) -> dict[str, Any]:
     return {"account_status": said.pop("status"), **said, "reason": result.reason}
 
 
-def _keep(found: Paths, result: Result) -> bool:
+def _keep(found: Paths, result: SessionResult) -> bool:
     """A line of the log; what cannot be kept is said."""
     line = {
         "kind": "check",
@@ -165,7 +165,7 @@ def _keep(found: Paths, result: Result) -> bool:
     return True
 
 
-def _entry(result: Result) -> dict[str, Any]:
+def _entry(result: SessionResult) -> dict[str, Any]:
     """A result as the file has it."""
     said = _said(result)
     entry = {
@@ -193,7 +193,7 @@ def _merge(found: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
     return True
 
 
-def _text(result: Result, width: int) -> str:
+def _text(result: SessionResult, width: int) -> str:
     style = style_of(output())
     status = style.paint("ok   ", "green") if result.ok else style.paint("error", "red")
     name = clean(result.wanted.provider)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tokmon.paths import Paths
-from tokmon.pi.models_json import Account, account_type, accounts_of, read_providers
+from tokmon.pi.models_json import account_type, accounts_of, read_providers
 from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
 from tokmon.store import encode, read_json
 

@@ -17,7 +17,7 @@ from tokmon.evidence.history import MINUTE_S
 from tokmon.evidence.log_line import SOURCE, next_reset, usage_fields
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.snapshot import Evidence, Stamp
-from tokmon.pi.models_json import Account, account_type
+from tokmon.pi.models_json import ConfiguredAccount, account_type
 from tokmon.sidecar.dedup import Recent
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.templates import NOTHING, Meaning, Run, Told, suffix
@@ -51,7 +51,7 @@ class Ingest:
     `accounts` is what models.json says, by provider name.
     """
 
-    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, Pending]) -> None:
+    def __init__(self, accounts: dict[str, ConfiguredAccount], recent: Recent, pending: dict[str, Pending]) -> None:
         self.accounts = accounts
         self.recent = recent
         self.pending = pending
@@ -174,7 +174,7 @@ class Ingest:
                 self._told.clear()
             self._told[line[:_KIND] + told.tail] = told
 
-    def accounts_changed(self, accounts: dict[str, Account]) -> None:
+    def accounts_changed(self, accounts: dict[str, ConfiguredAccount]) -> None:
         """models.json says something else now."""
         self.accounts = accounts
         self._told.clear()
@@ -252,7 +252,7 @@ class Ingest:
         if of not in self._types:
             if len(self._types) >= _REMEMBERED:
                 self._types.clear()
-            account = self.accounts.get(event.provider or "", Account())
+            account = self.accounts.get(event.provider or "", ConfiguredAccount())
             self._types[of] = account_type(account, api=event.api, key_shape=key_shape, family=family)
         return self._types[of]
 
