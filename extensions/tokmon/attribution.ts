@@ -16,21 +16,18 @@ export type Attribution = Pick<Capture, "provider" | "model" | "api" | "attribut
 
 type Lookup = (provider: string) => unknown;
 
-/** The method of this pi that gives a provider by its name: public since 0.81.1, behind the registry since 0.80.8. */
-function providerLookup(ctx: ExtensionContext): Lookup | undefined {
-	for (const owner of [ctx.modelRegistry, field(ctx.modelRegistry, "runtime")]) {
-		const method = field(owner, "getProvider");
-		if (typeof method === "function") return (provider) => Reflect.apply(method, owner, [provider]);
-	}
-	return undefined;
+/** The method `getProvider` of an object, if it has one. */
+function lookupOf(owner: unknown): Lookup | undefined {
+	const method = field(owner, "getProvider");
+	return typeof method === "function" ? (provider) => Reflect.apply(method, owner, [provider]) : undefined;
 }
 
 /**
- * Finds what sends requests in a pi that has no provider objects. It is imported in a way that may fail: a static import
- * of a missing module would end pi. Undefined, with nothing to wait for, in every other pi.
+ * Finds the senders of a pi whose registry does not give its providers (before 0.81.1). They are imported in a way that
+ * may fail: a static import of a missing module would end pi. Undefined, with nothing to wait for, in every other pi.
  */
 export function findApiProviders(state: State, ctx: ExtensionContext): Promise<void> | undefined {
-	if (state.apiProviders || providerLookup(ctx)) return undefined;
+	if (state.apiProviders || lookupOf(ctx.modelRegistry)) return undefined;
 	return (async () => {
 		for (const module of API_MODULES) {
 			const exports: unknown = await import(module).catch(() => undefined);
@@ -42,16 +39,16 @@ export function findApiProviders(state: State, ctx: ExtensionContext): Promise<v
 	})();
 }
 
-/** The objects that send requests: the available providers, or else the streams of each api. */
+/**
+ * The objects that send requests: the available providers, and before pi 0.81.1 the streams of each api. From 0.80.8 on
+ * the providers are behind the registry, and the streams are what other extensions use.
+ */
 function senders(state: State, ctx: ExtensionContext): unknown[] {
-	const lookup = providerLookup(ctx);
-	if (!lookup) {
-		const streams = state.apiProviders?.();
-		return Array.isArray(streams) ? streams : [];
-	}
+	const lookup = lookupOf(ctx.modelRegistry) ?? lookupOf(field(ctx.modelRegistry, "runtime"));
 	const names = new Set(ctx.modelRegistry.getAvailable().map((model) => model.provider));
 	if (ctx.model) names.add(ctx.model.provider);
-	return [...names].map(lookup);
+	const streams = state.apiProviders?.();
+	return [...(lookup ? [...names].map(lookup) : []), ...(Array.isArray(streams) ? streams : [])];
 }
 
 /**
