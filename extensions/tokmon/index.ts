@@ -12,6 +12,7 @@
 import type { ExtensionAPI, ExtensionContext } from "@earendil-works/pi-coding-agent";
 import { findApiProviders, updateModels, wrapSenders } from "./attribution.ts";
 import { observeFetch, onFrame, onHeaderEvent } from "./capture.ts";
+import { VERSION } from "./schema.ts";
 import { piVersion, retireOlder, type Session, type State, sharedState } from "./state.ts";
 import { countEntries, onMessageEnd } from "./usage.ts";
 import { field, name, quietly } from "./values.ts";
@@ -22,6 +23,7 @@ const FRAME_APIS = ["openai-codex-responses", "pi-virtual"];
 /** Starts a session. A promise only in an older pi, where what sends requests has to be imported. */
 function onSessionStart(state: State, session: Session, ctx: ExtensionContext): Promise<void> | undefined {
 	retireOlder();
+	state.version = VERSION;
 	state.pi ??= piVersion();
 	session.id = name(ctx.sessionManager.getSessionId());
 	session.entries = ctx.sessionManager.getEntries().length;

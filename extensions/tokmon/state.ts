@@ -68,6 +68,8 @@ export interface State {
 	serial: number;
 	member: string | undefined;
 	host: string | undefined;
+	/** Of tokmon and of pi. */
+	version: string;
 	pi: string | undefined;
 	/** The session that was active last. */
 	latest: Session | undefined;
@@ -95,11 +97,12 @@ export function sharedState(): State {
 		requestIds: new RecentKeys(),
 		usageKeys: new RecentKeys(),
 		handled: new WeakSet(),
-		outbox: new Outbox(nonce, () => hello(state.pi)),
+		outbox: new Outbox(nonce, () => hello(state)),
 		nonce,
 		serial: 0,
 		member: quietly(() => name(process.env.TOKMON_MEMBER) ?? name(userInfo().username)),
 		host: quietly(() => name(hostname())),
+		version: VERSION,
 		pi: undefined,
 		latest: undefined,
 		sessions: new Map(),
@@ -144,8 +147,8 @@ export function piVersion(): string | undefined {
 	return undefined;
 }
 
-function hello(pi: string | undefined): string {
-	const line: Hello = { kind: "hello", protocol: PROTOCOL, name: "tokmon.ts", version: VERSION, pi, pid: process.pid };
+function hello({ version, pi }: State): string {
+	const line: Hello = { kind: "hello", protocol: PROTOCOL, name: "tokmon.ts", version, pi, pid: process.pid };
 	return `${JSON.stringify(line)}\n`;
 }
 
