@@ -65,6 +65,7 @@ WRONG: Final = {
 }
 
 
+@pytest.mark.long
 def test_the_compiler_sees_a_mistake_in_each_file(tmp_path: Path) -> None:
     folder = shutil.copytree(EXTENSION, tmp_path / "tokmon")
     for name, (right, wrong) in WRONG.items():

@@ -57,9 +57,7 @@ NEWEST: Final = VERSIONS[-1]
 
 def _others_long(*default: str) -> list[Any]:
     """All versions as parameters of a test, those that are not `default` for `--long` only."""
-    return [
-        version if version in default else pytest.param(version, marks=pytest.mark.long) for version in VERSIONS
-    ]
+    return [version if version in default else pytest.param(version, marks=pytest.mark.long) for version in VERSIONS]
 
 
 ENDS: Final = _others_long(OLDEST, NEWEST)

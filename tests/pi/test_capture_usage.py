@@ -37,12 +37,12 @@ def of(events: list[Event], what: str) -> list[Event]:
 
 
 def test_the_text_of_an_error_is_sent_once_per_attempt_without_the_key(
-    end_pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     seat = Seat("team-a", plan=True)
     provider.queue(Answer(status=429, error=f"{answers.ACCOUNT_LIMIT} ({seat.key})", headers=QUICK))
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(end_pi, tmp_path, provider, [seat])
+        home = with_extension(newest_pi, tmp_path, provider, [seat])
         home.write("settings.json", {**json.loads((home.agent / "settings.json").read_text()), "retry": QUICK_RETRIES})
         assert home.run().exit_code == 1
         usages, captures = listener.of("usage"), listener.of("capture")
@@ -97,15 +97,15 @@ def test_a_warmed_cache_is_captured_and_billed(newest_pi: Pi, provider: Provider
     assert warm["tokens"]["cache_read"] == 150_000
 
 
-def test_a_resumed_session_is_not_billed_again(end_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+def test_a_resumed_session_is_not_billed_again(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     provider.queue(Answer(tool=ToolCall("measured", {})), Answer())
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(end_pi, tmp_path, provider, [Seat("team-a")], DRIVE)
+        home = with_extension(newest_pi, tmp_path, provider, [Seat("team-a")], DRIVE)
         assert home.run().exit_code == 0
         before = len(listener.of("usage"))
         assert home.run("again", None, "--continue").exit_code == 0
         after = len(listener.of("usage"))
-    assert before == (3 if end_pi.at_least_087 else 2)
+    assert before == (3 if newest_pi.at_least_087 else 2)
     assert after == before + 1
 
 
@@ -141,11 +141,11 @@ def own_socket(pi: Pi, provider: Provider, tmp_path: Path, seats: list[Seat], **
 
 
 def test_with_the_real_sidecar_every_response_is_in_the_log_also_what_was_spooled_before(
-    end_pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     served, refused = Answer(headers=unified()), Answer(status=429, headers={**unified(), **QUICK}, error="no")
     provider.script = lambda _: served
-    home = own_socket(end_pi, provider, tmp_path, [Seat("team-a", plan=True)])
+    home = own_socket(newest_pi, provider, tmp_path, [Seat("team-a", plan=True)])
     home.run()
     assert len(spooled(home)) == 2
     provider.script = lambda _: refused
@@ -156,7 +156,9 @@ def test_with_the_real_sidecar_every_response_is_in_the_log_also_what_was_spoole
     lines = logged(home, "piggyback.jsonl")
     assert sorted(line["request_id"] for line in lines) == sorted(request.request_id for request in provider.served)
     assert {line["http_status"] for line in lines} == {200, 429}
-    assert {(line["provider"], line["utilization_5h"], line["member"]) for line in lines} == {("team-a", 0.42, "tester")}
+    assert {(line["provider"], line["utilization_5h"], line["member"]) for line in lines} == {
+        ("team-a", 0.42, "tester")
+    }
     assert [usage["provider"] for usage in logged(home, "usage.jsonl")] == ["team-a", "team-a"]
 
 

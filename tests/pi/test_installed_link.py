@@ -1,4 +1,4 @@
-"""A real pi through the link of an install: an upgrade under a running session, `/reload`, a rollback, an older file."""
+"""A real pi through the link of an install: an upgrade under a session, `/reload`, a rollback, an older file."""
 
 import shutil
 from collections import Counter
