@@ -42,9 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is not up to date")
-    what.add_argument(
-        "--supports", metavar="VERSION", help="is this version of pi supported? exit 1 if not"
-    )
+    what.add_argument("--supports", metavar="VERSION", help="is this version of pi supported? exit 1 if not")
     return parser
 
 

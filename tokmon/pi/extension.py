@@ -7,12 +7,12 @@ its content, also through links, because people keep their dotfiles as copies or
 import contextlib
 import os
 import shutil
-import stat
 from pathlib import Path
 from typing import Final
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths, installed_prefix, shipped_folder
+from tokmon.pi.installed import first_bytes
 
 MARKS: Final = ("Part of tokmon (`tokmon extension`)", "Made by `tokmon extension`")
 """One of them is in the first 2000 bytes of `index.ts`, or of the single file that tokmon 0.1.0 installed."""
@@ -31,18 +31,8 @@ def is_own(path: Path) -> bool:
     """Whether pi would load a tokmon extension from `path`, or would if the program that it links to were there."""
     if path.is_symlink() and not path.exists():
         return path.readlink().parts[-len(_TARGET) :] == _TARGET
-    head = _head(path / "index.ts" if path.is_dir() else path)
+    head = first_bytes(path / "index.ts" if path.is_dir() else path, _HEAD)
     return any(mark.encode() in head for mark in MARKS)
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a regular file, also behind links; empty if it is none."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_HEAD) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def installed(paths: Paths) -> Path | None:
