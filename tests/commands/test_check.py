@@ -198,6 +198,7 @@ def test_a_pi_that_is_not_there_is_one_error_of_the_command() -> None:
 
 
 def test_tokmons_own_extension_is_loaded_and_no_other(tmp_path: Path) -> None:
+    own = paths.find().extension
     extension.install(paths.find())
     asked = pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')
     tokmon("check", "team-a", "--pi", str(asked))
