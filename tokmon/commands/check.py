@@ -21,9 +21,8 @@ from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
-from tokmon.pi import check_file, session_check
+from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
-from tokmon.pi.extension import OURS
 from tokmon.probes import Target
 from tokmon.probes.records import member
 from tokmon.report.terminal import output, put, say, style_of
@@ -38,7 +37,6 @@ DEADLINE_S: Final = 60.0
 JOBS: Final = 3
 _LONGEST_S: Final = 600.0
 _MOST_JOBS: Final = 16
-_HEAD: Final = 2000
 _SECRET_MIN: Final = 8
 _IN_FILE: Final = ("account_status", "scope", "substatus")
 
@@ -121,15 +119,9 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 def _extension(found: Paths) -> Path | None:
-    """The extension of ours that this member's pi loads, if it does."""
-    if os.environ.get("TOKMON_DISABLE"):
-        return None
-    try:
-        with store.opened(found.extension) as file:
-            ours = OURS.encode() in (file.read(_HEAD) or b"")
-    except OSError:
-        return None
-    return found.extension.absolute() if ours else None
+    """Tokmon's extension as this member's pi loads it; None if it loads none."""
+    path = None if os.environ.get("TOKMON_DISABLE") else extension.installed(found)
+    return path.absolute() if path is not None else None
 
 
 def _said(result: SessionResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A family is one module with these names, and one line in the table:
 
     NAME        its word, as written in a reading
     PREFIXES    the header prefixes that are its own; they dispatch to it (the longest one that fits), and they are
-                the allow-list that the extension is rendered with
+                the allow-list that the extension gets
     parse       (evidence) -> Reading | None: what the headers say, None where they say nothing
     classify    (error) -> Verdict | None: what an error text says
     frame       (frame, at) -> Reading | None, where there is one: what a frame of a stream says that has no headers

@@ -44,9 +44,6 @@ class Server:
         self.on_change: Callable[[], None] = lambda: None
         """Called when a client has greeted, and when one has gone."""
 
-        self.on_pi: Callable[[str], None] = lambda _: None
-        """Called with the version of pi that a client says it runs in."""
-
         fds = _fd_limit()
         self.accept_at_once = max(1, min(_MAX_ACCEPTED, fds // 16))
         """asyncio accepts so many a turn, and some turns pass before one that may not stay is closed."""
@@ -196,8 +193,6 @@ class Connection(asyncio.BufferedProtocol):
             self._greeted = True
             self._send(messages.encode(_hello()))
             self.server.on_change()
-            if said.pi:
-                self.server.on_pi(said.pi)
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1

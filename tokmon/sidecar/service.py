@@ -20,7 +20,6 @@ from tokmon.pi.models_json import Configured
 from tokmon.sidecar.dedup import Recent
 from tokmon.sidecar.group_commit import Committer, Fsync
 from tokmon.sidecar.ingest import Ingest
-from tokmon.sidecar.renewing import Renewal
 from tokmon.sidecar.server import Server
 from tokmon.sidecar.spool_drain import Drain
 from tokmon.sidecar.state_writer import Keeper
@@ -186,8 +185,6 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
             ingest.accounts_changed(accounts.read())
 
     server.on_change = changed
-    renewal = Renewal(paths, say)
-    server.on_pi = renewal.heard
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -199,11 +196,9 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier.tell("READY=1\nSTATUS=listening")
     keeper.start()
     drain.start()
-    renewal.start()
     await stop.wait()
     notifier.tell("STOPPING=1")
     await _end(listening, server, committer, keeper)
-    await renewal.stop()
     beat.stop()
 
 

@@ -1,6 +1,6 @@
 """The wire between extension and sidecar: newline-delimited JSON over a Unix stream socket.
 
-This module is the schema. The extension's types, its protocol number and its bounds are rendered from it
+This module is the schema. The extension's types, its protocol number and its bounds are generated from it
 (`tokmon.pi.schema_ts`); nothing crosses the language border by hand.
 
 The client speaks first: a `hello`, then events. The sidecar answers with its own `hello`, then `ack` lines:

@@ -1,4 +1,4 @@
-"""The wire as another language sees it: the extension's types are rendered from this."""
+"""The wire as another language sees it: the extension's types are generated from this."""
 
 from typing import Final
 

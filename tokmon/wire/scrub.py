@@ -1,7 +1,7 @@
 """Take secrets out of free text: error texts, mission names, whatever a person or a provider may have put there.
 
 The patterns are written in the part of the regular-expression language that Python and JavaScript share: the
-extension is rendered with them and scrubs before anything leaves pi; the sidecar scrubs again.
+extension is generated with them and scrubs before anything leaves pi; the sidecar scrubs again.
 """
 
 import re
