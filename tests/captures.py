@@ -27,7 +27,7 @@ def evidence(fixture: dict[str, Any]) -> RawResponse:
         headers={name.lower(): value for name, value in fixture["headers"].items()},
         at=parse_rfc3339(fixture["captured_at"]),
         text=text_of(fixture),
-        kind=fixture["provider_kind"],
+        account_type=fixture["provider_kind"],
         frame=fixture.get("event"),
     )
 

@@ -16,7 +16,7 @@ MODULE = '''"""A provider that nobody has. Source: made up."""
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, ErrorClass
 
 NAME: Final = "madeup"
 PREFIXES: Final = ("x-madeup-",)
@@ -28,13 +28,13 @@ def parse(evidence: RawResponse) -> Reading | None:
     said = {word: value for word in words if (value := evidence.headers.get(f"x-madeup-{word}"))}
     if not said:
         return None
-    window, warnings = values.counted("moons", said, evidence.at)
+    window, warnings = values.counted_window("moons", said, evidence.at)
     return Reading(windows=(window,), family=NAME, warnings=tuple(warnings))
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read the one error there is."""
-    return Verdict(Status.NO_CREDIT, Scope.ACCOUNT) if "out of moons" in error.said else None
+    return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT) if "out of moons" in error.lowercase else None
 '''
 FIXTURES = [
     {

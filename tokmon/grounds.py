@@ -21,7 +21,7 @@ from tokmon.store import state_file as states
 from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
-    from tokmon.probes import Turn  # few decisions need them
+    from tokmon.probes import Slot  # few decisions need them
 
 
 class Grounds:
@@ -33,7 +33,7 @@ class Grounds:
         self._stamps = [_told(lambda: kept.file_stamps(self._files))]
         self._logs: str | None = None
         self._ahead = False
-        self._turns: dict[str, Turn] | None = None
+        self._turns: dict[str, Slot] | None = None
 
     def also(self, path: Path | None) -> None:
         """One more file that will be read, if there is one."""
@@ -60,9 +60,13 @@ class Grounds:
             self.also(self._found.agent / "auth.json")
             now = time.time()
             known = probes.targets(self._found, os.environ, now)
-            able = [name for name, each in known.items() if each.elsewhere or probes.why_not(each) is None]
-            self._turns = probes.turns_of(self._found).look(able, now)
-        return frozenset(name for name, turn in self._turns.items() if turn.may_be_asked(at))
+            able = [
+                name
+                for name, each in known.items()
+                if each.in_other_environment or probes.unavailable_reason(each) is None
+            ]
+            self._turns = probes.probe_limiter(self._found).slots(able, now)
+        return frozenset(name for name, turn in self._turns.items() if turn.may_be_probed(at))
 
     def certain(self, env: Mapping[str, str], decision: Decision) -> bool:
         """Whether it is the usual decision, and one that a look ahead says something of."""

@@ -24,7 +24,7 @@ from tokmon.paths import Paths
 from tokmon.pi import check_file, session_check
 from tokmon.pi.check_process import How, Result, Wanted
 from tokmon.pi.extension import OURS
-from tokmon.probes import Target
+from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
@@ -93,12 +93,12 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
             raise UsageError(f"`{shown(name)}` is no provider: {problem}")
         model = options.model or (policy if name in policy.order else offered).model_of(name)
         target = targets.get(name)
-        kind = None if target is None else target.kind
+        kind = None if target is None else target.account_type
         wanted.append(Wanted(name, model, kind, _secrets(target, logins.get(name))))
     return wanted
 
 
-def _secrets(target: Target | None, login: object) -> tuple[str, ...]:
+def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
     """What pi asks with, as far as that is known here, the longest first."""
     values = login.values() if isinstance(login, dict) else ()
     said = {each for each in values if isinstance(each, str) and len(each) >= _SECRET_MIN}

@@ -15,8 +15,8 @@ from tokmon import probes, store
 from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
-from tokmon.probes import Target, turns_of, why_not
-from tokmon.probes.records import granted, line_of, told
+from tokmon.probes import ProbeTarget, probe_limiter, unavailable_reason
+from tokmon.probes.records import granted_targets, outcomes, probe_line
 from tokmon.selection.choose import Asked
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import wanted
@@ -24,7 +24,7 @@ from tokmon.store import state_file
 from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
-    from tokmon.probes.request import Result
+    from tokmon.probes.request import ProbeResult
 
 _DEADLINE_MS: Final = 3000
 _LONGEST_MS: Final = 60_000
@@ -53,20 +53,22 @@ def consult(
     """
     until = time.monotonic() + _left_s()
     able = {
-        name: each for name, each in probes.targets(found, os.environ, time.time()).items() if why_not(each) is None
+        name: each
+        for name, each in probes.targets(found, os.environ, time.time()).items()
+        if unavailable_reason(each) is None
     }
     asked: list[Asked] = []
     tried: set[str] = set()
     while until - time.monotonic() > _WORTH_S:
         now = time.time()
-        turns = turns_of(found).look(able, now)
-        open_to_us = {name for name, turn in turns.items() if turn.may_be_asked(now)} - tried
+        turns = probe_limiter(found).slots(able, now)
+        open_to_us = {name for name, turn in turns.items() if turn.may_be_probed(now)} - tried
         names = wanted(policy, evidence(now), now, current, askable=open_to_us)
         if not names:
             break
         tried.update(names)
-        turns = turns_of(found).take(names, now, patience_s=_patience(until))
-        ours = granted({name: able[name] for name in names}, turns)
+        turns = probe_limiter(found).claim(names, now, patience_s=_patience(until))
+        ours = granted_targets({name: able[name] for name in names}, turns)
         if ours:
             asked += _ask(found, ours, known, until)
         if len(ours) < len(names):
@@ -75,19 +77,19 @@ def consult(
     return tuple(asked)
 
 
-def _ask(found: Paths, ours: Collection[Target], known: State, until: float) -> list[Asked]:
-    from tokmon.probes.request import ask  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
+def _ask(found: Paths, ours: Collection[ProbeTarget], known: State, until: float) -> list[Asked]:
+    from tokmon.probes.request import probe_all  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
 
-    results = ask(ours, max(0.0, until - time.monotonic()))
+    results = probe_all(ours, max(0.0, until - time.monotonic()))
     # Where nobody answers it may be that nobody can be reached from here, or that we were in haste.
     reached = any(result.answer.http_status is not None for result in results)
-    lines = [line_of(result) for result in results] if reached else []
+    lines = [probe_line(result) for result in results] if reached else []
     fold(known.snapshot, lines)
-    said = told({result.provider: result for result in results})
+    said = outcomes({result.provider: result for result in results})
     try:
         _record(found, lines, until)
         # After the lines: whoever waits for this reads them then.
-        turns_of(found).settle(said, time.time(), patience_s=_patience(until))
+        probe_limiter(found).release(said, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
         sys.stderr.write(f"warning: the answers were not kept: {error}\n")
     return [_as_asked(result) for result in results]
@@ -102,7 +104,7 @@ def _record(found: Paths, lines: list[dict[str, Any]], until: float) -> None:
         time.sleep(_POLL_S)
 
 
-def _as_asked(result: "Result") -> Asked:
+def _as_asked(result: "ProbeResult") -> Asked:
     error = " ".join((result.answer.error or "").split())[:_SHOWN]
     return Asked(
         provider=result.provider,
@@ -118,7 +120,7 @@ def _wait(found: Paths, names: Collection[str], until: float) -> None:
     """Until those who ask them have said that it is over."""
     while time.monotonic() < until:
         now = time.time()
-        if not any(turn.being_asked(now) for turn in turns_of(found).look(names, now).values()):
+        if not any(turn.is_in_progress(now) for turn in probe_limiter(found).slots(names, now).values()):
             return
         time.sleep(_POLL_S)
 

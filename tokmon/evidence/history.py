@@ -17,8 +17,8 @@ from tokmon.evidence.log_line import (
     Stamp,
     evidence_from_json,
     evidence_json,
-    in_one_form,
-    stamp_from,
+    plain_numbers,
+    stamp_from_json,
     stamp_json,
 )
 from tokmon.evidence.model import Scope, Status, Value, Window
@@ -163,15 +163,15 @@ class History:
             _said_from(provider, entry["denied"]),
             _said_from(provider, entry["overloaded"]),
             evidence_from_json(provider, entry["network"]),
-            None if entry["worked"] is None else stamp_from(entry["worked"]),
-            None if entry["accepted"] is None else stamp_from(entry["accepted"]),
-            None if entry["failed"] is None else stamp_from(entry["failed"]),
+            None if entry["worked"] is None else stamp_from_json(entry["worked"]),
+            None if entry["accepted"] is None else stamp_from_json(entry["accepted"]),
+            None if entry["failed"] is None else stamp_from_json(entry["failed"]),
             {int(ts // MINUTE_S): float(ts) for ts in entry["denials"]},
         )
         for name, samples in entry["samples"].items():
             for said in samples:
                 resets_at = None if said["resets_at"] is None else parse_rfc3339(said["resets_at"])
-                stamp = stamp_from(said)
+                stamp = stamp_from_json(said)
                 window = Window(name, number(said["utilization"]), resets_at)
                 history.quarters.setdefault(name, {})[int(stamp.ts // _SAMPLE_S)] = (stamp, window)
         return history
@@ -187,7 +187,7 @@ def _said_from(provider: str, entry: Mapping[str, Any]) -> dict[str, Evidence]:
 
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
     resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
-    return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+    return {**stamp_json(stamp), **plain_numbers({"utilization": window.utilization}), "resets_at": resets_at}
 
 
 def _last(stamp: Stamp, known: Stamp | None) -> bool:
@@ -216,5 +216,5 @@ def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
     if isinstance(said, Evidence):
         said = evidence_json(said)
     elif isinstance(said, Window):
-        said = in_one_form(window_json(said))
+        said = plain_numbers(window_json(said))
     return stamp.source == "piggyback", stamp.source, repr(said)

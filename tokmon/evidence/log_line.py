@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from tokmon.evidence.model import Credits, Overage, RawResponse, Reading, Scope, Status, Value, Window
 from tokmon.evidence.reading import (
-    credits_from,
+    credits_from_json,
     instant,
     number,
-    overage_from,
+    overage_from_json,
     overage_json,
     reading_json,
     text,
-    window_from,
+    window_from_json,
 )
-from tokmon.evidence.values import sane
+from tokmon.evidence.values import plausible
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
@@ -109,9 +109,9 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         binding=text(line, "binding_window"),
         blocked_until=instant(line.get("blocked_until")),
         windows=_windows(line, stamp.ts),
-        overage=overage_from(overage) if isinstance(overage, Mapping) else None,
+        overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
-        credits=credits_from(credit) if isinstance(credit, Mapping) else None,
+        credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
     )
 
 
@@ -147,14 +147,14 @@ def _outcome(line: Mapping[str, Any], read_text: ReadText | None) -> tuple[Statu
 def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
     said = line.get("windows")
     if isinstance(said, list):
-        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from(entry)))
+        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from_json(entry)))
     return tuple(_older_windows(line, ts))
 
 
 def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
     """The older format knows two utilizations and one reset: the 5h window's, unless that cannot be so long."""
     wait = number(line.get("reset_in_seconds"))
-    resets_at = None if wait is None else sane(ts + wait)
+    resets_at = None if wait is None else plausible(ts + wait)
     resets = "5h" if wait is None or wait <= _LONGEST_5H_S else "7d" if wait <= _LONGEST_7D_S else None
     for name in ("5h", "7d"):
         utilization = number(line.get(f"utilization_{name}"))
@@ -173,12 +173,12 @@ def evidence_json(seen: Evidence) -> dict[str, Any]:
         "http_status": seen.http_status,
         "claim": seen.claim,
         "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
-        "overage": None if seen.overage is None else in_one_form(overage_json(seen.overage)),
+        "overage": None if seen.overage is None else plain_numbers(overage_json(seen.overage)),
     }
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def in_one_form(said: Mapping[str, Any]) -> dict[str, Any]:
+def plain_numbers(said: Mapping[str, Any]) -> dict[str, Any]:
     """The same with `1.0` and `-0.0` as `1` and `0`: equal numbers, or which was read first would show."""
     return {key: _number(value) if isinstance(value, float | int) else value for key, value in said.items()}
 
@@ -199,16 +199,16 @@ def evidence_from_json(provider: str, entry: Mapping[str, Any] | None) -> Eviden
     """What was saved of one; KeyError, TypeError or ValueError if it is not that."""
     if entry is None:
         return None
-    stamp_from(entry)
+    stamp_from_json(entry)
     return evidence_in_line({**entry, "provider": provider})
 
 
-def stamp_from(entry: Mapping[str, Any]) -> Stamp:
+def stamp_from_json(entry: Mapping[str, Any]) -> Stamp:
     """The reverse of `stamp_json`; KeyError, TypeError or ValueError if it is not that."""
-    return Stamp(parse_rfc3339(text_from(entry["ts"])), text_from(entry["id"]), text_from(entry["source"]))
+    return Stamp(parse_rfc3339(required_text(entry["ts"])), required_text(entry["id"]), required_text(entry["source"]))
 
 
-def text_from(value: object) -> str:
+def required_text(value: object) -> str:
     """A text; TypeError if it is none."""
     if not isinstance(value, str):
         raise TypeError("a text is missing")

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 __all__ = [
     "Credits",
+    "ErrorClass",
     "ErrorText",
     "Overage",
     "RawResponse",
@@ -22,7 +23,6 @@ __all__ = [
     "Scope",
     "Status",
     "Value",
-    "Verdict",
     "Window",
     "replace",
 ]
@@ -116,7 +116,7 @@ class RawResponse(Value, frozen=True):
     headers: Mapping[str, str]
     at: float
     text: str | None = None
-    kind: str | None = None
+    account_type: str | None = None
     frame: Mapping[str, object] | None = None
 
 
@@ -128,12 +128,12 @@ class ErrorText(Value, frozen=True):
 
     http_status: int | None
     text: str
-    said: str
+    lowercase: str
     at: float
-    kind: str = ""
+    account_type: str = ""
 
 
-class Verdict(Value, frozen=True):
+class ErrorClass(Value, frozen=True):
     """What a status code and an error text say, without any header."""
 
     status: Status

@@ -61,7 +61,7 @@ def window_json(window: Window) -> dict[str, Any]:
     return found
 
 
-def window_from(entry: Mapping[str, Any]) -> Window | None:
+def window_from_json(entry: Mapping[str, Any]) -> Window | None:
     """The reverse; None if it has no name."""
     name, scope = text(entry, "name"), text(entry, "scope")
     if not name:
@@ -94,7 +94,7 @@ def overage_json(overage: Overage) -> dict[str, Any]:
     return found | {name: value for name, value in more.items() if value is not None}
 
 
-def overage_from(entry: Mapping[str, Any]) -> Overage:
+def overage_from_json(entry: Mapping[str, Any]) -> Overage:
     """The reverse."""
     return Overage(
         status=text(entry, "status"),
@@ -103,7 +103,7 @@ def overage_from(entry: Mapping[str, Any]) -> Overage:
         resets_at=instant(entry.get("resets_at")),
         disabled_reason=text(entry, "disabled_reason"),
         used=number(entry.get("used")),
-        permitted=truth(entry.get("permitted")),
+        permitted=boolean(entry.get("permitted")),
     )
 
 
@@ -112,9 +112,9 @@ def credits_json(credit: Credits) -> Mapping[str, Any]:
     return {"has_credits": credit.has_credits, "unlimited": credit.unlimited, "balance": credit.balance}
 
 
-def credits_from(entry: Mapping[str, Any]) -> Credits:
+def credits_from_json(entry: Mapping[str, Any]) -> Credits:
     """The reverse."""
-    return Credits(truth(entry.get("has_credits")), truth(entry.get("unlimited")), text(entry, "balance"))
+    return Credits(boolean(entry.get("has_credits")), boolean(entry.get("unlimited")), text(entry, "balance"))
 
 
 def text(entry: Mapping[str, Any], key: str) -> str | None:
@@ -123,7 +123,7 @@ def text(entry: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def truth(value: object) -> bool | None:
+def boolean(value: object) -> bool | None:
     """A truth value, or None."""
     return value if isinstance(value, bool) else None
 

@@ -20,13 +20,13 @@ from tokmon.evidence.log_line import (
     evidence_from_json,
     evidence_in_line,
     evidence_json,
-    in_one_form,
-    stamp_from,
+    plain_numbers,
+    required_text,
+    stamp_from_json,
     stamp_json,
-    text_from,
 )
 from tokmon.evidence.model import Credits, Scope, Status, Value, Window
-from tokmon.evidence.reading import credits_from, credits_json, window_from, window_json
+from tokmon.evidence.reading import credits_from_json, credits_json, window_from_json, window_json
 
 __all__ = [
     "SERVED",
@@ -167,7 +167,7 @@ def _account_to_json(account: Account) -> dict[str, Any]:
         "models": {name: evidence_json(seen) for name, seen in sorted(account.models.items())},
         "history": account.history.to_json(),
         "windows": [
-            {**in_one_form(window_json(seen.window)), **stamp_json(seen.stamp)}
+            {**plain_numbers(window_json(seen.window)), **stamp_json(seen.stamp)}
             for _, seen in sorted(account.windows.items())
         ],
     }
@@ -186,16 +186,16 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
         models={model: seen for model, said in entry["models"].items() if (seen := evidence_from_json(name, said))},
         type=_said(entry["type"]),
         plan=_said(entry["plan"]),
-        credits=None if credit is None else (stamp_from(credit), credits_from(credit)),
+        credits=None if credit is None else (stamp_from_json(credit), credits_from_json(credit)),
         binding=_said(entry["binding"]),
         windows={
-            found.name: WindowEvidence(found, stamp_from(said))
+            found.name: WindowEvidence(found, stamp_from_json(said))
             for said in entry["windows"]
-            if (found := window_from(said))
+            if (found := window_from_json(said))
         },
         history=History.from_json(name, entry["history"]),
     )
 
 
 def _said(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
-    return None if entry is None else (stamp_from(entry), text_from(entry["said"]))
+    return None if entry is None else (stamp_from_json(entry), required_text(entry["said"]))

@@ -32,7 +32,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 _DURATION_ENDS = frozenset("smh ")
 
 
-def single(value: str | None) -> str | None:
+def first_value(value: str | None) -> str | None:
     """The value of a header that may arrive merged from duplicates (`a, a`): the first one, stripped."""
     if value is None:
         return None
@@ -48,7 +48,7 @@ def number(value: str | None) -> float | None:
     """A finite decimal number; junk, infinities and the empty string give None."""
     if value is None or (len(value) < _LONG and value.isdigit() and value.isascii()):
         return None if value is None else float(value)
-    text = single(value)
+    text = first_value(value)
     if text is None or not _NUMBER.match(text):
         return None
     found = float(text)
@@ -59,7 +59,7 @@ def fraction(value: str | None) -> float | None:
     """A fraction used, `0.42` or `42%`; never negative, and unclamped above 1."""
     if value is not None and _PLAIN_FRACTION.match(value):
         return float(value)
-    text = single(value)
+    text = first_value(value)
     if text is None:
         return None
     if text.endswith("%"):
@@ -80,11 +80,11 @@ def count(value: str | None) -> float | None:
 
 def percent(value: str | None) -> float | None:
     """A percentage as a fraction, never negative: `12.5` is 0.125."""
-    found = number((single(value) or "").removesuffix("%"))
+    found = number((first_value(value) or "").removesuffix("%"))
     return round(found / 100, 9) if found is not None and found >= 0 else None
 
 
-def unread(what: str, said: Mapping[str, str], read: Mapping[str, float | None]) -> list[str]:
+def unparseable(what: str, said: Mapping[str, str], read: Mapping[str, float | None]) -> list[str]:
     """A warning with the raw value for each field of `what` that was said and could not be read. Empty is not said."""
     return [
         f"unparseable {field}: {what} = {said[field][:40]}"
@@ -93,22 +93,22 @@ def unread(what: str, said: Mapping[str, str], read: Mapping[str, float | None])
     ]
 
 
-def counted(name: str, said: Mapping[str, str], at: float) -> tuple[Window, list[str]]:
+def counted_window(name: str, said: Mapping[str, str], at: float) -> tuple[Window, list[str]]:
     """A window that is told in counts (`limit`, `remaining`, `reset`), and what of it could not be understood."""
     limit, remaining = count(said.get("limit")), count(said.get("remaining"))
     resets_at = reset(said.get("reset"), at)
-    window = Window(name, used(limit, remaining), resets_at, limit=limit, remaining=remaining)
+    window = Window(name, used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining)
     if limit is not None and remaining is not None and resets_at is not None:
         return window, []
-    return window, unread(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
+    return window, unparseable(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
 
 
-def sane(when: float) -> float | None:
+def plausible(when: float) -> float | None:
     """The instant, or None if it cannot be one of a reset."""
     return when if EARLIEST <= when <= LATEST else None
 
 
-def used(limit: float | None, remaining: float | None) -> float | None:
+def used_fraction(limit: float | None, remaining: float | None) -> float | None:
     """The fraction used, from counts: None where it cannot be told, 1 where nothing remains of whatever there is."""
     if remaining == 0:
         return 1.0
@@ -119,13 +119,13 @@ def used(limit: float | None, remaining: float | None) -> float | None:
 
 def flag(value: str | None) -> bool | None:
     """`true`/`false` in any case, or `1`/`0`."""
-    return {"true": True, "1": True, "false": False, "0": False}.get((single(value) or "").lower())
+    return {"true": True, "1": True, "false": False, "0": False}.get((first_value(value) or "").lower())
 
 
 @lru_cache(256)
 def instant(value: str | None) -> float | None:
     """An absolute instant: epoch seconds, epoch milliseconds, RFC 3339 or an HTTP date. Zero is "not said"."""
-    text = single(value)
+    text = first_value(value)
     if text is None:
         return None
     found = None if text[4:5] == "-" else number(text)
@@ -152,7 +152,7 @@ def _dated(text: str) -> float | None:
 
 def duration(value: str | None) -> float | None:
     """Seconds of a Go duration (`1h2m3s`, `2m59.56s`, `285ms`, `0s`)."""
-    text = single(value)
+    text = first_value(value)
     if text is None or not _DURATION.match(text):
         return None
     found = sum(float(amount) * _UNITS[unit] for amount, unit in _PARTS.findall(text))
@@ -169,7 +169,7 @@ def reset(value: str | None, at: float) -> float | None:
         if seconds is None or seconds >= EARLIEST:
             return instant(value)
         wait = seconds if seconds >= 0 else None
-    return None if wait is None else sane(at + wait)
+    return None if wait is None else plausible(at + wait)
 
 
 def local_instant(text: str, utc_offset_h: float) -> float | None:
@@ -178,7 +178,7 @@ def local_instant(text: str, utc_offset_h: float) -> float | None:
         moment = datetime.fromisoformat(text).replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
     except ValueError:
         return None
-    return sane(moment.timestamp())
+    return plausible(moment.timestamp())
 
 
 def retry_after(value: str | None, at: float) -> float | None:

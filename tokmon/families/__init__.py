@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict, Window, replace
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Window, replace
 from tokmon.families.verdicts import believable, by_status_code, by_text, combine, error_text, said_by_error, said_wait
 
 
@@ -32,7 +32,7 @@ class Family(Protocol):
     def parse(self, evidence: RawResponse) -> Reading | None:
         """Read the headers (lower-case names) of a response."""
 
-    def classify(self, error: ErrorText) -> Verdict | None:
+    def classify(self, error: ErrorText) -> ErrorClass | None:
         """Read an error text."""
 
 
@@ -85,7 +85,7 @@ def read(evidence: RawResponse) -> Reading:
         # A frame tells of the account by itself: that it came with a 200 serves no answer.
         status = evidence.http_status if evidence.frame is None else None
         return combine(evidence, status, parsed, by_status_code(status, None))
-    error = error_text(text, evidence.http_status, evidence.at, evidence.kind)
+    error = error_text(text, evidence.http_status, evidence.at, evidence.account_type)
     verdict = _classify(error) or by_text(error)
     if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
         verdict = replace(verdict, retry_after_s=wait)
@@ -176,7 +176,7 @@ def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
     return tuple(FAMILIES[index] for index in sorted(told))
 
 
-def _classify(error: ErrorText) -> Verdict | None:
+def _classify(error: ErrorText) -> ErrorClass | None:
     for family in FAMILIES:
         verdict = family.classify(error)
         if verdict is not None and believable(error, verdict):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading
 
 NAME: Final = "anthropic-classic"
 PREFIXES: Final = (
@@ -32,11 +32,12 @@ def parse(evidence: RawResponse) -> Reading | None:
     if not buckets:
         return None
     read = [
-        values.counted(name, {word: said[header] for word, header in fields}, evidence.at) for name, fields in buckets
+        values.counted_window(name, {word: said[header] for word, header in fields}, evidence.at)
+        for name, fields in buckets
     ]
     return Reading(
         windows=tuple(window for window, _ in read),
-        account=values.single(said.get("anthropic-organization-id")),
+        account=values.first_value(said.get("anthropic-organization-id")),
         family=NAME,
         warnings=tuple(warning for _, warnings in read for warning in warnings),
     )
@@ -53,6 +54,6 @@ def _buckets(names: tuple[str, ...]) -> tuple[tuple[str, tuple[tuple[str, str], 
     return tuple((bucket, tuple(fields.items())) for bucket, fields in sorted(found.items()))
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - the texts are those of the unified family
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - the texts are those of the unified family
     """Nothing: Anthropic has one set of error texts."""
     return None

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
@@ -35,7 +35,7 @@ def parse(evidence: RawResponse) -> Reading | None:
     """Read the unified headers; None where there is none of them."""
     said = evidence.headers.get
     windows, theirs = _places(tuple(evidence.headers))
-    account = values.single(said("anthropic-organization-id"))
+    account = values.first_value(said("anthropic-organization-id"))
     if not theirs:
         return Reading(account=account) if account else None
     read = [
@@ -44,7 +44,7 @@ def parse(evidence: RawResponse) -> Reading | None:
     ]
     found = tuple(window for window, _ in read)
     status, unknown = _status(said(f"{_PREFIX}status"), found)
-    claim = values.single(said(f"{_PREFIX}representative-claim"))
+    claim = values.first_value(said(f"{_PREFIX}representative-claim"))
     overage, doubtful = _overage(*(said(name) for name in _OVERAGE))
     paid = overage is not None and overage.in_use
     if paid and status in _UNPAID:
@@ -100,11 +100,11 @@ def _window(
         used = max(each for each in said if each is not None)
         warnings.append(f"conflicting utilization: {name} = {(utilization or '')[:40]}")
     if used is None and utilization:
-        warnings += values.unread(name, {"utilization": utilization}, {"utilization": None})
+        warnings += values.unparseable(name, {"utilization": utilization}, {"utilization": None})
     elif used is not None and "%" in (utilization or ""):
         warnings.append(f"percent form: {name}")
     if resets_at is None and reset and values.number(reset) != 0:
-        warnings += values.unread(name, {"reset": reset}, {"reset": None})
+        warnings += values.unparseable(name, {"reset": reset}, {"reset": None})
     window = Window(
         name=name,
         utilization=used,
@@ -132,7 +132,7 @@ def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tup
 
 
 def _word(value: str | None) -> str | None:
-    said = values.single(value)
+    said = values.first_value(value)
     return None if said is None else said.lower()
 
 
@@ -151,36 +151,36 @@ def _overage(
         in_use=values.flag(in_use) or False,
         utilization=used,
         resets_at=resets_at,
-        disabled_reason=values.single(reason),
+        disabled_reason=values.first_value(reason),
     )
-    return overage, tuple(values.unread("overage", said, {"utilization": used, "reset": resets_at}))
+    return overage, tuple(values.unparseable("overage", said, {"utilization": used, "reset": resets_at}))
 
 
 # The order is part of the meaning: `invalid_request_error` and `rate_limit_error` each stand for several
 # things, so the sentence decides and never the type; the narrower sentence comes first.
 _TEXTS: Final = (
-    ("third-party apps now draw from", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("only authorized for use with claude code", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("oauth authentication is currently not allowed", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("oauth_not_allowed_for_organization", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("this organization has been disabled", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("usage credits are required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
-    ("extra usage is required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
-    ("usage credits are required for", Verdict(Status.NO_CREDIT, Scope.MODEL)),
-    ("credits_required", Verdict(Status.NO_CREDIT, Scope.MODEL)),
-    ("monthly spend limit", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("you're out of extra usage", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("credit balance is too low", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("oauth token does not meet scope", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "scope")),
-    ("oauth token has expired", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "expired")),
-    ("invalid authentication credentials", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "transient_possible")),
-    ("oauth authentication is currently not supported", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "beta_header")),
-    ("invalid oauth token", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("invalid x-api-key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("third-party apps now draw from", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("only authorized for use with claude code", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("oauth authentication is currently not allowed", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("oauth_not_allowed_for_organization", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("this organization has been disabled", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("usage credits are required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("extra usage is required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("usage credits are required for", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
+    ("credits_required", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
+    ("monthly spend limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("you're out of extra usage", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("credit balance is too low", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("oauth token does not meet scope", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "scope")),
+    ("oauth token has expired", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "expired")),
+    ("invalid authentication credentials", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "transient_possible")),
+    ("oauth authentication is currently not supported", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "beta_header")),
+    ("invalid oauth token", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("invalid x-api-key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
 )
 _TYPES: Final = (
-    ("authentication_error", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
+    ("authentication_error", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("overloaded_error", ErrorClass(Status.OVERLOADED, Scope.PROVIDER)),
 )
 """What a type says where no sentence does. In a 400 it is quoted: the error itself is an `invalid_request_error`."""
 
@@ -192,12 +192,12 @@ _REGAIN: Final = re.compile(
 )
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error text of Anthropic's API."""
-    said = error.said
+    said = error.lowercase
     if "reached your specified" in said:
         regain = _REGAIN.search(said)
         until = values.instant(f"{regain.group(1)}t{regain.group(2)}:00z") if regain else None
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT, resets_at=until)
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT, resets_at=until)
     asked = _TEXTS if error.http_status == _BAD_REQUEST else _ALL
     return next((verdict for words, verdict in asked if words in said), None)

@@ -7,7 +7,7 @@ is null has not been opened. Source: recorded answers of the endpoint.
 from collections.abc import Mapping
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 from tokmon.wire.instants import parse_rfc3339
 
 NAME: Final = "anthropic-usage"
@@ -24,7 +24,7 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it is not 
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - its errors are those of Anthropic's API
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - its errors are those of Anthropic's API
     """Nothing: its errors are those of Anthropic's API."""
     return None
 

@@ -5,7 +5,7 @@ Source: captured responses; docs/families.md.
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "cloudflare"
 PREFIXES: Final = ("cf-aig-",)
@@ -16,8 +16,8 @@ def parse(evidence: RawResponse) -> Reading | None:
     return Reading(family=NAME) if any(name.startswith(PREFIXES) for name in evidence.headers) else None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read the gateway's refusal of its own token (code 2009)."""
-    if "aigatewayerror" in error.said and "2009" in error.said:
-        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "gateway_token")
+    if "aigatewayerror" in error.lowercase and "2009" in error.lowercase:
+        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "gateway_token")
     return None

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import Credits, ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import Credits, ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "codex"
 PREFIXES: Final = ("x-codex-",)
@@ -47,15 +47,15 @@ def parse(evidence: RawResponse) -> Reading | None:
     credit = Credits(
         values.flag(said("x-codex-credits-has-credits")),
         values.flag(said("x-codex-credits-unlimited")),
-        values.single(said("x-codex-credits-balance")),
+        values.first_value(said("x-codex-credits-balance")),
     )
     windows, warnings = _windows(slots, evidence.at)
-    status = _reached(values.single(said("x-codex-rate-limit-reached-type")))
+    status = _reached(values.first_value(said("x-codex-rate-limit-reached-type")))
     return Reading(
         status=status,
         scope=None if status is Status.UNKNOWN else Scope.ACCOUNT,
         windows=windows,
-        plan=values.single(said("x-codex-plan-type")),
+        plan=values.first_value(said("x-codex-plan-type")),
         credits=None if credit == Credits() else credit,
         family=NAME,
         warnings=warnings,
@@ -79,11 +79,11 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
         resets_at = values.instant(said.get("reset-at"))
         wait = values.number(said.get("reset-after-seconds"))
         if resets_at is None and wait is not None and wait > 0:
-            resets_at = values.sane(at + wait)
+            resets_at = values.plausible(at + wait)
         if percent is None or minutes is None:
-            warnings += values.unread(slot, said, {"used-percent": percent, "window-minutes": minutes})
+            warnings += values.unparseable(slot, said, {"used-percent": percent, "window-minutes": minutes})
         if said.get("reset-at") and values.instant(said["reset-at"]) is None:
-            warnings += values.unread(slot, said, {"reset-at": None})
+            warnings += values.unparseable(slot, said, {"reset-at": None})
         if not percent and not minutes and resets_at is None:
             continue
         own = limit == "codex"
@@ -172,27 +172,27 @@ _IN: Final = re.compile(r'"resets_in_seconds": ?(\d{1,9})\b')
 _PLAN: Final = re.compile(r'"plan_type": ?"(\w{1,40})"')
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read a refusal of the backend, or the sentence that pi makes of it (its minutes are rounded)."""
-    said = error.said
+    said = error.lowercase
     found = _TEXT.search(said)
     if found is not None:
         wait = None if found[2] is None else float(found[2]) * 60
-        end = None if wait is None else values.sane(error.at + wait)
-        return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=end, retry_after_s=wait, plan=found[1])
+        end = None if wait is None else values.plausible(error.at + wait)
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=end, retry_after_s=wait, plan=found[1])
     if "usage_limit_reached" in said or "the usage limit has been reached" in said:
         until, span, plan = _UNTIL.search(said), _IN.search(said), _PLAN.search(said)
         end = values.instant(until[1]) if until else None
         if end is None and span is not None:
-            end = values.sane(error.at + float(span[1]))
-        return Verdict(
+            end = values.plausible(error.at + float(span[1]))
+        return ErrorClass(
             Status.REJECTED,
             Scope.ACCOUNT,
             resets_at=end,
             plan=plan[1] if plan else None,
         )
     if "usage_not_included" in said:
-        return Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "not_in_plan")
+        return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "not_in_plan")
     if "server_is_overloaded" in said or '"slow_down"' in said:
-        return Verdict(Status.OVERLOADED, Scope.PROVIDER)
+        return ErrorClass(Status.OVERLOADED, Scope.PROVIDER)
     return None

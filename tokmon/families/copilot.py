@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "copilot"
 PREFIXES: Final = (
@@ -33,21 +33,21 @@ def parse(evidence: RawResponse) -> Reading | None:
             continue
         name = header.removeprefix(_QUOTAS[0]).removeprefix(_QUOTAS[1]).replace("-", "_")
         # A plus sign is that of a time zone here, not a space.
-        query = (values.single(evidence.headers[header]) or "").replace("+", "%2B")
+        query = (values.first_value(evidence.headers[header]) or "").replace("+", "%2B")
         said = {key: found[0] for key, found in parse_qs(query).items()}
         window = _quota(name, said, evidence.at)
         windows[name] = window
         if not said:
-            warnings += values.unread(name, {"quota": query}, {"quota": None})
-        warnings += values.unread(name, said, {"rem": window.utilization, "rst": window.resets_at})
+            warnings += values.unparseable(name, {"quota": query}, {"quota": None})
+        warnings += values.unparseable(name, said, {"rem": window.utilization, "rst": window.resets_at})
         if "ov" in said and (overage is None or name.startswith(_PREMIUM)):
             used = values.count(said["ov"])
             overage = Overage(in_use=bool(used), used=used, permitted=values.flag(said.get("ovPerm")))
-    exceeded = values.single(evidence.headers.get("x-ratelimit-exceeded"))
+    exceeded = values.first_value(evidence.headers.get("x-ratelimit-exceeded"))
     wait = values.number(evidence.headers.get("x-ratelimit-user-retry-after") or evidence.headers.get("retry-after"))
     spent = next((name for word, name in _EXCEEDED if exceeded and word in exceeded), None)
     if spent is not None:
-        until = None if wait is None or wait < 0 else values.sane(evidence.at + wait)
+        until = None if wait is None or wait < 0 else values.plausible(evidence.at + wait)
         windows[spent] = Window(spent, 1.0, until, status=Status.REJECTED)
     if not windows and exceeded is None:
         return None
@@ -74,13 +74,13 @@ def _quota(name: str, said: dict[str, str], at: float) -> Window:
     )
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error text of Copilot's."""
-    spent = "exceeded your" in error.said and ("session limit" in error.said or "weekly" in error.said)
+    spent = "exceeded your" in error.lowercase and ("session limit" in error.lowercase or "weekly" in error.lowercase)
     if spent and error.http_status != _BAD_REQUEST:
-        return Verdict(Status.REJECTED, Scope.ACCOUNT)
-    if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.kind:
-        return Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
+    if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.account_type:
+        return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
     return None
 
 

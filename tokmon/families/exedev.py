@@ -7,7 +7,7 @@ away: for pi, which streams, a response without either is the normal case. Sourc
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "exedev"
 PREFIXES: Final = ("exedev-gateway-cost",)
@@ -19,13 +19,15 @@ def parse(evidence: RawResponse) -> Reading | None:
     if said is None:
         return None
     cost = values.count(said)
-    return Reading(cost_usd=cost, family=NAME, warnings=tuple(values.unread("gateway", {"cost": said}, {"cost": cost})))
+    return Reading(
+        cost_usd=cost, family=NAME, warnings=tuple(values.unparseable("gateway", {"cost": said}, {"cost": cost}))
+    )
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read the gateway's own refusals."""
-    if "llm credits exhausted" in error.said:
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT)
-    if "gateway proxy: upstream request failed" in error.said:
-        return Verdict(Status.NETWORK_ERROR, Scope.PROVIDER)
+    if "llm credits exhausted" in error.lowercase:
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
+    if "gateway proxy: upstream request failed" in error.lowercase:
+        return ErrorClass(Status.NETWORK_ERROR, Scope.PROVIDER)
     return None

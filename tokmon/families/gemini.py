@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "gemini"
 PREFIXES: Final = ("x-gemini-service-tier",)
@@ -27,25 +27,25 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - none of it
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error body, whole or cut short."""
-    said = error.said
+    said = error.lowercase
     if "prepayment credits are depleted" in said:
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT)
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
     if any(words in said for words in _BAD_KEY):
-        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT)
+        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)
     if any(words in said for words in _POLICY):
-        return Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)
-    if any(words in said for words in _REFUSED[:2]) or ("gemini" in error.kind and _REFUSED[2] in said):
+        return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)
+    if any(words in said for words in _REFUSED[:2]) or ("gemini" in error.account_type and _REFUSED[2] in said):
         return _spent(error)
     if '"unavailable"' in said or "the model is overloaded" in said:
-        return Verdict(Status.OVERLOADED, Scope.PROVIDER)
+        return ErrorClass(Status.OVERLOADED, Scope.PROVIDER)
     return None
 
 
-def _spent(error: ErrorText) -> Verdict:
+def _spent(error: ErrorText) -> ErrorClass:
     """A spent quota: one window a violation."""
-    delay = _DELAY.search(error.text) or _RETRY.search(error.said)
+    delay = _DELAY.search(error.text) or _RETRY.search(error.lowercase)
     wait = values.duration(delay[1]) if delay else None
     windows: dict[str, Window] = {}
     models = []
@@ -57,11 +57,11 @@ def _spent(error: ErrorText) -> Verdict:
         windows[name] = Window(
             name,
             1.0,
-            None if soon is None else values.sane(error.at + soon),
+            None if soon is None else values.plausible(error.at + soon),
             limit=values.count(limit[1]) if limit else None,
             scope=Scope.MODEL if of_model else None,
         )
     daily = any("PerDay" in name for name in windows)
     scope = Scope.MODEL if models and all(models) else Scope.ACCOUNT if models else None
-    until = None if daily or wait is None else values.sane(error.at + wait)
-    return Verdict(Status.REJECTED, scope, resets_at=until, retry_after_s=wait, windows=tuple(windows.values()))
+    until = None if daily or wait is None else values.plausible(error.at + wait)
+    return ErrorClass(Status.REJECTED, scope, resets_at=until, retry_after_s=wait, windows=tuple(windows.values()))

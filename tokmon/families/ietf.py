@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading
 
 NAME: Final = "ietf"
 PREFIXES: Final = ("ratelimit",)
@@ -39,7 +39,7 @@ def parse(evidence: RawResponse) -> Reading | None:
         policies = {_UNNAMED: older}
     if not policies:
         return None
-    read = [values.counted(name, fields, evidence.at) for name, fields in policies.items()]
+    read = [values.counted_window(name, fields, evidence.at) for name, fields in policies.items()]
     return Reading(
         windows=tuple(window for window, _ in read),
         family=NAME,
@@ -65,6 +65,6 @@ def _split(value: str) -> list[str]:
     return re.findall(r'(?:[^,"]|"[^"]*")+', value)
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - a header field has no error texts
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - a header field has no error texts
     """Nothing: a header field has no error texts."""
     return None

@@ -7,7 +7,7 @@ Those come again as `llm_provider-NAME`, and are read by their own families (`UP
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "litellm"
 UPSTREAM: Final = "llm_provider-"
@@ -36,15 +36,15 @@ def parse(evidence: RawResponse) -> Reading | None:
         windows=windows,
         cost_usd=cost,
         family=NAME,
-        warnings=tuple(values.unread("budget", said, {"spend": spent, "max-budget": budget})),
+        warnings=tuple(values.unparseable("budget", said, {"spend": spent, "max-budget": budget})),
     )
 
 
 _BUDGET: Final = {"spend": "x-litellm-key-spend", "max-budget": "x-litellm-key-max-budget"}
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read a refusal of the proxy itself."""
-    if "budget_exceeded" in error.said or "budget has been exceeded" in error.said:
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT, "budget")
+    if "budget_exceeded" in error.lowercase or "budget has been exceeded" in error.lowercase:
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT, "budget")
     return None

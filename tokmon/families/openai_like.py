@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "openai"
 PREFIXES: Final = (
@@ -52,7 +52,7 @@ def parse(evidence: RawResponse) -> Reading | None:
         return None
     periods = _PERIODS.get(_dialect(evidence), {})
     read = [
-        values.counted(periods.get(name, name), {word: said[header] for word, header in fields}, evidence.at)
+        values.counted_window(periods.get(name, name), {word: said[header] for word, header in fields}, evidence.at)
         for name, fields in dimensions
     ]
     windows = tuple(window for window, _ in read)
@@ -65,7 +65,7 @@ def parse(evidence: RawResponse) -> Reading | None:
         scope=Scope.MODEL if barred else None,
         windows=windows,
         retry_after_s=wait / 1000 if wait is not None and wait >= 0 else None,
-        account=values.single(evidence.headers.get("openai-organization")),
+        account=values.first_value(evidence.headers.get("openai-organization")),
         family=NAME,
         warnings=tuple(warning for _, warnings in read for warning in warnings),
     )
@@ -96,32 +96,35 @@ def _place(name: str) -> tuple[str, str] | None:
 
 
 def _dialect(evidence: RawResponse) -> str:
-    headers, kind = evidence.headers, evidence.kind or ""
+    headers, kind = evidence.headers, evidence.account_type or ""
     if "x-groq-region" in headers or "groq" in kind:
         return "groq"
     return "together" if "x-tokenlimit-limit" in headers or "together" in kind else ""
 
 
 _TEXTS: Final = (
-    ("insufficient_quota", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("you exceeded your current quota, please check your plan and billing", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("billing_hard_limit_reached", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("billing_not_active", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("personal-team-blocked:spending-limit", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("you have run out of credits", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("used all available credits", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("included free usage", Verdict(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
-    ("subscription:free-usage-exhausted", Verdict(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
-    ("insufficient balance", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("payment required", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("account_deactivated", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("invalid_api_key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("incorrect api key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("invalid api key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("rate_limit_exceeded", Verdict(Status.REJECTED)),
+    ("insufficient_quota", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    (
+        "you exceeded your current quota, please check your plan and billing",
+        ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT),
+    ),
+    ("billing_hard_limit_reached", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("billing_not_active", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("personal-team-blocked:spending-limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("you have run out of credits", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("used all available credits", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("included free usage", ErrorClass(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
+    ("subscription:free-usage-exhausted", ErrorClass(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
+    ("insufficient balance", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("payment required", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("account_deactivated", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("invalid_api_key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("incorrect api key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("invalid api key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("rate_limit_exceeded", ErrorClass(Status.REJECTED)),
 )
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error text of OpenAI's form: a spent quota is credit, a rate limit is not."""
-    return next((verdict for words, verdict in _TEXTS if words in error.said), None)
+    return next((verdict for words, verdict in _TEXTS if words in error.lowercase), None)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "opencode"
 PREFIXES: Final = ()
@@ -21,6 +21,6 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends n
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """A spent plan."""
-    return Verdict(Status.REJECTED, Scope.ACCOUNT) if any(word in error.said for word in _WORDS) else None
+    return ErrorClass(Status.REJECTED, Scope.ACCOUNT) if any(word in error.lowercase for word in _WORDS) else None

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "openrouter"
 PREFIXES: Final = ()
@@ -21,22 +21,22 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - its header
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read a refusal: of the free tier (the account's), of a pool that all share (nobody's), of credit or key."""
-    said = error.said
+    said = error.lowercase
     if any(word in said for word in _SHARED):
-        return Verdict(Status.REJECTED, Scope.PROVIDER, "shared_capacity")
+        return ErrorClass(Status.REJECTED, Scope.PROVIDER, "shared_capacity")
     if "free-models-per-" in said or "openrouter_free_tier" in said:
         counts = dict(_HEADER.findall(said))
         limit, remaining = values.count(counts.get("limit")), values.count(counts.get("remaining"))
         resets_at = values.instant(counts.get("reset"))
         unit = "minute" if "free-models-per-min" in said else "day"
         window = Window(
-            f"free_requests_{unit}", values.used(limit, remaining), resets_at, limit=limit, remaining=remaining
+            f"free_requests_{unit}", values.used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining
         )
-        return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,) if counts else ())
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,) if counts else ())
     if "insufficient credits" in said or "requires more credits" in said:
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT)
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
     if "no auth credentials found" in said or '"user not found' in said:
-        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT)
+        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)
     return None

@@ -7,7 +7,7 @@ Sources: the vendors' documentation and captured responses.
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading
 
 NAME: Final = "unread"
 
@@ -23,6 +23,6 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape 
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - the shape of a family
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - the shape of a family
     """Nothing yet: the text stays in the line."""
     return None

@@ -7,8 +7,8 @@ outranks a header that says `rejected`, since the answer was served.
 
 import re
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window, replace
-from tokmon.evidence.values import duration, retry_after, sane, unread
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window, replace
+from tokmon.evidence.values import duration, plausible, retry_after, unparseable
 
 _NETWORK = re.compile(
     r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"
@@ -90,25 +90,25 @@ def said_wait(error: ErrorText) -> float | None:
     found = _WAITED.match(error.text)
     if found:
         return float(found[1])
-    found = _AGAIN.search(error.said)
+    found = _AGAIN.search(error.lowercase)
     if found is None:
         return None
     return duration(found[1]) if found[1] else float(found[2]) * _UNITS[found[3][:1]]
 
 
-def believable(error: ErrorText, verdict: Verdict) -> bool:
+def believable(error: ErrorText, verdict: ErrorClass) -> bool:
     """Whether a response of this status code can mean that: a 400 is no throttle and no overload."""
     if error.http_status == _BAD_REQUEST:
         return verdict.scope is not None and verdict.status is not Status.OVERLOADED
     return error.http_status not in _NOTHING_OF_THE_ACCOUNT
 
 
-def by_text(error: ErrorText) -> Verdict | None:
+def by_text(error: ErrorText) -> ErrorClass | None:
     """What the status code of an error says whose text no family knew; of one in a stream, the code that it names."""
     status = error.http_status
     if status not in _SERVED:
         return by_status_code(status, error.text)
-    code = _leading_status(error.text) or _status_within(error.said)
+    code = _leading_status(error.text) or _status_within(error.lowercase)
     verdict = by_status_code(code, error.text)
     return None if code is None and verdict is not None and verdict.status is Status.UNKNOWN else verdict
 
@@ -119,33 +119,33 @@ def _status_within(said: str) -> int | None:
     return int(found[1]) if found else code
 
 
-def by_status_code(http_status: int | None, text: str | None) -> Verdict | None:
+def by_status_code(http_status: int | None, text: str | None) -> ErrorClass | None:
     """What a status code says where no family knew the text. A 400 or 403 alone says nothing of the account."""
     if http_status is None:
         return _by_words(text) if text else None
     if http_status in _BY_CODE:
         return _BY_CODE[http_status]
     if http_status in _REQUEST_ERRORS:
-        return Verdict(Status.ALLOWED if text else Status.UNKNOWN, Scope.REQUEST, "request_error")
-    return Verdict(Status.UNKNOWN, Scope.PROVIDER, "server_error") if http_status in _ERRORS else None
+        return ErrorClass(Status.ALLOWED if text else Status.UNKNOWN, Scope.REQUEST, "request_error")
+    return ErrorClass(Status.UNKNOWN, Scope.PROVIDER, "server_error") if http_status in _ERRORS else None
 
 
-def _by_words(text: str) -> Verdict:
+def _by_words(text: str) -> ErrorClass:
     """What a text without a status code says. What no network says is the request's own affair: aborted, or refused."""
     if _THROTTLED.search(text):
         return _BY_CODE[429]
     if _OVERLOADED.search(text):
         return _BY_CODE[529]
-    return Verdict(Status.NETWORK_ERROR) if _NETWORK.search(text) else Verdict(Status.UNKNOWN, Scope.REQUEST)
+    return ErrorClass(Status.NETWORK_ERROR) if _NETWORK.search(text) else ErrorClass(Status.UNKNOWN, Scope.REQUEST)
 
 
 _BY_CODE = {
-    401: Verdict(Status.INVALID_KEY, Scope.ACCOUNT),
-    402: Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
-    403: Verdict(Status.UNKNOWN, Scope.ACCOUNT, "forbidden"),
-    429: Verdict(Status.REJECTED),
-    503: Verdict(Status.OVERLOADED, Scope.PROVIDER),
-    529: Verdict(Status.OVERLOADED, Scope.PROVIDER),
+    401: ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT),
+    402: ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT),
+    403: ErrorClass(Status.UNKNOWN, Scope.ACCOUNT, "forbidden"),
+    429: ErrorClass(Status.REJECTED),
+    503: ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
+    529: ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
 }
 
 
@@ -154,13 +154,15 @@ _OTHER_REFUSALS = frozenset({Status.NO_CREDIT, Status.POLICY_REJECTED})
 _REFUSALS = _OTHER_REFUSALS | {Status.REJECTED}
 
 
-def combine(evidence: RawResponse, http_status: int | None, parsed: Reading | None, verdict: Verdict | None) -> Reading:
+def combine(
+    evidence: RawResponse, http_status: int | None, parsed: Reading | None, verdict: ErrorClass | None
+) -> Reading:
     """One reading out of the headers' and the outcome's."""
     reading = parsed or _NOTHING
     said = evidence.headers.get("retry-after")
     if said is not None:
         wait = retry_after(said, evidence.at)
-        doubtful = unread("response", {"retry-after": said}, {"retry-after": wait})
+        doubtful = unparseable("response", {"retry-after": said}, {"retry-after": wait})
         wait = wait if reading.retry_after_s is None else reading.retry_after_s
         reading = replace(reading, retry_after_s=wait, warnings=(*reading.warnings, *doubtful))
     if verdict is None:
@@ -212,7 +214,7 @@ def _served(reading: Reading, http_status: int | None) -> Reading:
     return reading
 
 
-def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
+def _rejected(reading: Reading, verdict: ErrorClass, at: float) -> Reading:
     if reading.status in _OTHER_REFUSALS:
         return reading  # the headers know better than the bare code why
     spent = _spent(reading)
@@ -221,7 +223,7 @@ def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
     # What a header says to wait is until the end; what a text says is about this request, where a window is spent.
     wait = reading.retry_after_s if reading.retry_after_s is not None or spent else verdict.retry_after_s
     if until is None and wait is not None:
-        until = sane(at + wait)
+        until = plausible(at + wait)
     nothing_said = not reading.windows and reading.status is Status.UNKNOWN
     scope = _scope(reading, verdict, spent)
     return replace(
@@ -236,7 +238,7 @@ def _rejected(reading: Reading, verdict: Verdict, at: float) -> Reading:
     )
 
 
-def _scope(reading: Reading, verdict: Verdict, spent: list[Window]) -> Scope:
+def _scope(reading: Reading, verdict: ErrorClass, spent: list[Window]) -> Scope:
     """A rejection by windows that bind some models only says nothing about the others on the same account."""
     if spent and verdict.scope in {None, Scope.ACCOUNT}:
         return Scope.MODEL if all(window.scope is Scope.MODEL for window in spent) else Scope.ACCOUNT

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "zai"
 PREFIXES: Final = ()
@@ -17,11 +17,11 @@ _RESET: Final = re.compile(r"reset at (\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d)?)")
 _PERIOD: Final = re.compile(r"limit reached for (?:the )?(\d+)?[ -]?(hour|day|week|month)")
 _CHINA_H: Final = 8.0
 _PLAIN: Final = {
-    "1113": Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
-    "1302": Verdict(Status.REJECTED),
-    "1303": Verdict(Status.REJECTED),
-    "1305": Verdict(Status.OVERLOADED, Scope.PROVIDER),
-    "1313": Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
+    "1113": ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT),
+    "1302": ErrorClass(Status.REJECTED),
+    "1303": ErrorClass(Status.REJECTED),
+    "1305": ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
+    "1313": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
 _LIMITS: Final = {"1308": "5h", "1310": "7d", "1316": "5h", "1317": "7d"}
 _SENTENCES: Final = (
@@ -36,19 +36,19 @@ def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends n
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error by its code."""
-    found = _CODE.search(error.said)
+    found = _CODE.search(error.lowercase)
     # pi shows the sentence alone where the body has the form of OpenAI's.
-    code = found[1] if found else _told(error.said)
+    code = found[1] if found else _told(error.lowercase)
     if code is None:
         return None
     if code not in _LIMITS:
         return _PLAIN.get(code)
-    reset = _RESET.search(error.said)
+    reset = _RESET.search(error.lowercase)
     resets_at = values.local_instant(reset[1], _CHINA_H) if reset else None
-    window = Window(_window(error.said) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
-    return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
+    window = Window(_window(error.lowercase) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
+    return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
 
 
 def _told(said: str) -> str | None:

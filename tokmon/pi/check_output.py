@@ -5,7 +5,7 @@ from typing import Final
 
 from tokmon.wire.scrub import PLACEHOLDER, scrub
 
-KEPT: Final = 16 << 10
+MAX_BYTES: Final = 16 << 10
 """Bytes of what pi writes that are looked at."""
 
 _TEXT: Final = 2000
@@ -17,10 +17,10 @@ _MESSAGE: Final = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.){1,2000})"')
 _CODE: Final = re.compile(r"\s*(\d{3})\b")
 
 
-def told(said: bytes, secrets: tuple[str, ...]) -> str:
+def scrub_output(said: bytes, secrets: tuple[str, ...]) -> str:
     """Pi's error text, without warnings and whatever a terminal obeys, and without secrets."""
     text = _ESCAPES.sub("", said.decode("utf-8", "replace"))
-    if len(said) >= KEPT:
+    if len(said) >= MAX_BYTES:
         text = " ".join(text.split()[:-1])  # the last word may be a part of a secret
     for secret in secrets:
         text = text.replace(secret, PLACEHOLDER)

@@ -15,7 +15,7 @@ from typing import Final
 from tokmon import families
 from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import RawResponse, Reading
-from tokmon.pi.check_output import KEPT, reason, told
+from tokmon.pi.check_output import MAX_BYTES, reason, scrub_output
 
 PROMPT: Final = "Answer with one word: ok"
 MISSION: Final = "pi-check"
@@ -116,7 +116,7 @@ class Running:
         except BlockingIOError:
             return False
         self._read += len(data)
-        self._said[fd] += data[: max(0, KEPT - len(self._said[fd]))]
+        self._said[fd] += data[: max(0, MAX_BYTES - len(self._said[fd]))]
         if not data:
             self.open.discard(fd)
         return bool(data)
@@ -156,7 +156,7 @@ class Running:
             return replace(found, reason="pi does not end" if code is None else f"pi was killed by {_name_of(-code)}")
         if code == 0:
             return found if answer.strip() else replace(found, reason=SILENT)
-        text = told(errors, wanted.secrets)
+        text = scrub_output(errors, wanted.secrets)
         if not text:
             return replace(found, reason=f"pi said nothing, and ended with exit code {code}")
         reading = families.read(RawResponse(None, {}, found.at, text, wanted.kind))

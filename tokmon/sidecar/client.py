@@ -27,7 +27,7 @@ def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[soc
     raise problem
 
 
-def ask_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
+def request_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
     """How the sidecar is (`version`, `pid`, `stored`, …) and where it listens; OSError if none answers in time."""
     deadline = time.monotonic() + timeout
     client, path = connect(sockets, timeout)

@@ -43,7 +43,7 @@ class Pending:
         self.size += len(block)
         self.lines += lines
 
-    def keep(self, rest: bytes) -> int:
+    def retain(self, rest: bytes) -> int:
         """Forget all but the rest; returns how many lines that were."""
         before, self.lines = self.lines, rest.count(b"\n")
         self.blocks, self.size = [rest] if rest else [], len(rest)
@@ -86,7 +86,7 @@ class Committer:
         """Whether everything that came in is in the logs and acknowledged."""
         return self._size() == 0 and not self._waiting and not self._unsynced
 
-    def due(self, sender: Sender, count: int) -> None:
+    def request_ack(self, sender: Sender, count: int) -> None:
         """`sender` is to be told, once everything pending so far is stored, that `count` lines are dealt with."""
         self._waiting[sender] = count
         if self._timer is None:
@@ -112,7 +112,7 @@ class Committer:
         try:
             busy = [kind for kind in self.pending if not self._store(kind)]
         except StoreError as error:
-            self._stall(str(error))
+            self._retry_later(str(error))
             return
         if busy:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
@@ -137,7 +137,7 @@ class Committer:
         done = self.logs[kind].append(pending.blocks, blocking=False)
         if done is None:
             return False
-        self.stored += pending.keep(done.rest)
+        self.stored += pending.retain(done.rest)
         name = self.logs[kind].path.name
         begun = self._ranges.get(name)
         joins = begun is not None and (begun[0], begun[2]) == (done.inode, done.start)
@@ -146,7 +146,7 @@ class Committer:
             raise StoreError(f"cannot write `{self.logs[kind].path}`: {done.error.strerror}")
         return True
 
-    def _stall(self, reason: str) -> None:
+    def _retry_later(self, reason: str) -> None:
         first, self.trouble = self.trouble is None, reason
         if first:
             self._say(f"{reason}; nothing is acknowledged until it can be written")

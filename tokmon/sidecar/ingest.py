@@ -18,9 +18,9 @@ from tokmon.evidence.log_line import SOURCE, next_reset, usage_fields
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.pi.models_json import Account, account_type
-from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
-from tokmon.sidecar.templates import NOTHING, Meaning, Run, Told, suffix
+from tokmon.sidecar.templates import NOTHING, Batch, EventTemplate, ParsedResponse, suffix
 from tokmon.wire import messages
 from tokmon.wire.scrub import scrub
 
@@ -51,18 +51,18 @@ class Ingest:
     `accounts` is what models.json says, by provider name.
     """
 
-    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, Pending]) -> None:
+    def __init__(self, accounts: dict[str, Account], recent: RecentIds, pending: dict[str, Pending]) -> None:
         self.accounts = accounts
         self.recent = recent
         self.pending = pending
-        self.news: dict[tuple[Told, int], messages.Event] = {}
+        self.latest_events: dict[tuple[EventTemplate, int], messages.Event] = {}
         """Readings with evidence that the snapshot has not taken yet, by minute, and the newest event of each."""
 
-        self._told: dict[bytes, Told] = {}
-        self._meanings: dict[tuple[object, ...], Meaning] = {}
+        self._templates: dict[bytes, EventTemplate] = {}
+        self._responses: dict[tuple[object, ...], ParsedResponse] = {}
         self._types: dict[tuple[str | None, ...], str | None] = {}
 
-    def take(self, data: bytes, refused: Refused) -> tuple[int, int]:
+    def add_lines(self, data: bytes, refused: Refused) -> tuple[int, int]:
         """Take event lines, each ended by a newline; returns how many, and how many bytes.
 
         `refused` hears of each line that is no event, with its place among them (from 0).
@@ -74,7 +74,7 @@ class Ingest:
         # By `memchr`, where `split` looks at byte after byte.
         lines = BytesIO(data).readlines()
         rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        captures, usages = Run(messages.capture_heads), Run(messages.usage_heads)
+        captures, usages = Batch(messages.decode_capture_heads), Batch(messages.decode_usage_heads)
         for place, line in enumerate(lines):
             if (head := line.removesuffix(captures.tail)) != line:
                 captures.heads.append(head)
@@ -84,7 +84,7 @@ class Ingest:
                 kind = line[:_KIND]
                 run = captures if kind == _CAPTURE else usages
                 self._take_run(run, lines[:place], refused)
-                run.goes_on(self._told.get(kind + line[line.find(_RECURS) : -1], NOTHING))
+                run.goes_on(self._templates.get(kind + line[line.find(_RECURS) : -1], NOTHING))
                 if run.told is not NOTHING:
                     run.heads.append(line.removesuffix(run.tail))
                     continue
@@ -94,10 +94,10 @@ class Ingest:
                 self._take_one(place, line[:-1], refused)
         for run in (captures, usages):
             self._take_run(run, lines, refused)
-        self.recent.turn()
+        self.recent.rotate()
         return len(lines), len(data) - len(rest)
 
-    def _take_run(self, run: Run, lines: list[bytes], refused: Refused) -> None:
+    def _take_run(self, run: Batch, lines: list[bytes], refused: Refused) -> None:
         """Take the last of `lines` that end alike at once; one by one if a single one of them is not plain."""
         told, heads = run.told, run.heads
         if not heads:
@@ -132,12 +132,12 @@ class Ingest:
         except WireError as error:
             refused(place, line, error)
 
-    def _latest(self, told: Told, event: messages.Event) -> None:
+    def _latest(self, told: EventTemplate, event: messages.Event) -> None:
         """The snapshot is to hear of that event, unless a newer one of that minute says the same."""
         of = (told, _minute(event.ts))
-        latest = self.news.get(of)
+        latest = self.latest_events.get(of)
         if latest is None or (event.ts, event.id) > (latest.ts, latest.id):
-            self.news[of] = event
+            self.latest_events[of] = event
 
     def _read(self, line: bytes) -> None:
         """Read a line in full, and remember what will recur. WireError if it is no event."""
@@ -157,7 +157,7 @@ class Ingest:
             self._latest(told, event)
         stored = line
         if not as_sent or told.changes or told.headers is not None:
-            stored = messages.rewritten(event, told.changes, told.headers)
+            stored = messages.re_encode(event, told.changes, told.headers)
         cut = stored.find(_RECURS)
         cut = cut if cut > 0 else len(stored) - 1
         told.tail = stored[cut:]
@@ -170,37 +170,37 @@ class Ingest:
             and line[:_KIND] in {_CAPTURE, _USAGE}
             and len(told.tail) > 1
         ):
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told[line[:_KIND] + told.tail] = told
+            if len(self._templates) >= _REMEMBERED:
+                self._templates.clear()
+            self._templates[line[:_KIND] + told.tail] = told
 
-    def accounts_changed(self, accounts: dict[str, Account]) -> None:
+    def set_accounts(self, accounts: dict[str, Account]) -> None:
         """models.json says something else now."""
         self.accounts = accounts
-        self._told.clear()
-        self._meanings.clear()
+        self._templates.clear()
+        self._responses.clear()
         self._types.clear()
 
-    def observations(self) -> list[Evidence]:
+    def drain_evidence(self) -> list[Evidence]:
         """The news since the last call, one per reading and minute: its newest event stands for the others."""
-        news, self.news = self.news, {}
+        news, self.latest_events = self.latest_events, {}
         return [_evidence(told, told.provider, event) for (told, _), event in news.items() if told.provider]
 
-    def _read_capture(self, event: messages.Capture, at: float) -> Told:
+    def _read_capture(self, event: messages.Capture, at: float) -> EventTemplate:
         changes = self._cleaned(event)
         error = changes.get("error", event.error)
         configured = self._type(event, event.key_shape, None)
         # Sessions of one account share its headers: what one was told, another need not be read again.
         of = (bytes(event.headers), event.http_status, error, bytes(event.frame), configured)
-        meaning = self._meanings.get(of)
+        meaning = self._responses.get(of)
         if meaning is None:
             meaning = self._meaning(event, at, error, configured)
             if meaning.repeats and len(event.headers) + len(event.frame) <= _LONGEST:
-                if len(self._meanings) >= _SHARED:
-                    self._meanings.clear()
-                self._meanings[of] = meaning
+                if len(self._responses) >= _SHARED:
+                    self._responses.clear()
+                self._responses[of] = meaning
         kind = self._type(event, event.key_shape, meaning.reading.family)
-        return Told(
+        return EventTemplate(
             reading=meaning.reading,
             type=kind,
             suffix=meaning.suffix(kind),
@@ -216,25 +216,25 @@ class Ingest:
         )
 
     @staticmethod
-    def _meaning(event: messages.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
+    def _meaning(event: messages.Capture, at: float, error: str | None, configured: str | None) -> ParsedResponse:
         sent = messages.headers_of(event.headers)
         allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         evidence = RawResponse(event.http_status, allowed, at, error, configured, messages.frame_of(event.frame))
         reading = families.read(evidence)
         resets_at = next_reset(reading)
-        return Meaning(
+        return ParsedResponse(
             reading=reading,
             headers=None if allowed == sent else allowed,
             repeats=families.is_timeless(evidence, reading),
             resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
         )
 
-    def _read_usage(self, event: messages.Usage, at: float) -> Told:
+    def _read_usage(self, event: messages.Usage, at: float) -> EventTemplate:
         changes = self._cleaned(event)
         kind = self._type(event, None, None)
         evidence = RawResponse(None, {}, at, changes.get("error", event.error), kind)
         reading = Reading() if event.error is None else families.read(evidence)
-        return Told(
+        return EventTemplate(
             reading=reading,
             type=kind,
             suffix=suffix(usage_fields(None if event.error is None else reading, kind)),
@@ -272,7 +272,7 @@ def _minute(ts: datetime) -> int:
     return int(ts.timestamp() // MINUTE_S)
 
 
-def _evidence(told: Told, provider: str, latest: messages.Event) -> Evidence:
+def _evidence(told: EventTemplate, provider: str, latest: messages.Event) -> Evidence:
     """What the newest event of that kind says."""
     reading = told.reading
     return Evidence(

@@ -60,7 +60,7 @@ class Server:
         """A protocol for the next connection (asyncio calls this)."""
         return Connection(self)
 
-    def admit(self, connection: "Connection", transport: asyncio.Transport) -> str | None:
+    def accept(self, connection: "Connection", transport: asyncio.Transport) -> str | None:
         """Take a connection in; or the reason why not."""
         peer = _peer_uid(transport.get_extra_info("socket"))
         if peer != os.geteuid():
@@ -74,7 +74,7 @@ class Server:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None
 
-    def leave(self, connection: "Connection") -> None:
+    def disconnected(self, connection: "Connection") -> None:
         """A connection has ended. Its client may have spooled what was not acknowledged."""
         self.connections.discard(connection)
         self.committer.forget(connection)
@@ -115,7 +115,7 @@ class Server:
         self._sweeper = None
         limit = time.monotonic() - _IDLE_S
         for connection in list(self.connections):
-            if connection.last < limit:
+            if connection.last_active < limit:
                 connection.drop()
         if self.connections:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
@@ -134,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: Server) -> None:
         self.server = server
         self.count = 0
-        self.last = time.monotonic()
+        self.last_active = time.monotonic()
         self._rest = b""
         self._skipping = False
         self._greeted = False
@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there: take it in, or tell it why not."""
         self._transport = cast("asyncio.Transport", transport)
-        reason = self.server.admit(self, self._transport)
+        reason = self.server.accept(self, self._transport)
         if reason is not None:
             self._transport.write(messages.encode(messages.Refusal(error=reason, field="connection")))
             self._transport.close()
@@ -153,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone; a line that it did not end is no line."""
         self._transport = None
-        self.server.leave(self)
+        self.server.disconnected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where asyncio puts what it receives."""
@@ -163,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         """Bytes have come: take the whole lines, keep the rest."""
         if self._transport is None:
             return
-        self.last = time.monotonic()
+        self.last_active = time.monotonic()
         data = self._rest + self.server.buffer[:nbytes]
         if self._skipping and b"\n" in data:
             # The end of a line that was refused for its length.
@@ -171,7 +171,7 @@ class Connection(asyncio.BufferedProtocol):
             self._skipping = False
         before = self.count
         self._uncounted = 0
-        lines, size = self.server.ingest.take(data, self._other)
+        lines, size = self.server.ingest.add_lines(data, self._on_non_event)
         self._rest = data[size:]
         self.count += lines - self._uncounted
         if len(self._rest) > messages.MAX_LINE:
@@ -181,16 +181,16 @@ class Connection(asyncio.BufferedProtocol):
                 self.count += 1
                 self._refuse(f"a line has at most {messages.MAX_LINE} bytes", "line", self.count)
         if self.count != before:
-            self.server.committer.due(self, self.count)
+            self.server.committer.request_ack(self, self.count)
 
-    def _other(self, place: int, line: bytes, problem: WireError) -> None:
+    def _on_non_event(self, place: int, line: bytes, problem: WireError) -> None:
         """A line that is no event: a hello, a question or nothing, which do not count; or one to refuse."""
-        said = _talk(line)
+        said = control_message(line)
         if said is None and line:
             self._refuse(str(problem), problem.field, self.count + place + 1 - self._uncounted)
             return
         self._uncounted += 1
-        if isinstance(said, messages.Ask):
+        if isinstance(said, messages.StatusRequest):
             self._send(self.server.status())
         elif said is not None and not self._greeted:
             self._greeted = True
@@ -233,13 +233,13 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
 
 
-def _talk(line: bytes) -> messages.Hello | messages.Ask | None:
+def control_message(line: bytes) -> messages.Hello | messages.StatusRequest | None:
     """What a line that is no event says, if it says anything."""
     try:
         said, _ = messages.decode(line)
     except WireError:
         return None
-    return said if isinstance(said, (messages.Hello, messages.Ask)) else None
+    return said if isinstance(said, (messages.Hello, messages.StatusRequest)) else None
 
 
 def _hello() -> messages.Hello:

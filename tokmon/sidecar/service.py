@@ -17,13 +17,13 @@ from tokmon import store
 from tokmon.errors import RunningError, StoreError
 from tokmon.paths import FILE_MODE, Paths, private_folder
 from tokmon.pi.models_json import Configured
-from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Committer, Fsync
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.renewing import Renewal
 from tokmon.sidecar.server import Server
-from tokmon.sidecar.spool_drain import Drain
-from tokmon.sidecar.state_writer import Keeper
+from tokmon.sidecar.spool_drain import SpoolDrain
+from tokmon.sidecar.state_writer import StateWriter
 from tokmon.sidecar.systemd import Notifier, inherited_socket
 
 _BACKLOG: Final = 512
@@ -161,29 +161,29 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier = Notifier(os.environ)
     accounts = Configured(paths.models)
     committer = Committer(loop, paths, fsync, say)
-    recent = Recent()
+    recent = RecentIds()
     ingest = Ingest(accounts.read(), recent, committer.pending)
     heal(committer)
     for path in (paths.piggyback, paths.usage):
         _remember(recent, path)
-    keeper = Keeper(loop, paths, ingest, say)
-    committer.on_stored = keeper.stored
+    keeper = StateWriter(loop, paths, ingest, say)
+    committer.on_stored = keeper.batch_stored
     server = Server(ingest, committer)
-    drain = Drain(loop, paths, server, say)
+    drain = SpoolDrain(loop, paths, server, say)
 
     def lost_sync() -> None:
         recent.forget()
         for path in (paths.piggyback, paths.usage):
             _remember(recent, path)
         server.drop_all()
-        drain.again()
+        drain.restart()
 
     committer.on_lost_sync = lost_sync
 
     def changed() -> None:
-        drain.soon()
+        drain.schedule()
         if accounts.changed():
-            ingest.accounts_changed(accounts.read())
+            ingest.set_accounts(accounts.read())
 
     server.on_change = changed
     renewal = Renewal(paths, say)
@@ -196,23 +196,23 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     beat = _Heartbeat(loop, notifier)
     say(f"listening at {listener.getsockname()} (pid {os.getpid()})")
     ready()
-    notifier.tell("READY=1\nSTATUS=listening")
+    notifier.notify("READY=1\nSTATUS=listening")
     keeper.start()
     drain.start()
     renewal.start()
     await stop.wait()
-    notifier.tell("STOPPING=1")
+    notifier.notify("STOPPING=1")
     await _end(listening, server, committer, keeper)
     await renewal.stop()
     beat.stop()
 
 
-async def _end(listening: asyncio.Server, server: Server, committer: Committer, keeper: Keeper) -> None:
+async def _end(listening: asyncio.Server, server: Server, committer: Committer, keeper: StateWriter) -> None:
     """Take what has been sent already, write it, acknowledge it, save the snapshot."""
     listening.close()
     deadline = time.monotonic() + _DRAIN_S
     while time.monotonic() < deadline:
-        newest = max((connection.last for connection in server.connections), default=0.0)
+        newest = max((connection.last_active for connection in server.connections), default=0.0)
         if committer.idle and time.monotonic() - newest > _QUIET_S:
             break
         await asyncio.sleep(_QUIET_S / 5)
@@ -233,7 +233,7 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         if self._notifier.beat_s is not None:
-            self._notifier.tell("WATCHDOG=1")
+            self._notifier.notify("WATCHDOG=1")
             self._timer = self._loop.call_later(self._notifier.beat_s, self._beat)
 
     def stop(self) -> None:
@@ -250,7 +250,7 @@ def heal(committer: Committer) -> None:
             say(str(error))
 
 
-def _remember(recent: Recent, path: Path) -> None:
+def _remember(recent: RecentIds, path: Path) -> None:
     """Remember the ids at the end of a log: what was stored and not acknowledged before a death comes again."""
     try:
         start = max(0, path.stat().st_size - _TAIL_BYTES)

@@ -18,7 +18,7 @@ _LOOK_AFTER_S: Final = (0.5, 5.0)
 """After a connection's end: soon, and once more for a client that took its time."""
 
 
-class Drain:
+class SpoolDrain:
     """Feeds the spool's files to the server, one after the other, each removed once it is stored."""
 
     def __init__(
@@ -39,16 +39,16 @@ class Drain:
             self.say(f"cannot clear the spool: {error}")
         self._look()
 
-    def soon(self) -> None:
+    def schedule(self) -> None:
         """A client has come or gone: look at the spool in a moment. A look that is due already stays due."""
         for delay in _LOOK_AFTER_S:
             if delay not in self._timers:
                 self._timers[delay] = self._loop.call_later(delay, self._due, delay)
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """What was handed in may not have been stored: begin anew."""
         self._files = None
-        self.soon()
+        self.schedule()
 
     def _due(self, delay: float) -> None:
         del self._timers[delay]
@@ -57,9 +57,9 @@ class Drain:
     def _look(self) -> None:
         if self._files is None:
             self._files = spool.pending(self._spool, self.say)
-            self.next()
+            self.feed_next()
 
-    def next(self) -> None:
+    def feed_next(self) -> None:
         """Feed the next file."""
         if self._files is None:
             return
@@ -72,14 +72,14 @@ class Drain:
             self._files = None
             return
         batch = _File(self, file)
-        lines, _ = self._server.ingest.take(file.data, batch.refused)
-        self._server.committer.due(batch, lines)
+        lines, _ = self._server.ingest.add_lines(file.data, batch.refused)
+        self._server.committer.request_ack(batch, lines)
 
 
 class _File:
     """A spooled file, as one who hands lines in."""
 
-    def __init__(self, drain: Drain, file: Spooled) -> None:
+    def __init__(self, drain: SpoolDrain, file: Spooled) -> None:
         self._drain = drain
         self._file = file
         self._good = True
@@ -99,4 +99,4 @@ class _File:
         except (OSError, StoreError) as error:
             # It will come again, and be recognised.
             self._drain.say(f"cannot put away `{self._file.path}`: {error}")
-        self._drain.next()
+        self._drain.feed_next()

@@ -22,7 +22,7 @@ _QUIET_S: Final = 10.0
 """After so long without an event it is worth looking ahead; while they come, each save decides anew."""
 
 
-class Keeper:
+class StateWriter:
     """Keeps `state.json`. A save that fails is said once and tried at the next occasion: it is a cache."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Keeper:
             return
         self._loop.call_soon(self._step)
 
-    def stored(self, ranges: Ranges) -> None:
+    def batch_stored(self, ranges: Ranges) -> None:
         """A batch is in the logs."""
         self._not_quiet()
         for name, (inode, start, end) in ranges.items():
@@ -69,7 +69,7 @@ class Keeper:
             elif covered is not None and covered.inode == inode and covered.offset == start:
                 covered.offset = end
             # Otherwise somebody else wrote in between, and the save reads on from where we were.
-        if len(self._ingest.news) > _MANY:
+        if len(self._ingest.latest_events) > _MANY:
             self._fold()
         self._soon()
 
@@ -121,5 +121,5 @@ class Keeper:
             self._quiet = None
 
     def _fold(self) -> None:
-        for seen in self._ingest.observations():
+        for seen in self._ingest.drain_evidence():
             self.state.take(seen)

@@ -38,7 +38,7 @@ class Notifier:
         self.beat_s: float | None = int(beat) / 2_000_000 if wanted else None
         """Seconds between heartbeats (half of what is allowed), or None if nobody listens for any."""
 
-    def tell(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         """Send `READY=1` and the like."""
         if not self._address:
             return

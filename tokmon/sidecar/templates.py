@@ -18,7 +18,7 @@ def suffix(fields: dict[str, Any]) -> bytes:
 
 
 @dataclass(slots=True, eq=False)
-class Meaning:
+class ParsedResponse:
     """What a response says, whichever session it came to: `repeats` as of `Told`, `headers` likewise."""
 
     reading: Reading
@@ -35,7 +35,7 @@ class Meaning:
 
 
 @dataclass(slots=True, eq=False)
-class Told:
+class EventTemplate:
     """What one kind of event says: its reading, and that reading as the end of a line."""
 
     reading: Reading
@@ -74,15 +74,15 @@ class Told:
         return b"" if self.resets_at is None else b',"reset_in_seconds":%d' % (self.resets_at - at).total_seconds()
 
 
-NOTHING: Final = Told(Reading(), b"", None, None, None, log=Pending())
+NOTHING: Final = EventTemplate(Reading(), b"", None, None, None, log=Pending())
 
 
 @dataclass(slots=True)
-class Run:
+class Batch:
     """Events of one kind that came one after another and say the same, apart from what changes every time."""
 
     decode: Callable[[bytes], list[messages.Event]]
-    told: Told = NOTHING
+    told: EventTemplate = NOTHING
     tail: bytes = NOTHING.tail
     heads: list[bytes] = field(default_factory=list)
 
@@ -93,10 +93,10 @@ class Run:
         """
         try:
             events = self.decode(b"}\n".join(self.heads) + b"}")
-        except messages.NotStrict:
+        except messages.DECODE_ERRORS:
             return None
         return events if len(events) == len(self.heads) else None
 
-    def goes_on(self, told: Told) -> None:
+    def goes_on(self, told: EventTemplate) -> None:
         """What comes next says that."""
         self.told, self.tail = told, told.tail + b"\n"

@@ -61,7 +61,7 @@ class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True, g
     pid: Count | None = None
 
 
-class Ask(msgspec.Struct, tag_field="kind", tag="status", gc=False):
+class StatusRequest(msgspec.Struct, tag_field="kind", tag="status", gc=False):
     """A question instead of an event: how is the sidecar? Answered by one line, `{"status": {...}}`."""
 
 
@@ -124,7 +124,7 @@ class Usage(_Event, tag="usage", gc=False):
 
 
 Event = Capture | Usage
-Line = Hello | Ask | Capture | Usage
+Line = Hello | StatusRequest | Capture | Usage
 
 
 class Ack(msgspec.Struct):
@@ -179,9 +179,9 @@ def _heads(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
     return cast("Callable[[bytes], list[Event]]", decode)
 
 
-capture_heads, usage_heads = _heads(Capture), _heads(Usage)
+decode_capture_heads, decode_usage_heads = _heads(Capture), _heads(Usage)
 
-NotStrict: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(line: bytes) -> tuple[Line, bool]:
@@ -191,7 +191,7 @@ def decode(line: bytes) -> tuple[Line, bool]:
     """
     try:
         return _strict.decode(line), True
-    except NotStrict:
+    except DECODE_ERRORS:
         return _tolerant(line), False
 
 
@@ -199,7 +199,7 @@ def _tolerant(line: bytes) -> Line:
     """Decode what the strict decoder refused: drop unknown fields, and say which known one is off."""
     try:
         fields = _mapping.decode(line)
-    except NotStrict as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"not a JSON object: {error}", field="line") from error
     kind = fields.get("kind")
     schema = _SCHEMAS.get(kind) if isinstance(kind, str) else None
@@ -212,7 +212,7 @@ def _tolerant(line: bytes) -> Line:
         known_fields["tokens"] = {name: tokens[name] for name in Tokens.__struct_fields__ if name in tokens}
     try:
         event: Line = _strict.decode(_encoder.encode({"kind": kind, **known_fields}))
-    except NotStrict as error:
+    except DECODE_ERRORS as error:
         raise _located(error) from error
     return event
 
@@ -230,7 +230,7 @@ def headers_of(raw: msgspec.Raw) -> dict[str, str]:
     """The headers of a capture by lower-case name, or WireError naming the header."""
     try:
         found = _headers.decode(raw)
-    except NotStrict as error:
+    except DECODE_ERRORS as error:
         raise WireError("a header's value must be a text", field=_bad_header(raw)) from error
     return {name.lower(): value for name, value in found.items()}
 
@@ -241,19 +241,19 @@ def frame_of(raw: msgspec.Raw) -> dict[str, Any] | None:
         return None
     try:
         return _mapping.decode(raw)
-    except NotStrict:
+    except DECODE_ERRORS:
         return None
 
 
 def _bad_header(raw: msgspec.Raw) -> str:
     try:
         found = _mapping.decode(raw)
-    except NotStrict:
+    except DECODE_ERRORS:
         return "headers"
     return next((f"headers.{name[:60]}" for name, value in found.items() if not isinstance(value, str)), "headers")
 
 
-def rewritten(event: Event, changes: dict[str, Any], headers: dict[str, str] | None = None) -> bytes:
+def re_encode(event: Event, changes: dict[str, Any], headers: dict[str, str] | None = None) -> bytes:
     """The event as a line without newline, with other texts, and other headers if they are given."""
     if headers is not None:
         changes = {**changes, "headers": msgspec.Raw(_encoder.encode(headers))}
@@ -267,4 +267,4 @@ def encode(line: Line | Ack | Refusal) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
-_SCHEMAS: Final[dict[str, type[Line]]] = {"hello": Hello, "status": Ask, "capture": Capture, "usage": Usage}
+_SCHEMAS: Final[dict[str, type[Line]]] = {"hello": Hello, "status": StatusRequest, "capture": Capture, "usage": Usage}
