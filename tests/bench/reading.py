@@ -23,7 +23,7 @@ from multiprocessing import Process
 from typing import Any, Final
 
 from tests.bench import events
-from tests.captures import FIXTURES, evidence
+from tests.captures import FIXTURES, response_of
 from tokmon import families, paths, store
 from tokmon.commands.read import read_line
 from tokmon.evidence.model import RawResponse
@@ -117,7 +117,7 @@ def reading(count: int) -> list[Figure]:
     """The floor, `families.read` alone, and all of `tokmon read` but its pipes; each the median of some rounds."""
     found = list(captures(count))
     lines = [line_of(fixture) for fixture in found]
-    evidences = [evidence(fixture) for fixture in found]
+    evidences = [response_of(fixture) for fixture in found]
     gc.freeze()  # a program that reads from a pipe has not all of this about it, to be looked through for garbage
     took: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.captures import FIXTURES, differences, evidence, expected_of, text_of
+from tests.captures import FIXTURES, differences, expected_of, response_of, text_of
 from tokmon import families, store
 from tokmon.commands.read import read_line
 from tokmon.evidence import snapshot
@@ -20,7 +20,7 @@ KINDS = {"groq": "groq", "together": "together", "google_gemini": "gemini", "git
 
 def event(number: int, fixture: dict[str, Any]) -> dict[str, Any]:
     """The capture as the extension would send it (of a stream, the frame)."""
-    seen = evidence(fixture)
+    seen = response_of(fixture)
     return {
         "kind": "capture",
         "id": f"capture-{number:08}",

@@ -1,4 +1,4 @@
-"""Amazon Bedrock: exceptions by name; no header says anything about limits. Source: AWS's documentation."""
+"""Amazon Bedrock: exceptions by name. No header has rate limits. Source: AWS's documentation."""
 
 from typing import Final
 
@@ -18,11 +18,11 @@ _NAMES: Final = (
 )
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
-    """Nothing: it sends no headers about limits."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: it sends no headers about limits."""
     return None
 
 
 def classify(error: ErrorText) -> ErrorClass | None:
-    """Read an exception by its name."""
-    return next((verdict for name, verdict in _NAMES if name in error.lowercase), None)
+    """Classify an exception by its name."""
+    return next((error_class for name, error_class in _NAMES if name in error.lowercase), None)

@@ -1,4 +1,4 @@
-"""MiniMax: a number in the error body, in parentheses or as `base_resp.status_code`.
+"""MiniMax: a numeric code in the error body, in parentheses or as `base_resp.status_code`.
 
 Sources: error bodies as pi showed them; docs/families.md.
 """
@@ -24,17 +24,16 @@ _CODES: Final = {
 }
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
-    """Nothing: it sends no headers about limits."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: it sends no headers about limits."""
     return None
 
 
 def classify(error: ErrorText) -> ErrorClass | None:
-    """Read an error by its code."""
+    """Classify an error by its code."""
     if "insufficient_balance_error" in error.lowercase:
         return _CODES["1008"]
-    # In a 400 a number in parentheses may be any.
-    found = _CODE.search(error.lowercase) or (
-        _BRACKETED.search(error.lowercase) if error.http_status != _BAD_REQUEST else None
-    )
-    return _CODES.get(found[1]) if found else None
+    code = _CODE.search(error.lowercase)
+    if code is None and error.http_status != _BAD_REQUEST:  # in a 400, a number in parentheses may be anything
+        code = _BRACKETED.search(error.lowercase)
+    return _CODES.get(code[1]) if code else None

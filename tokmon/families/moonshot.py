@@ -1,4 +1,4 @@
-"""Moonshot (Kimi): error types that say whose fault it is, and the gate of its coding plan.
+"""Moonshot (Kimi): error types by name, and the usage limits of its coding plan.
 
 Sources: captured error bodies; docs/families.md.
 """
@@ -11,7 +11,7 @@ from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, S
 NAME: Final = "moonshot"
 PREFIXES: Final = ()
 
-_GATE: Final = re.compile(r"\b(\d{1,3})[ -](hour|day) usage limit|\b(weekly) usage limit")
+_PLAN_LIMIT: Final = re.compile(r"\b(\d{1,3})[ -](hour|day) usage limit|\b(weekly) usage limit")
 _FORBIDDEN: Final = 403
 _TYPES: Final = (
     ("exceeded_current_quota_error", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
@@ -22,17 +22,17 @@ _TYPES: Final = (
 )
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
-    """Nothing: it sends no headers about limits."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: it sends no headers about limits."""
     return None
 
 
 def classify(error: ErrorText) -> ErrorClass | None:
-    """Read an error by its type; a spent window of the coding plan comes as a 403 `permission_error`."""
-    asked = "permission_error" in error.lowercase or "kimi" in error.account_type or error.http_status == _FORBIDDEN
-    gate = _GATE.search(error.lowercase) if asked else None
-    if gate is not None:
-        name = "7d" if gate[3] else f"{gate[1]}{gate[2][0]}"
+    """Classify an error by its type. A full window of the coding plan comes as a 403 `permission_error`."""
+    of_plan = "permission_error" in error.lowercase or "kimi" in error.account_type or error.http_status == _FORBIDDEN
+    limit = _PLAN_LIMIT.search(error.lowercase) if of_plan else None
+    if limit is not None:
+        name = "7d" if limit[3] else f"{limit[1]}{limit[2][0]}"
         window = Window(name, 1.0, status=Status.REJECTED)
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
-    return next((verdict for words, verdict in _TYPES if words in error.lowercase), None)
+    return next((error_class for words, error_class in _TYPES if words in error.lowercase), None)
