@@ -130,7 +130,7 @@ def test_something_else_in_the_sockets_place_is_left_alone() -> None:
         path.write_text("mine", encoding="ascii")
     with sidecar() as running:
         assert running.process.wait(10) == 1
-        assert "is there and is not a socket" in running.said()
+        assert "exists and is not a socket" in running.said()
     assert [path.read_text(encoding="ascii") for path in found.sockets] == ["mine", "mine"]
 
 
