@@ -1,6 +1,6 @@
-"""The parts of docs/families.md that say what the code says: the table of families, and what each capture reads as.
+"""Render the generated parts of docs/families.md: the table of families and the reading of each capture.
 
-`python -m scripts.docs` writes them; with `--check` it exits 1 where they are out of date. Run in the root.
+`python -m scripts.docs` writes them; with `--check` it exits 1 if they are out of date. Run it in the root.
 """
 
 import sys
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.captures import FIXTURES, evidence
+from tests.captures import FIXTURES, response_of
 from tokmon import families
 from tokmon.evidence.model import Reading, Window
 from tokmon.wire.instants import rfc3339
@@ -22,14 +22,14 @@ def main() -> int:
     after = before
     for name, lines in (("families", _families()), ("captures", _captures())):
         begin, end = f"<!-- {name}: rendered by scripts/docs.py -->\n", f"<!-- /{name} -->"
-        head, found, rest = after.partition(begin)
-        if not found or end not in rest:
+        head, separator, rest = after.partition(begin)
+        if not separator or end not in rest:
             raise SystemExit(f"error: `{PAGE}` has no region `{name}`")
         after = f"{head}{begin}\n{chr(10).join(lines)}\n\n{end}{rest.partition(end)[2]}"
     if "--check" not in sys.argv:
         PAGE.write_text(after, encoding="utf-8")
     elif after != before:
-        print(f"`{PAGE}` is not what the code says: run `scripts/fix`")
+        print(f"`{PAGE}` is out of date: run `scripts/fix`")
         return 1
     return 0
 
@@ -44,7 +44,7 @@ def _families() -> Iterator[str]:
         )
         yield f"| `{family.NAME}` | {prefixes} | {_first_sentence(family.__doc__ or '')} |"
     companions = ", ".join(f"`{name}`" for name in families.COMPANIONS)
-    yield f"| (any) | {companions} | Companions, that help to read any. |"
+    yield f"| (any) | {companions} | Headers of no family that help to read any. |"
 
 
 def _first_sentence(doc: str) -> str:
@@ -53,17 +53,17 @@ def _first_sentence(doc: str) -> str:
 
 
 def _captures() -> Iterator[str]:
-    yield "| capture | HTTP | status | windows and what else it says |"
+    yield "| capture | HTTP | status | windows and other values |"
     yield "|---|---|---|---|"
     for fixture in FIXTURES:
-        reading = families.read(evidence(fixture))
+        reading = families.read(response_of(fixture))
         scope = reading.scope and f"({reading.scope})"
         status = " ".join(filter(None, (f"`{reading.status}`", reading.substatus, scope)))
-        said = "; ".join(_said(reading)).replace("|", "\\|")
-        yield f"| {fixture['name']} | {fixture['http_status'] or '-'} | {status} | {said or '-'} |"
+        parts = "; ".join(_parts(reading)).replace("|", "\\|")
+        yield f"| {fixture['name']} | {fixture['http_status'] or '-'} | {status} | {parts or '-'} |"
 
 
-def _said(reading: Reading) -> Iterator[str]:
+def _parts(reading: Reading) -> Iterator[str]:
     for window in reading.windows:
         yield _window(window)
     if reading.overage is not None:

@@ -180,7 +180,7 @@ def started_sidecar_ended(home: Home) -> Iterator[None]:
     try:
         yield
     finally:
-        status = client.ask_status(found.sockets)
+        status = client.request_status(found.sockets)
         os.kill(status["pid"], signal.SIGTERM)
         wait_until(lambda: not found.sockets[0].exists())
 

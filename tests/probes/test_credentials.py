@@ -58,4 +58,4 @@ def test_a_credential_is_in_no_repr() -> None:
 )
 def test_a_base_url_that_cannot_be_asked_is_told(url: str | None) -> None:
     configure(a=json.loads(json.dumps({"baseUrl": url, "api": "anthropic-messages", "apiKey": KEY})))
-    assert "base URL" in (probes.targets(paths.find(), {}, time.time())["a"].why_not or "")
+    assert "base URL" in (probes.targets(paths.find(), {}, time.time())["a"].unavailable_reason or "")

@@ -12,9 +12,9 @@ from tests.pi.provider import Provider
 from tests.probes.loopback import SCOPE, USAGE, Asked, Loopback, Said, Script, error, healthy, loopback
 from tokmon import paths, probes
 from tokmon.evidence.model import Status
-from tokmon.probes import Target
-from tokmon.probes.records import line_of
-from tokmon.probes.request import Result, ask
+from tokmon.probes import ProbeTarget
+from tokmon.probes.records import probe_line
+from tokmon.probes.request import ProbeResult, probe_all
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 KEY = "sk-ant-api03-KeyKeyKeyKeyKey"
@@ -37,13 +37,13 @@ def entry(kind: str, origin: str, **more: Any) -> dict[str, Any]:
     return {**known[kind], "models": [{"id": "model-1"}], **more}
 
 
-def asked(**entries: Any) -> dict[str, Result]:
+def asked(**entries: Any) -> dict[str, ProbeResult]:
     configure(**entries)
     found = probes.targets(paths.find(), os.environ, time.time())
-    return {result.provider: result for result in ask(found.values(), 5.0)}
+    return {result.provider: result for result in probe_all(found.values(), 5.0)}
 
 
-def one(kind: str, script: Script, **more: Any) -> tuple[Result, Loopback]:
+def one(kind: str, script: Script, **more: Any) -> tuple[ProbeResult, Loopback]:
     with loopback(script) as server:
         (result,) = asked(one=entry(kind, server.origin, **more)).values()
     return result, server
@@ -57,7 +57,7 @@ def test_a_seat_is_asked_where_nothing_is_spent_and_no_window_is_opened() -> Non
     assert sent["anthropic-beta"] == "oauth-2025-04-20"
     assert sent["user-agent"].startswith("claude-cli/")
     assert "x-api-key" not in sent
-    line = line_of(result)
+    line = probe_line(result)
     assert line["type"] == "teams-direct"
     assert line["source"] == "probe"
     assert line["status"] == "allowed"
@@ -78,7 +78,7 @@ def test_a_seat_whose_key_lacks_the_scope_gets_one_minimal_call(refusal: Said) -
     assert call.body["system"][0]["text"].startswith("You are Claude Code")
     assert call.headers["anthropic-beta"] == "claude-code-20250219,oauth-2025-04-20"
     assert result.reading.status is Status.ALLOWED
-    assert line_of(result)["utilization_5h"] == 0.42
+    assert probe_line(result)["utilization_5h"] == 0.42
     assert result.frame is None
 
 
@@ -86,7 +86,7 @@ def test_the_provider_of_the_pi_tests_is_understood_too() -> None:
     with Provider() as provider:
         provider.queue(Answer(headers=unified(0.2, 0.3)))
         (result,) = asked(one=entry("seat", provider.origin)).values()
-    assert line_of(result)["utilization_7d"] == 0.3
+    assert probe_line(result)["utilization_7d"] == 0.3
     assert result.reading.status is Status.ALLOWED
 
 
@@ -105,7 +105,7 @@ def test_a_refusal_of_a_seat_is_read_by_its_family_and_ends_the_asking(
     result, server = one("seat", lambda _: Said(status, body))
     assert len(server.asked) == 1
     assert result.reading.status is expected
-    assert line_of(result)["error"]
+    assert probe_line(result)["error"]
 
 
 def test_an_endpoint_that_is_asked_too_often_says_nothing_of_the_account() -> None:
@@ -118,7 +118,7 @@ def test_an_endpoint_that_is_asked_too_often_says_nothing_of_the_account() -> No
 def test_a_spent_seat_is_rejected_although_the_endpoint_answers_200() -> None:
     full = {**USAGE, "seven_day": {"utilization": 100, "resets_at": "2099-01-18T08:00:00+00:00"}}
     result, _ = one("seat", lambda _: Said(body=full))
-    line = line_of(result)
+    line = probe_line(result)
     assert (line["status"], line["binding_window"], line["blocked_until"]) == ("rejected", "7d", "2099-01-18T08:00:00Z")
 
 
@@ -144,7 +144,7 @@ def test_a_key_is_asked_for_a_count_that_costs_nothing() -> None:
     assert server.paths() == ["POST /v1/messages/count_tokens"]
     assert server.asked[0].headers["x-api-key"] == KEY
     assert "authorization" not in server.asked[0].headers
-    line = line_of(result)
+    line = probe_line(result)
     assert (line["type"], line["status"], line["substatus"]) == ("anthropic-api", "allowed", "key_valid")
     assert line["headers"]["anthropic-ratelimit-requests-limit"] == "1000"
     assert line["windows"]
@@ -165,7 +165,7 @@ def test_gemini_is_asked_with_its_own_header_and_never_in_the_address() -> None:
     result, server = one("gemini", healthy)
     assert server.paths() == ["GET /v1beta/models?pageSize=1"]
     assert server.asked[0].headers["x-goog-api-key"] == "AIzaSyLoopback0123456789"
-    assert (result.kind, result.reading.status) == ("gemini", Status.ALLOWED)
+    assert (result.account_type, result.reading.status) == ("gemini", Status.ALLOWED)
 
 
 def test_a_bad_key_of_gemini_is_told() -> None:
@@ -185,7 +185,7 @@ def test_codex_says_its_windows_and_nothing_of_who_it_is_is_kept() -> None:
     result, server = one("codex", healthy)
     assert server.paths() == ["GET /backend-api/wham/usage"]
     assert server.asked[0].headers["chatgpt-account-id"] == "acct-1234"
-    line = line_of(result)
+    line = probe_line(result)
     assert (line["utilization_5h"], line["utilization_7d"], line["plan"]) == (0.31, 0.12, "plus")
     assert "somebody" not in str(line)
 
@@ -230,7 +230,7 @@ def test_what_nobody_answers_is_a_network_error() -> None:
         origin = server.origin
     (result,) = asked(one=entry("seat", origin)).values()
     assert result.reading.status is Status.NETWORK_ERROR
-    assert line_of(result)["http_status"] is None
+    assert probe_line(result)["http_status"] is None
 
 
 def test_who_hangs_or_drips_keeps_nobody_waiting_beyond_the_deadline() -> None:
@@ -247,7 +247,7 @@ def test_who_hangs_or_drips_keeps_nobody_waiting_beyond_the_deadline() -> None:
         )
         found = probes.targets(paths.find(), os.environ, time.time())
         begun = time.monotonic()
-        results = {each.provider: each for each in ask(found.values(), 3.0)}
+        results = {each.provider: each for each in probe_all(found.values(), 3.0)}
         assert time.monotonic() - begun < 3.5
     assert results["good"].reading.status is Status.ALLOWED
     for name in ("hang", "drip"):
@@ -270,8 +270,8 @@ def test_an_environment_that_lets_nobody_be_asked_is_a_network_error(
 def test_a_gateway_is_called_once_and_says_what_that_cost() -> None:
 
     with loopback(healthy) as server:
-        gateway = Target("g", "gateway", "openai-completions", server.origin, "key-key-key", models=("m",))
-        (result,) = ask([gateway], 5.0)
+        gateway = ProbeTarget("g", "gateway", "openai-completions", server.origin, "key-key-key", models=("m",))
+        (result,) = probe_all([gateway], 5.0)
     assert server.paths() == ["POST /chat/completions"]
     assert result.reading.cost_usd == 0.000012
     assert result.reading.status is Status.ALLOWED
@@ -281,6 +281,6 @@ def test_a_gateway_without_credit_is_told() -> None:
 
     spent = b"LLM credits exhausted; credits refresh over time; purchase more at https://exe.dev/user"
     with loopback(lambda _: Said(402, spent)) as server:
-        gateway = Target("g", "gateway", "anthropic-messages", server.origin, "key-key-key", models=("m",))
-        (result,) = ask([gateway], 5.0)
+        gateway = ProbeTarget("g", "gateway", "anthropic-messages", server.origin, "key-key-key", models=("m",))
+        (result,) = probe_all([gateway], 5.0)
     assert result.reading.status is Status.NO_CREDIT

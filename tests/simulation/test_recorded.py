@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, window
 from tokmon.selection.policy import Policy
-from tokmon.simulation.outcome import Outcome, table
-from tokmon.simulation.recorded import record, replay
+from tokmon.simulation.outcome import PolicyOutcome, table
+from tokmon.simulation.recorded import read_recording, replay
 
 FORECAST = Policy(chain=("a", "b"), fallback=("paid",), emergency="gate")
 THRESHOLD = replace(FORECAST, policy="threshold")
@@ -17,15 +17,17 @@ def turn(provider: str, age: float, week: float = 0.3, five: float = 0.2, **fiel
     return line(provider, fields.pop("status", "allowed"), *windows, age=age, member="m", **fields)
 
 
-def outcomes(*lines: Record) -> dict[str, Outcome]:
-    return {each.policy: each for each in replay(record(lines), [THRESHOLD, FORECAST])}
+def outcomes(*lines: Record) -> dict[str, PolicyOutcome]:
+    return {each.policy: each for each in replay(read_recording(lines), [THRESHOLD, FORECAST])}
 
 
 SPENT: dict[str, Any] = {"status": "rejected", "http_status": 429}
 
 
 def test_the_first_line_of_a_session_is_its_start() -> None:
-    told = record([turn("b", 60, session="s1"), turn("a", 120, session="s1"), turn("a", 90), turn("a", 30, session="")])
+    told = read_recording(
+        [turn("b", 60, session="s1"), turn("a", 120, session="s1"), turn("a", 90), turn("a", 30, session="")]
+    )
     assert [(each.provider, each.at) for each in told.starts] == [("a", NOW - 120)]
 
 
@@ -71,7 +73,7 @@ def test_switches_paid_and_emergencies_are_counted_by_lane() -> None:
         turn("gate", 300, session="3"),
         turn("gate", 200, session="4"),
     )["as used"]
-    assert (used.sessions, used.switches, used.paid, used.emergencies) == (4, 2, 1, 2)
+    assert (used.sessions, used.switches, used.on_fallback, used.emergencies) == (4, 2, 1, 2)
 
 
 def test_the_quota_that_was_left_is_what_was_last_said_of_a_week_that_ended() -> None:
@@ -84,7 +86,7 @@ def test_the_quota_that_was_left_is_what_was_last_said_of_a_week_that_ended() ->
 
 
 def test_the_table_says_what_is_unknown() -> None:
-    head, _, used, *policies = table(replay(record([turn("a", 60, session="s")]), [THRESHOLD]))
+    head, _, used, *policies = table(replay(read_recording([turn("a", 60, session="s")]), [THRESHOLD]))
     assert "unknown" in head
     assert "as used" in used
     assert "unknown" in policies[0]

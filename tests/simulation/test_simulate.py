@@ -6,12 +6,14 @@ from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.selection.choose import Decision, choose
 from tokmon.simulation.chance import Chance
-from tokmon.simulation.fleet import FIVE_S, Paid, Seat
-from tokmon.simulation.outcome import Outcome
+from tokmon.simulation.fleet import FIVE_S, PaidAccount, Seat
+from tokmon.simulation.outcome import PolicyOutcome
 from tokmon.simulation.simulate import simulate
-from tokmon.simulation.world import DAY, HOUR, START, WEEK, Fate, world
+from tokmon.simulation.world import DAY, HOUR, START, WEEK, SeatSchedule, world
 
-FATE = Fate("seat", START + DAY, away=((START + 20 * DAY, START + 21 * DAY),), flaps=((START, START + 60),))
+FATE = SeatSchedule(
+    "seat", START + DAY, policy_outages=((START + 20 * DAY, START + 21 * DAY),), key_outages=((START, START + 60),)
+)
 END = START + 4 * WEEK
 T = START + 2 * DAY
 
@@ -30,7 +32,7 @@ def test_the_forecast_meets_fewer_429s_and_wastes_less_than_the_threshold(seed: 
     assert threshold.unused is not None
     assert forecast.unused < threshold.unused - 0.01
     assert forecast.emergencies <= threshold.emergencies
-    assert forecast.paid <= threshold.paid
+    assert forecast.on_fallback <= threshold.on_fallback
     assert forecast.switches < threshold.switches
 
 
@@ -64,46 +66,46 @@ def test_the_policy_sees_no_more_than_was_said_before_its_choice(monkeypatch: py
 
 def test_a_seat_opens_its_five_hours_at_first_use() -> None:
     one = seat()
-    said = one.ask(0.1, T, "a")
+    said = one.serve(0.1, T, "a")
     assert [(each.name, each.resets_at) for each in said.windows] == [("5h", T + FIVE_S), ("7d", START + DAY + WEEK)]
-    again = one.ask(0.1, T + 6 * HOUR, "b")
+    again = one.serve(0.1, T + 6 * HOUR, "b")
     assert [each.utilization for each in again.windows] == pytest.approx([0.1, 0.03])
 
 
 def test_a_seat_that_is_used_up_refuses_until_its_reset() -> None:
     one = seat()
-    one.ask(1.0, T, "a")
-    said = one.ask(0.1, T + HOUR, "b")
+    one.serve(1.0, T, "a")
+    said = one.serve(0.1, T + HOUR, "b")
     assert (said.status, said.http_status, said.blocked_until) == (Status.REJECTED, 429, T + FIVE_S)
-    assert one.ask(0.1, T + FIVE_S, "c").status is Status.ALLOWED
+    assert one.serve(0.1, T + FIVE_S, "c").status is Status.ALLOWED
 
 
 def test_what_of_a_week_was_not_used_is_lost_at_its_end() -> None:
     one = seat()
-    one.ask(0.0, START + DAY / 2, "a")
+    one.serve(0.0, START + DAY / 2, "a")
     one.use(2.0, T)
     one.roll(END)
-    assert one.lost == pytest.approx([0.7, 1.0, 1.0])
+    assert one.unused_weeks == pytest.approx([0.7, 1.0, 1.0])
 
 
 def test_a_seat_has_days_away_and_a_key_that_flaps() -> None:
     one = seat()
-    assert one.ask(0.1, START + 30, "a").status is Status.INVALID_KEY
-    assert one.ask(0.1, START + 90, "b").status is Status.ALLOWED
-    assert one.ask(0.1, START + 20.5 * DAY, "c").status is Status.POLICY_REJECTED
+    assert one.serve(0.1, START + 30, "a").status is Status.INVALID_KEY
+    assert one.serve(0.1, START + 90, "b").status is Status.ALLOWED
+    assert one.serve(0.1, START + 20.5 * DAY, "c").status is Status.POLICY_REJECTED
 
 
 def test_a_probe_burns_nothing_and_opens_no_window() -> None:
     one = seat()
     said = one.probe(T, "a")
-    assert (said.stamp.source, one.five, [each.name for each in said.windows]) == ("probe", 0.0, ["7d"])
+    assert (said.stamp.source, one.used_5h, [each.name for each in said.windows]) == ("probe", 0.0, ["7d"])
 
 
 def test_the_paid_account_has_credit_for_a_week() -> None:
-    paid = Paid()
-    assert paid.ask(9.0, T, "a").status is Status.ALLOWED
-    assert paid.ask(0.1, T, "b").status is Status.NO_CREDIT
-    assert paid.ask(0.1, T + WEEK, "c").status is Status.ALLOWED
+    paid = PaidAccount()
+    assert paid.serve(9.0, T, "a").status is Status.ALLOWED
+    assert paid.serve(0.1, T, "b").status is Status.NO_CREDIT
+    assert paid.serve(0.1, T + WEEK, "c").status is Status.ALLOWED
 
 
 def test_the_numbers_of_a_seed_are_the_same_everywhere() -> None:
@@ -117,4 +119,4 @@ def test_the_numbers_of_a_seed_are_the_same_everywhere() -> None:
 
 
 def test_an_outcome_says_what_it_does_not_know() -> None:
-    assert Outcome("x").to_json()["unused_7d"] is None
+    assert PolicyOutcome("x").to_json()["unused_7d"] is None

@@ -23,7 +23,7 @@ from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
 from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
-from tokmon.probes import Target
+from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
@@ -91,12 +91,12 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
             raise UsageError(f"`{shown(name)}` is no provider: {problem}")
         model = options.model or (policy if name in policy.accounts else offered).model_of(name)
         target = targets.get(name)
-        kind = None if target is None else target.kind
+        kind = None if target is None else target.account_type
         wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
     return wanted
 
 
-def _secrets(target: Target | None, login: object) -> tuple[str, ...]:
+def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
     """What pi asks with, as far as that is known here, the longest first."""
     values = login.values() if isinstance(login, dict) else ()
     said = {each for each in values if isinstance(each, str) and len(each) >= _SECRET_MIN}

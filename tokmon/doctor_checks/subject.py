@@ -24,7 +24,7 @@ class Subject:
     def answer(self) -> dict[str, Any] | Exception:
         """What the sidecar says of itself, or why it says nothing."""
         try:
-            return client.ask_status(self.paths.sockets, _SIDECAR_PATIENCE_S)
+            return client.request_status(self.paths.sockets, _SIDECAR_PATIENCE_S)
         except (OSError, ValueError) as error:
             return error
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from tokmon.wire.scrub import PLACEHOLDER, scrub
 
-KEPT: Final = 16 << 10
+MAX_BYTES: Final = 16 << 10
 """Bytes of what pi writes that are looked at."""
 
 _TEXT: Final = 2000
@@ -20,7 +20,7 @@ _CODE: Final = re.compile(r"\s*(\d{3})\b")
 def scrub_output(output: bytes, secrets: tuple[str, ...]) -> str:
     """Pi's error text, without warnings and whatever a terminal obeys, and without secrets."""
     text = _ESCAPES.sub("", output.decode("utf-8", "replace"))
-    if len(output) >= KEPT:
+    if len(output) >= MAX_BYTES:
         text = " ".join(text.split()[:-1])  # the last word may be a part of a secret
     for secret in secrets:
         text = text.replace(secret, PLACEHOLDER)

@@ -15,7 +15,7 @@ from typing import Final
 from tokmon import families
 from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import RawResponse, Reading
-from tokmon.pi.check_output import KEPT, reason, scrub_output
+from tokmon.pi.check_output import MAX_BYTES, reason, scrub_output
 
 PROMPT: Final = "Answer with one word: ok"
 MISSION: Final = "pi-check"
@@ -116,7 +116,7 @@ class Running:
         except BlockingIOError:
             return False
         self._read += len(data)
-        self._said[fd] += data[: max(0, KEPT - len(self._said[fd]))]
+        self._said[fd] += data[: max(0, MAX_BYTES - len(self._said[fd]))]
         if not data:
             self.open.discard(fd)
         return bool(data)

@@ -11,8 +11,8 @@ turns        who may be asked now: one state file for all processes of the user
 somebody to ask, and are not named here.
 """
 
-from tokmon.probes.kinds import why_not
-from tokmon.probes.rate_limit import Turn, turns_of
-from tokmon.probes.targets import Target, targets
+from tokmon.probes.kinds import unavailable_reason
+from tokmon.probes.rate_limit import Slot, probe_limiter
+from tokmon.probes.targets import ProbeTarget, targets
 
-__all__ = ["Target", "Turn", "targets", "turns_of", "why_not"]
+__all__ = ["ProbeTarget", "Slot", "probe_limiter", "targets", "unavailable_reason"]

@@ -41,15 +41,15 @@ def credential(entry: Mapping[str, Any], login: object, env: Mapping[str, str], 
         if login.get("type") == "oauth":
             return _logged_in(login, now)
         if isinstance(login.get("key"), str):
-            return Credential(resolved(login["key"], env))
+            return Credential(resolve(login["key"], env))
     key = entry.get("apiKey")
     if not isinstance(key, str) or not key:
         raise NoCredentialError("models.json gives it no key")
-    found = resolved(key, env)
+    found = resolve(key, env)
     return Credential(found, _account(found))
 
 
-def resolved(value: str, env: Mapping[str, str]) -> str:
+def resolve(value: str, env: Mapping[str, str]) -> str:
     """The value that a setting of models.json stands for; NoCredentialError where it is not to be had here."""
     if value.startswith("!"):
         raise NoCredentialError("its key is a command, which only pi runs")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from tokmon import families
-from tokmon.probes.kinds import Step
+from tokmon.probes.kinds import ProbeStep
 from tokmon.store import parse
 from tokmon.wire.messages import MAX_TEXT
 from tokmon.wire.scrub import PLACEHOLDER, scrub
@@ -33,14 +33,14 @@ class Answer:
     request_id: str | None = None
 
 
-def client() -> httpx.Client:
+def http_client() -> httpx.Client:
     """For any number of threads at once."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "tokmon"}
     return httpx.Client(follow_redirects=False, limits=limits, headers=headers)
 
 
-def fetch(sender: httpx.Client, step: Step, until: float, secrets: tuple[str, ...]) -> Answer:
+def fetch(sender: httpx.Client, step: ProbeStep, until: float, secrets: tuple[str, ...]) -> Answer:
     """Ask, until the monotonic instant at most. What the network does wrong is an answer too, and never raised."""
     left = until - time.monotonic()
     if left <= 0:
@@ -53,7 +53,7 @@ def fetch(sender: httpx.Client, step: Step, until: float, secrets: tuple[str, ..
     except httpx.TimeoutException as error:
         return Answer(None, error=f"timed out: {type(error).__name__}")
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-        return Answer(None, error=redacted(f"connection error: {type(error).__name__}: {error}", secrets)[:MAX_TEXT])
+        return Answer(None, error=redact(f"connection error: {type(error).__name__}: {error}", secrets)[:MAX_TEXT])
 
 
 def _body(said: httpx.Response, until: float) -> bytes | None:
@@ -71,13 +71,13 @@ def _body(said: httpx.Response, until: float) -> bytes | None:
 
 
 def _answer(said: httpx.Response, body: bytes | None, secrets: tuple[str, ...]) -> Answer:
-    text = redacted((body or b"").decode("utf-8", "replace"), secrets) if body else ""
+    text = redact((body or b"").decode("utf-8", "replace"), secrets) if body else ""
     headers = {
-        name: scrub(redacted(value, secrets))[:_MAX_HEADER]
+        name: scrub(redact(value, secrets))[:_MAX_HEADER]
         for name, value in list(said.headers.items())[:_MAX_HEADERS]
         if families.allowed(name)
     }
-    named = redacted(said.headers.get("request-id") or said.headers.get("x-request-id") or "", secrets)
+    named = redact(said.headers.get("request-id") or said.headers.get("x-request-id") or "", secrets)
     return Answer(
         http_status=said.status_code,
         headers=headers,
@@ -87,7 +87,7 @@ def _answer(said: httpx.Response, body: bytes | None, secrets: tuple[str, ...]) 
     )
 
 
-def redacted(text: str, secrets: tuple[str, ...]) -> str:
+def redact(text: str, secrets: tuple[str, ...]) -> str:
     """The text without what we asked with, should anybody repeat it, and without what looks like a credential."""
     for secret in secrets:
         text = text.replace(secret, PLACEHOLDER)

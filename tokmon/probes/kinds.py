@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tokmon.probes.targets import Target
+from tokmon.probes.targets import ProbeTarget
 
 Frame = dict[str, Any]
 
@@ -44,104 +44,104 @@ def out_of_scope(status: int, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProbeStep:
     """One request. `serves`: it is a call of a model, so that an answer proves more than that the key is valid."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None = None
-    serves: bool = False
+    calls_model: bool = False
     frame: Callable[[Mapping[str, Any]], Frame | None] | None = None
-    gives_way: Callable[[int, str], bool] = never
+    try_next: Callable[[int, str], bool] = never
 
-    def path(self, target: Target) -> str:
+    def path(self, target: ProbeTarget) -> str:
         """What is asked, below the provider's base."""
-        return self.url.removeprefix(target.base).partition("?")[0]
+        return self.url.removeprefix(target.base_url).partition("?")[0]
 
 
-def steps(target: Target) -> tuple[Step, ...]:
+def probe_steps(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     """What to ask of this one, in this order; empty where there is no way to ask.
 
     What is known to be closed is left out, but for the last.
     """
-    kind = _KINDS[target.kind] if target.kind in _KINDS else _OF_API.get(target.api)
+    kind = _KINDS[target.account_type] if target.account_type in _KINDS else _OF_API.get(target.api)
     every = () if kind is None else kind(target)
-    return tuple(step for step in every[:-1] if step.path(target) not in target.closed) + every[-1:]
+    return tuple(step for step in every[:-1] if step.path(target) not in target.closed_paths) + every[-1:]
 
 
-def _seat(target: Target) -> tuple[Step, ...]:
+def _seat(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {**_bearer(target), **_VERSION, **_OAUTH}
     usage = {**headers, "anthropic-beta": "oauth-2025-04-20"}
     return (
-        Step("GET", f"{target.base}/api/oauth/usage", usage, frame=usage_frame, gives_way=out_of_scope),
+        ProbeStep("GET", f"{target.base_url}/api/oauth/usage", usage, frame=usage_frame, try_next=out_of_scope),
         _message(target, headers),
     )
 
 
-def _message(target: Target, headers: Mapping[str, str]) -> Step:
+def _message(target: ProbeTarget, headers: Mapping[str, str]) -> ProbeStep:
     body = {
         "model": _model(target),
         "max_tokens": 1,
         "system": [{"type": "text", "text": _PROMPT}],
         "messages": [{"role": "user", "content": "hi"}],
     }
-    return Step("POST", f"{target.base}/v1/messages", headers, body, serves=True)
+    return ProbeStep("POST", f"{target.base_url}/v1/messages", headers, body, calls_model=True)
 
 
-def _model(target: Target) -> str:
+def _model(target: ProbeTarget) -> str:
     """The cheapest of the models that are configured."""
     small = (name for name in target.models if "haiku" in name)
     return next(small, target.models[0] if target.models else "claude-haiku-4-5")
 
 
-def _anthropic_key(target: Target) -> tuple[Step, ...]:
+def _anthropic_key(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {"x-api-key": target.key, **_VERSION, **target.headers}
     body = {"model": _model(target), "messages": [{"role": "user", "content": "hi"}]}
     return (
-        Step("POST", f"{target.base}/v1/messages/count_tokens", headers, body, gives_way=missing),
-        Step("GET", f"{target.base}/v1/models?limit=1", headers),
+        ProbeStep("POST", f"{target.base_url}/v1/messages/count_tokens", headers, body, try_next=missing),
+        ProbeStep("GET", f"{target.base_url}/v1/models?limit=1", headers),
     )
 
 
-def _gateway(target: Target) -> tuple[Step, ...]:
+def _gateway(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     """One minimal call: only a call says what it costs, and whether there is credit for it."""
     if target.api == "anthropic-messages":
         return (_message(target, {"x-api-key": target.key, **_VERSION, **target.headers}),)
     if target.api == "openai-completions" and target.models:
         body = {"model": target.models[0], "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
-        return (Step("POST", f"{target.base}/chat/completions", _bearer(target), body, serves=True),)
+        return (ProbeStep("POST", f"{target.base_url}/chat/completions", _bearer(target), body, calls_model=True),)
     return _models_list(target)
 
 
-def _gemini(target: Target) -> tuple[Step, ...]:
+def _gemini(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {"x-goog-api-key": target.key, **target.headers}
-    return (Step("GET", f"{target.base}/models?pageSize=1", headers),)
+    return (ProbeStep("GET", f"{target.base_url}/models?pageSize=1", headers),)
 
 
-def _codex(target: Target) -> tuple[Step, ...]:
-    headers = _bearer(target) | ({"chatgpt-account-id": target.account} if target.account else {})
-    base = target.base.removesuffix("/codex")
-    return (Step("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
+def _codex(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    headers = _bearer(target) | ({"chatgpt-account-id": target.chatgpt_account} if target.chatgpt_account else {})
+    base = target.base_url.removesuffix("/codex")
+    return (ProbeStep("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
 
 
-def _openrouter(target: Target) -> tuple[Step, ...]:
-    return (Step("GET", f"{target.base}/key", _bearer(target)),)  # its list of models is open to everybody
+def _openrouter(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    return (ProbeStep("GET", f"{target.base_url}/key", _bearer(target)),)  # its list of models is open to everybody
 
 
-def _models_list(target: Target) -> tuple[Step, ...]:
-    return (Step("GET", f"{target.base}/models", _bearer(target)),)
+def _models_list(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    return (ProbeStep("GET", f"{target.base_url}/models", _bearer(target)),)
 
 
-def _unaskable(_target: Target) -> tuple[Step, ...]:
+def _unaskable(_target: ProbeTarget) -> tuple[ProbeStep, ...]:
     return ()
 
 
-def _bearer(target: Target) -> dict[str, str]:
+def _bearer(target: ProbeTarget) -> dict[str, str]:
     return {"authorization": f"Bearer {target.key}", **target.headers}
 
 
-_KINDS: Final[Mapping[str | None, Callable[[Target], tuple[Step, ...]]]] = {
+_KINDS: Final[Mapping[str | None, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
     "teams-direct": _seat,
     "anthropic-api": _anthropic_key,
     "gateway": _gateway,
@@ -153,7 +153,7 @@ _KINDS: Final[Mapping[str | None, Callable[[Target], tuple[Step, ...]]]] = {
     "azure-openai": _unaskable,
     "github-copilot": _unaskable,
 }
-_OF_API: Final[Mapping[str, Callable[[Target], tuple[Step, ...]]]] = {
+_OF_API: Final[Mapping[str, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
     "anthropic-messages": _anthropic_key,
     "openai-completions": _models_list,
     "openai-responses": _models_list,
@@ -199,8 +199,8 @@ def codex_frame(body: Mapping[str, Any]) -> Frame | None:
     return {"type": "codex.rate_limits", "plan_type": body.get("plan_type"), "rate_limits": said, "credits": paid}
 
 
-def why_not(target: Target) -> str | None:
+def unavailable_reason(target: ProbeTarget) -> str | None:
     """Why it cannot be asked at all."""
-    if target.why_not is None and not steps(target):
-        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
-    return target.why_not
+    if target.unavailable_reason is None and not probe_steps(target):
+        return f"there is no way to ask an account of this type ({target.account_type or 'unknown'})"
+    return target.unavailable_reason

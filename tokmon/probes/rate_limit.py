@@ -29,28 +29,28 @@ _LONGEST_PATH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Slot:
     """Whether one may be asked; `asked_at` is when it last was, `next_at` when it may be again."""
 
     granted: bool
-    asked_at: float | None = None
+    probed_at: float | None = None
     next_at: float | None = None
-    closed: tuple[str, ...] = ()
+    closed_paths: tuple[str, ...] = ()
     """What need not be asked of it."""
 
-    open: bool = False
+    in_progress: bool = False
     """Whether whoever took the last turn has not said yet that it is over."""
 
-    def being_asked(self, now: float) -> bool:
+    def is_in_progress(self, now: float) -> bool:
         """Whether it is being asked: a wake that asks is over after some seconds, whatever came of it."""
-        return self.open and self.asked_at is not None and now - self.asked_at < _ASKING_S
+        return self.in_progress and self.probed_at is not None and now - self.probed_at < _ASKING_S
 
-    def may_be_asked(self, now: float) -> bool:
+    def may_be_probed(self, now: float) -> bool:
         """Whether whoever looks then would ask it, or wait for who does."""
-        return self.granted or (self.next_at or 0.0) <= now or self.being_asked(now)
+        return self.granted or (self.next_at or 0.0) <= now or self.is_in_progress(now)
 
 
-class Told(NamedTuple):
+class ProbeOutcome(NamedTuple):
     """What came of asking one: whether it answered, and the seconds to wait if it said that it is asked too often.
 
     They are 0 where it did not say how long, and None where it did not say so at all. `closed` is what gave way.
@@ -58,7 +58,7 @@ class Told(NamedTuple):
 
     answered: bool
     wait_s: float | None = None
-    closed: tuple[str, ...] = ()
+    closed_paths: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class _Entry:
     closed_of: int = 0
 
 
-class Turns:
+class ProbeLimiter:
     """The turns of all providers, in the state folder.
 
     `credentials` is the time of change of the files that credentials are in: what was closed to another is not known.
@@ -85,14 +85,14 @@ class Turns:
         self._lock = folder / "probes.lock"
         self._credentials = credentials
 
-    def look(self, names: Iterable[str], now: float) -> dict[str, Turn]:
+    def slots(self, names: Iterable[str], now: float) -> dict[str, Slot]:
         """Whose turn it is, and nobody's is taken."""
         known = self._read(now)
         return {name: self._turn(known.get(name), now) for name in names}
 
-    def take(
+    def claim(
         self, names: Iterable[str], now: float, *, force: bool = False, patience_s: float = _LOCK_WAIT_S
-    ) -> dict[str, Turn]:
+    ) -> dict[str, Slot]:
         """Claim the turns that are due, or all of them. StoreError where that cannot be written down."""
         with Held(self._lock) as held:
             if not held.take(patience_s):
@@ -107,7 +107,7 @@ class Turns:
                 self._write(known)
         return turns
 
-    def settle(self, told: Mapping[str, Told], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
+    def release(self, told: Mapping[str, ProbeOutcome], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
         """Write down what came of it, and that it is over."""
         with Held(self._lock) as held:
             if not told or not held.take(patience_s):
@@ -118,10 +118,10 @@ class Turns:
                     self._settle(known[name], said, now)
             self._write(known)
 
-    def _settle(self, entry: _Entry, said: Told, now: float) -> None:
+    def _settle(self, entry: _Entry, said: ProbeOutcome, now: float) -> None:
         entry.open = False
-        if said.closed:
-            entry.closed, entry.closed_at, entry.closed_of = list(said.closed), now, self._credentials
+        if said.closed_paths:
+            entry.closed, entry.closed_at, entry.closed_of = list(said.closed_paths), now, self._credentials
         if not said.answered:
             return
         if said.wait_s is None:
@@ -131,11 +131,11 @@ class Turns:
         longer = max(said.wait_s, BACK_OFF_S * 2 ** (entry.refused - 1))
         entry.next_at = now + min(longer, LONGEST_S) + _interval() - INTERVAL_S
 
-    def _turn(self, entry: _Entry | None, now: float, *, force: bool = False) -> Turn:
+    def _turn(self, entry: _Entry | None, now: float, *, force: bool = False) -> Slot:
         if entry is None:
-            return Turn(granted=True)
+            return Slot(granted=True)
         counts = not force and entry.closed_of == self._credentials and 0 <= now - entry.closed_at < LONGEST_S
-        return Turn(
+        return Slot(
             force or entry.next_at <= now,
             entry.asked_at,
             entry.next_at,
@@ -159,7 +159,7 @@ class Turns:
             ) from error
 
 
-def turns_of(found: Paths) -> Turns:
+def probe_limiter(found: Paths) -> ProbeLimiter:
     """The turns of all providers, as of the credentials that pi has now."""
     changed = 0
     for path in (found.models, found.agent / "auth.json"):
@@ -167,7 +167,7 @@ def turns_of(found: Paths) -> Turns:
             changed = max(changed, path.stat().st_mtime_ns)
         except OSError:
             continue
-    return Turns(found.state, changed)
+    return ProbeLimiter(found.state, changed)
 
 
 def _entry(told: object, now: float) -> _Entry | None:

@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tokmon.evidence.log_line import capture_fields, next_reset
-from tokmon.probes import Target, Turn
-from tokmon.probes.rate_limit import Told
+from tokmon.probes import ProbeTarget, Slot
+from tokmon.probes.rate_limit import ProbeOutcome
 from tokmon.wire.instants import rfc3339
 
 if TYPE_CHECKING:
-    from tokmon.probes.request import Result  # it imports `httpx`
+    from tokmon.probes.request import ProbeResult  # it imports `httpx`
 
 SOURCE: Final = "probe"
 
 
-def granted(asked: Mapping[str, Target], turns: Mapping[str, Turn]) -> list[Target]:
+def granted_targets(asked: Mapping[str, ProbeTarget], turns: Mapping[str, Slot]) -> list[ProbeTarget]:
     """Those whose turn it is, each with what need not be asked of it."""
     return [
-        replace(target, closed=turns[name].closed)
+        replace(target, closed_paths=turns[name].closed_paths)
         for name, target in asked.items()
         if name in turns and turns[name].granted
     ]
 
 
-def told(results: Mapping[str, "Result"]) -> dict[str, Told]:
+def outcomes(results: Mapping[str, "ProbeResult"]) -> dict[str, ProbeOutcome]:
     """What came of asking, as the turns want to know it."""
     return {
-        name: Told(
+        name: ProbeOutcome(
             answered=result.answer.http_status is not None,
             wait_s=(result.reading.retry_after_s or 0.0) if result.throttled else None,
-            closed=result.closed,
+            closed_paths=result.closed_paths,
         )
         for name, result in results.items()
     }
 
 
-def line_of(result: "Result") -> dict[str, Any]:
+def probe_line(result: "ProbeResult") -> dict[str, Any]:
     """The line: what recurs with every line of the log (docs/log.md), and what was asked."""
     answer, reading = result.answer, result.reading
     reset = next_reset(reading)
@@ -61,7 +61,7 @@ def line_of(result: "Result") -> dict[str, Any]:
         **{name: value for name, value in event.items() if value is not None},
         "http_status": answer.http_status,
         "headers": answer.headers,
-        **capture_fields(reading, result.kind, SOURCE),
+        **capture_fields(reading, result.account_type, SOURCE),
         "reset_in_seconds": None if reset is None else round(reset - result.at),
     }
 

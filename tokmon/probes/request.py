@@ -16,9 +16,9 @@ import httpx
 
 from tokmon import families
 from tokmon.evidence.model import RawResponse, Reading, Scope, Status, replace
-from tokmon.probes.fetch import Answer, client, fetch
-from tokmon.probes.kinds import Step, steps
-from tokmon.probes.targets import Target
+from tokmon.probes.fetch import Answer, fetch, http_client
+from tokmon.probes.kinds import ProbeStep, probe_steps
+from tokmon.probes.targets import ProbeTarget
 
 _APART_S: Final = 0.3
 _SUCCESS: Final = range(200, 300)
@@ -27,11 +27,11 @@ _TOO_MANY: Final = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ProbeResult:
     """What one provider said, or that it said nothing. `at` is epoch seconds, `path` what was asked of it last."""
 
     provider: str
-    kind: str | None
+    account_type: str | None
     at: float
     elapsed_ms: float
     method: str
@@ -39,7 +39,7 @@ class Result:
     answer: Answer
     reading: Reading
     frame: dict[str, Any] | None = field(default=None)
-    closed: tuple[str, ...] = ()
+    closed_paths: tuple[str, ...] = ()
     """Paths that were asked before, and are not there or not for this credential."""
 
     @property
@@ -48,24 +48,24 @@ class Result:
         return self.answer.http_status == _TOO_MANY and not self.reading.windows
 
 
-def ask(asked: Iterable[Target], deadline_s: float) -> list[Result]:
+def probe_all(asked: Iterable[ProbeTarget], deadline_s: float) -> list[ProbeResult]:
     """One result for each, in the order given, within the deadline."""
-    wanted = [target for target in asked if steps(target)]
+    wanted = [target for target in asked if probe_steps(target)]
     if not wanted:
         return []
     begun, started = time.monotonic(), time.time()
     until = begun + deadline_s
-    told: SimpleQueue[Result] = SimpleQueue()
+    told: SimpleQueue[ProbeResult] = SimpleQueue()
     late = Answer(None, error=f"timed out: no answer within {deadline_s:g} s")
     try:
-        sender = client()
+        sender = http_client()
         for target in wanted:
             # A daemon: one that is left behind must not keep the process alive.
             threading.Thread(target=_ask_one, args=(sender, target, until, deadline_s, told), daemon=True).start()
     except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names and nobody has
         late = Answer(None, error=f"connection error: nobody can be asked from here: {type(error).__name__}")
         until = begun
-    found: dict[str, Result] = {}
+    found: dict[str, ProbeResult] = {}
     while len(found) < len(wanted) and (left := until - time.monotonic()) > 0:
         try:
             result = told.get(timeout=left)
@@ -73,35 +73,41 @@ def ask(asked: Iterable[Target], deadline_s: float) -> list[Result]:
             break
         found[result.provider] = result
     elapsed = (time.monotonic() - begun) * 1000
-    return [found.get(target.name) or _result(target, steps(target)[0], late, started, elapsed) for target in wanted]
+    return [
+        found.get(target.name) or _result(target, probe_steps(target)[0], late, started, elapsed) for target in wanted
+    ]
 
 
-def _ask_one(sender: httpx.Client, target: Target, until: float, deadline_s: float, told: SimpleQueue[Result]) -> None:
+def _ask_one(
+    sender: httpx.Client, target: ProbeTarget, until: float, deadline_s: float, told: SimpleQueue[ProbeResult]
+) -> None:
     time.sleep(random.SystemRandom().uniform(0, min(_APART_S, deadline_s / 30)))
     begun = time.monotonic()
-    answer, step = Answer(None, error="not asked"), steps(target)[0]
+    answer, step = Answer(None, error="not asked"), probe_steps(target)[0]
     closed: list[str] = []
-    for step in steps(target):
+    for step in probe_steps(target):
         try:
             answer = fetch(sender, step, until, target.secrets)
         except Exception as error:  # noqa: BLE001 - a fault of ours is one provider's alone too
             answer = Answer(None, error=f"the probe failed: {type(error).__name__}")
-        if answer.http_status is None or not step.gives_way(answer.http_status, answer.error or ""):
+        if answer.http_status is None or not step.try_next(answer.http_status, answer.error or ""):
             break
         closed.append(step.path(target))
     found = _result(target, step, answer, time.time(), (time.monotonic() - begun) * 1000)
-    told.put(dataclasses.replace(found, closed=tuple(closed)))
+    told.put(dataclasses.replace(found, closed_paths=tuple(closed)))
 
 
-def _result(target: Target, step: Step, answer: Answer, at: float, elapsed_ms: float) -> Result:
+def _result(target: ProbeTarget, step: ProbeStep, answer: Answer, at: float, elapsed_ms: float) -> ProbeResult:
     frame = step.frame(answer.body) if step.frame is not None and answer.body is not None else None
-    evidence = RawResponse(answer.http_status, answer.headers, at, answer.error, target.kind, frame)
+    evidence = RawResponse(answer.http_status, answer.headers, at, answer.error, target.account_type, frame)
     reading = _reading(step, answer, families.read(evidence), frame)
     path = step.path(target)
-    return Result(target.name, target.kind, at, round(elapsed_ms), step.method, path, answer, reading, frame)
+    return ProbeResult(
+        target.name, target.account_type, at, round(elapsed_ms), step.method, path, answer, reading, frame
+    )
 
 
-def _reading(step: Step, answer: Answer, said: Reading, frame: dict[str, Any] | None) -> Reading:
+def _reading(step: ProbeStep, answer: Answer, said: Reading, frame: dict[str, Any] | None) -> Reading:
     """What the answer says of the account; less than of a turn, since most questions are no call of a model."""
     status = answer.http_status
     if status is None:
@@ -113,6 +119,6 @@ def _reading(step: Step, answer: Answer, said: Reading, frame: dict[str, Any] | 
         return replace(said, status=Status.UNKNOWN) if unasked else said
     if frame is None and not said.windows and (answer.body is None or step.frame is not None):
         return replace(said, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="unreadable_answer")
-    if frame is None and not step.serves:
+    if frame is None and not step.calls_model:
         return replace(said, substatus=said.substatus or "key_valid")
     return said

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tokmon.paths import Paths
 from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
-from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
+from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolve
 from tokmon.store import encode, read_json
 
 _SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
@@ -19,34 +19,34 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProbeTarget:
     """A provider to ask. `why_not` says why it cannot be asked, and then nothing else is of use."""
 
     name: str
-    kind: str | None
+    account_type: str | None
     api: str = ""
-    base: str = ""
+    base_url: str = ""
     key: str = field(default="", repr=False)
-    account: str | None = None
+    chatgpt_account: str | None = None
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    closed: tuple[str, ...] = ()
+    closed_paths: tuple[str, ...] = ()
     """Paths that are known not to be there, or not for this credential."""
 
-    why_not: str | None = None
-    elsewhere: bool = False
+    unavailable_reason: str | None = None
+    in_other_environment: bool = False
     """Whether it can be asked in another environment."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be in anything that is kept or shown, the longest first."""
-        plain = {self.key, self.account or "", *self.headers.values()}
+        plain = {self.key, self.chatgpt_account or "", *self.headers.values()}
         escaped = {encode(each).decode()[1:-1] for each in plain}
         said = plain | escaped | {each.replace("/", "\\/") for each in escaped}
         return tuple(sorted((each for each in said if len(each) >= _SECRET_MIN), key=len, reverse=True))
 
 
-def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Target]:
+def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, ProbeTarget]:
     """All providers of models.json, in its order."""
     entries = read_providers(found.models)
     logins = read_json(found.agent / "auth.json") or {}
@@ -58,24 +58,24 @@ def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Targe
 
 def _target(
     name: str, account: ConfiguredAccount, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
-) -> Target:
-    unasked = Target(name, account_type(account, api=None, key_shape=None, family=None))
+) -> ProbeTarget:
+    unasked = ProbeTarget(name, account_type(account, api=None, key_shape=None, family=None))
     try:
         base = _base(account.base_url)
         key = credential(entry, login, env, now)
         headers = _headers(entry.get("headers"), env)
     except NoCredentialError as error:
         elsewhere = isinstance(error, UnsetVariableError)
-        return replace(unasked, why_not=f"no credential here: {error}", elsewhere=elsewhere)
+        return replace(unasked, unavailable_reason=f"no credential here: {error}", in_other_environment=elsewhere)
     except ValueError as error:
-        return replace(unasked, why_not=str(error))
-    return Target(
+        return replace(unasked, unavailable_reason=str(error))
+    return ProbeTarget(
         name=name,
-        kind=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
+        account_type=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
         api=account.api or "",
-        base=base,
+        base_url=base,
         key=key.key,
-        account=key.account,
+        chatgpt_account=key.account,
         models=_models(entry.get("models")),
         headers=headers,
     )
@@ -108,7 +108,7 @@ def _headers(said: object, env: Mapping[str, str]) -> dict[str, str]:
     for name, value in said.items() if isinstance(said, dict) else ():
         try:
             if isinstance(value, str) and _HEADER.fullmatch(name):
-                found[name.lower()] = resolved(value, env)
+                found[name.lower()] = resolve(value, env)
         except NoCredentialError:
             continue
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Outcome:
+class PolicyOutcome:
     """Of one policy. What cannot be known is None; `lost` are sessions that found no account in the end.
 
     `unused` is the quota that was left at the ends of weeks, as a fraction of all `weeks` (one of each seat), `paid`
@@ -20,9 +20,9 @@ class Outcome:
     unused: float | None = None
     weeks: int = 0
     switches: int = 0
-    paid: int = 0
+    on_fallback: int = 0
     emergencies: int = 0
-    lost: int = 0
+    abandoned: int = 0
     agreed: int | None = None
     """Sessions for which the choice was what was really used."""
 
@@ -36,9 +36,9 @@ class Outcome:
             "unused_7d": None if self.unused is None else round(self.unused, 4),
             "weeks_7d": self.weeks,
             "switches": self.switches,
-            "paid": self.paid,
+            "paid": self.on_fallback,
             "emergencies": self.emergencies,
-            "lost": self.lost,
+            "lost": self.abandoned,
             "agreed": self.agreed,
         }
 
@@ -47,7 +47,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part} ({part / whole:.1%})" if whole else str(part)
 
 
-def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def table(outcomes: Sequence[PolicyOutcome]) -> Iterator[str]:
     """A Markdown table, which reads as well on a terminal."""
     recorded = any(each.agreed is not None or each.unknown is not None for each in outcomes)
     head = ["policy", "sessions", "met a 429", "unused at resets", "switches", "paid", "emergencies"]
@@ -60,10 +60,10 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             _share(each.met_429, each.sessions),
             "unknown" if each.unused is None else f"{each.unused:.1%} of {each.weeks} weeks",
             str(each.switches),
-            str(each.paid),
+            str(each.on_fallback),
             str(each.emergencies),
         ]
-        told = [_said(each.unknown), _said(each.agreed)] if recorded else [str(each.lost)]
+        told = [_said(each.unknown), _said(each.agreed)] if recorded else [str(each.abandoned)]
         rows.append([*row, *told])
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     yield _row(head, widths)

@@ -15,7 +15,7 @@ from tokmon.evidence.model import Scope, Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.simulation.outcome import Outcome
+from tokmon.simulation.outcome import PolicyOutcome
 
 AS_USED: Final = "as used"
 _TOO_MANY: Final = 429
@@ -24,7 +24,7 @@ _SAME_S: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class SessionStart:
     """A session began: when, whose, and on which account."""
 
     at: float
@@ -33,18 +33,18 @@ class Start:
 
 
 @dataclass(slots=True)
-class Record:
+class Recording:
     """What logs hold, in the order of time: the evidence, the same by account, and the starts."""
 
     evidence: list[Evidence]
-    starts: list[Start]
+    starts: list[SessionStart]
     by_account: dict[str, list[Evidence]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for seen in self.evidence:
             self.by_account.setdefault(seen.provider, []).append(seen)
 
-    def met(self, provider: str, since: float, until: float) -> bool | None:
+    def met_limit(self, provider: str, since: float, until: float) -> bool | None:
         """Whether that account refused for its limit in that time; None where nobody was on it."""
         all_of_it = self.by_account.get(provider, [])
         first = bisect_left(all_of_it, since, key=_instant)
@@ -54,7 +54,7 @@ class Record:
         return False if any(seen.status in SERVED for seen in within) else None
 
 
-def record(lines: Iterable[Mapping[str, Any]]) -> Record:
+def read_recording(lines: Iterable[Mapping[str, Any]]) -> Recording:
     """The lines of logs, in any order; a session's first line is its start, on the account that it names."""
     told = [(seen, line) for line in lines if (seen := evidence_in_line(line, families.read)) is not None]
     told.sort(key=lambda each: each[0].stamp)
@@ -65,17 +65,17 @@ def record(lines: Iterable[Mapping[str, Any]]) -> Record:
         if isinstance(session, str) and session and session not in known:
             known.add(session)
             lane = " ".join(str(line.get(part) or "") for part in ("member", "mission"))
-            starts.append(Start(seen.stamp.ts, lane, seen.provider))
-    return Record([seen for seen, _ in told], starts)
+            starts.append(SessionStart(seen.stamp.ts, lane, seen.provider))
+    return Recording([seen for seen, _ in told], starts)
 
 
-def replay(recorded: Record, policies: Sequence[Policy]) -> list[Outcome]:
+def replay(recorded: Recording, policies: Sequence[Policy]) -> list[PolicyOutcome]:
     """What was really done, and what each policy would have done."""
     return [_as_used(recorded, policies[0]), *(_by_policy(recorded, policy) for policy in policies)]
 
 
-def _as_used(recorded: Record, policy: Policy) -> Outcome:
-    outcome = Outcome(AS_USED, unknown=0)
+def _as_used(recorded: Recording, policy: Policy) -> PolicyOutcome:
+    outcome = PolicyOutcome(AS_USED, unknown=0)
     lanes: dict[str, str] = {}
     for start in recorded.starts:
         _count(outcome, recorded, start, start.provider, policy, lanes)
@@ -85,8 +85,8 @@ def _as_used(recorded: Record, policy: Policy) -> Outcome:
     return outcome
 
 
-def _by_policy(recorded: Record, policy: Policy) -> Outcome:
-    outcome = Outcome(policy.policy, unknown=0, agreed=0)
+def _by_policy(recorded: Recording, policy: Policy) -> PolicyOutcome:
+    outcome = PolicyOutcome(policy.policy, unknown=0, agreed=0)
     lanes: dict[str, str] = {}
     snapshot, folded = Snapshot(), 0
     for start in recorded.starts:
@@ -102,19 +102,24 @@ def _by_policy(recorded: Record, policy: Policy) -> Outcome:
 
 
 def _count(
-    outcome: Outcome, recorded: Record, start: Start, provider: str, policy: Policy, lanes: dict[str, str]
+    outcome: PolicyOutcome,
+    recorded: Recording,
+    start: SessionStart,
+    provider: str,
+    policy: Policy,
+    lanes: dict[str, str],
 ) -> None:
-    met = recorded.met(provider, start.at, start.at + policy.session_minutes * 60)
+    met = recorded.met_limit(provider, start.at, start.at + policy.session_minutes * 60)
     outcome.sessions += 1
     outcome.met_429 += met is True
     outcome.unknown = (outcome.unknown or 0) + (met is None)
     outcome.switches += lanes.get(start.lane, provider) != provider
     outcome.emergencies += provider == policy.emergency
-    outcome.paid += provider in policy.fallback
+    outcome.on_fallback += provider in policy.fallback
     lanes[start.lane] = provider
 
 
-def _left(recorded: Record) -> Iterator[float]:
+def _left(recorded: Recording) -> Iterator[float]:
     """What was left of each week that ended within the record, by the last that was said of it."""
     if not recorded.evidence:
         return

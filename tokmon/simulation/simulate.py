@@ -9,8 +9,8 @@ from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.simulation.fleet import EMERGENCY, PAID, Asked, Emergency, Paid, Seat
-from tokmon.simulation.outcome import Outcome
+from tokmon.simulation.fleet import EMERGENCY, PAID, EmergencyAccount, PaidAccount, Seat, SimulatedAccount
+from tokmon.simulation.outcome import PolicyOutcome
 from tokmon.simulation.world import HOUR, MINUTE, SEATS, START, WEEK, Session, World
 
 FLEET: Final = Policy(chain=SEATS, fallback=(PAID,), emergency=EMERGENCY)
@@ -49,7 +49,7 @@ _Event = tuple[float, int, _Work | _Outside | None]
 """When, the how-manieth (of two of one instant, the first comes first), and what; None is the morning's probes."""
 
 
-def simulate(world: World, policy: str) -> Outcome:
+def simulate(world: World, policy: str) -> PolicyOutcome:
     """What comes of that policy in that world."""
     return _Run(world, replace(FLEET, policy=policy)).go()
 
@@ -58,22 +58,22 @@ class _Run:
     def __init__(self, world: World, policy: Policy) -> None:
         self._policy = policy
         self._end = world.end
-        self._seats = [Seat(fate, world.end) for fate in world.fates]
-        self._accounts: dict[str, Asked] = {seat.fate.name: seat for seat in self._seats}
-        self._accounts |= {PAID: Paid(), EMERGENCY: Emergency()}
+        self._seats = [Seat(fate, world.end) for fate in world.schedules]
+        self._accounts: dict[str, SimulatedAccount] = {seat.schedule.name: seat for seat in self._seats}
+        self._accounts |= {PAID: PaidAccount(), EMERGENCY: EmergencyAccount()}
         self._snapshot = Snapshot()
         self._lanes: dict[int, str] = {}
-        self._outcome = Outcome(policy.policy)
+        self._outcome = PolicyOutcome(policy.policy)
         begun: list[tuple[float, _Work | _Outside | None]] = [
             *((each.at, _Work(each, each.minutes * MINUTE)) for each in world.sessions),
-            *((at, _Outside(seat, burn)) for at, seat, burn in world.outside),
+            *((at, _Outside(seat, burn)) for at, seat, burn in world.unlogged_use),
             *((START + week * WEEK + _MORNING, None) for week in range(world.weeks)),
         ]
         self._events: list[_Event] = [(at, number, what) for number, (at, what) in enumerate(begun)]
         self._count = len(begun)
         heapify(self._events)
 
-    def go(self) -> Outcome:
+    def go(self) -> PolicyOutcome:
         while self._events:
             now, _, what = heappop(self._events)
             if isinstance(what, _Work):
@@ -86,7 +86,7 @@ class _Run:
         lost = []
         for seat in self._seats:
             seat.roll(self._end)
-            lost += seat.lost
+            lost += seat.unused_weeks
         self._outcome.weeks = len(lost)
         self._outcome.unused = sum(lost) / len(lost) if lost else None
         return self._outcome
@@ -95,7 +95,7 @@ class _Run:
         """One turn of a session, which begins with a choice where it has no account."""
         account = work.account or self._start(work, now)
         burned_s = min(_TURN_S, work.left)
-        said = self._accounts[account].ask(work.session.burn * burned_s / HOUR, now, self._name())
+        said = self._accounts[account].serve(work.session.burn * burned_s / HOUR, now, self._name())
         self._snapshot.add(said)
         if said.status in SERVED:
             work.left -= burned_s
@@ -115,7 +115,7 @@ class _Run:
             work.account, work.tries = None, 0
             work.hops += 1
             if work.hops >= _HOPS:
-                self._outcome.lost += 1
+                self._outcome.abandoned += 1
                 return
         self._at(now + _AGAIN_S, work)
 
@@ -128,7 +128,7 @@ class _Run:
         outcome.sessions += work.hops == 0
         outcome.switches += before is not None and account != before
         outcome.emergencies += account == EMERGENCY
-        outcome.paid += account == PAID
+        outcome.on_fallback += account == PAID
         self._lanes[lane] = account
         work.account = account
         return account

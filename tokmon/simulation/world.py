@@ -45,13 +45,13 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class SeatSchedule:
     """What happens to a seat: when its weeks begin, when it is refused by policy, when its key flaps."""
 
     name: str
-    slot: float
-    away: tuple[Span, ...]
-    flaps: tuple[Span, ...]
+    first_reset: float
+    policy_outages: tuple[Span, ...]
+    key_outages: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class World:
 
     weeks: int
     sessions: tuple[Session, ...]
-    fates: tuple[Fate, ...]
-    outside: tuple[tuple[float, int, float], ...]
+    schedules: tuple[SeatSchedule, ...]
+    unlogged_use: tuple[tuple[float, int, float], ...]
 
     @property
     def end(self) -> float:
@@ -78,12 +78,12 @@ def world(seed: int, weeks: int, load: float = 1.0) -> World:
     return World(weeks, tuple(sorted(sessions, key=lambda each: (each.at, each.lane))), fates, tuple(outside))
 
 
-def _fate(chance: Chance, name: str, weeks: int) -> Fate:
+def _fate(chance: Chance, name: str, weeks: int) -> SeatSchedule:
     slot = START + chance.between(0, WEEK)
     end = START + weeks * WEEK
     away = _spans(chance, end, 12 * WEEK, (DAY, 3 * DAY))
     flaps = _spans(chance, end, 2 * DAY, (MINUTE, 4 * MINUTE))
-    return Fate(name, slot, away, flaps)
+    return SeatSchedule(name, slot, away, flaps)
 
 
 def _spans(chance: Chance, end: float, every: float, length: Span) -> tuple[Span, ...]:
