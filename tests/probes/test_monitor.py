@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.commands.logbook import configure, tokmon
+from tests.decision.freshness import published
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Asked, Said, error, healthy, loopback
 from tokmon import paths, store
