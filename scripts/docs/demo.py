@@ -74,6 +74,20 @@ def _responses() -> list[dict[str, Any]]:
     ]
 
 
+def example_lines() -> list[dict[str, Any]]:
+    """The worked examples of docs/policy.md: nobody has used these accounts for half an hour."""
+    figures = (
+        ("team-vigilio", 0.20, 0.40, 5 * _DAY),
+        ("team-ludo", 0.20, 0.40, 12 * _HOUR),
+        ("team-buio", 0.20, 0.90, 12 * _HOUR),
+        ("team-molto", 0.93, 0.10, 1 * _DAY),
+    )
+    return [
+        _response(name, 40 * _MINUTE, _window("5h", five, 4 * _HOUR), _window("7d", week, resets))
+        for name, five, week, resets in figures
+    ]
+
+
 def _window(name: str, used: float, resets_in: float, **fields: object) -> dict[str, Any]:
     return {"name": name, "utilization": used, "resets_at": rfc3339(NOW + resets_in), **fields}
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from scripts.docs import commands, families, keys, screens
+from scripts.docs import commands, examples, families, keys, screens
 
 TABLES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "captures": families.captures,
     "commands": commands.verbs,
+    "examples": examples.examples,
     "families": families.families,
     "keys": keys.keys,
 }
