@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import tokmon
 from scripts.docs.demo import NOW, write_home
 
 _PROGRAM: Final = f"""
@@ -41,9 +42,9 @@ def run(command: str) -> str:
             "HOME": str(home),
             "NO_COLOR": "1",
             "PATH": os.defpath,
-            "PYTHONPATH": os.getcwd(),  # noqa: PTH109 - the root of the checkout
+            "PYTHONPATH": str(Path(tokmon.__file__).parents[1]),
             "PYTHONUTF8": "1",
-            "TOKMON_SOCKET": str(home / "sock"),
+            "TOKMON_SOCKET": str(home / ".local" / "state" / "tokmon" / "sock"),
             "TZ": "UTC",
         }
         done = subprocess.run(
