@@ -49,6 +49,7 @@ def run(command: str) -> str:
         }
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, *shlex.split(command)[1:]],
+            cwd=home,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
