@@ -6,6 +6,7 @@ language with the output alone. A command behind `long` is run with `--long` onl
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -18,6 +19,9 @@ TABLES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "families": families.families,
     "keys": keys.keys,
 }
+
+_HELP_PYTHON: Final = (3, 11)
+"""Other versions of argparse print the same help differently: with them that region stays as it is."""
 
 _REGION: Final = re.compile(
     r"^<!-- (?P<name>[^:\n]+): rendered by scripts/docs(?:\.py)? -->\n.*?^<!-- /(?P=name) -->$",
@@ -32,7 +36,8 @@ def rendered(page: str, *, long: bool = False) -> str:
     def region(match: re.Match[str]) -> str:
         name = match["name"]
         command = _COMMAND.fullmatch(name)
-        if command is not None and command["long"] and not long:
+        slow = command is not None and command["long"] and not long
+        if slow or (name == "commands" and sys.version_info[:2] != _HELP_PYTHON):
             return match[0]
         lines = TABLES[name]() if command is None else screens.block(command["command"], command["language"])
         return "\n".join([f"<!-- {name}: rendered by scripts/docs -->", "", *lines, "", f"<!-- /{name} -->"])
