@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from scripts.docs import commands, examples, families, keys, screens
+from scripts.docs import commands, examples, families, keys, rooms, screens
 
 TABLES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "captures": families.captures,
@@ -18,6 +18,7 @@ TABLES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "examples": examples.examples,
     "families": families.families,
     "keys": keys.keys,
+    "rooms": rooms.rooms,
 }
 
 _HELP_PYTHON: Final = (3, 11)
