@@ -140,7 +140,9 @@ def test_an_override_in_the_environment_asks_tokmon(text_wake: Wake, name: str) 
 def test_the_hook_names_every_variable_that_overrides_the_choice_and_no_other() -> None:
     text = HOOK.read_text(encoding="ascii")
     assert set(re.findall(r"TOKMON_SELECT_[A-Z_]+", text)) == {name for name in OVERRIDES if "SELECT" in name}
-    overriding = {name for line in text.splitlines() if "overrides=" in line for name in re.findall(r"[A-Z_]{5,}", line)}
+    overriding = {
+        name for line in text.splitlines() if "overrides=" in line for name in re.findall(r"[A-Z_]{5,}", line)
+    }
     assert overriding == set(OVERRIDES)
 
 
@@ -232,7 +234,9 @@ def _line(line: str, *, before: str = "input") -> Callable[[Wake], str]:
 DAMAGED: Final[dict[str, Callable[[Wake], str | bytes]]] = {
     "nothing": lambda _: "",
     "an empty line": lambda _: "\n",
-    "the first format": lambda wake: f"tokmon-decision 1 {boot()} {uptime()} {uptime() + 50} {wake.text()[-1:]}p m end\n",
+    "the first format": lambda wake: (
+        f"tokmon-decision 1 {boot()} {uptime()} {uptime() + 50} {wake.text()[-1:]}p m end\n"
+    ),
     "another version": _head(lambda words: ["tokmon-decision/3", *words[1:]]),
     "another end of the first line": _head(lambda words: [*words[:-1], "END"]),
     "two spaces": _head("  ".join),

@@ -251,4 +251,3 @@ def test_where_no_lock_can_be_made_each_asks_by_itself(crowd: Crowd) -> None:
     crowd.wake.decision.unlink()
     crowd.wake.state.rmdir()
     assert crowd.wake.line() == ASKED
-

@@ -1,6 +1,5 @@
 """Without a fresh decision `tokmon select` is asked within the deadline; whatever it does, there is one line."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -162,5 +161,7 @@ def test_a_real_python_program_is_waited_for_and_ended_as_any_other(wake: Wake, 
 def test_signals_that_the_hook_ignores_are_not_ignored_by_tokmon(wake: Wake) -> None:
     wake.tokmon("read -r _ ignored <<EOF\n$(grep SigIgn /proc/self/status)\nEOF\necho from $ignored")
     ignored = int(wake.line().split()[1], 16)
-    own = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "SigIgn" in line).split()[1], 16)
+    own = int(
+        next(line for line in Path("/proc/self/status").read_text().splitlines() if "SigIgn" in line).split()[1], 16
+    )
     assert not (ignored & ~own) & (1 << 12 | 1 << 24), "PIPE and XFSZ"

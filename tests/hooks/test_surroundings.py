@@ -174,7 +174,9 @@ def test_options_of_the_shell_change_nothing(wake: Wake, options: str) -> None:
 
 def test_shell_variables_in_the_environment_do_not_change_the_answer(wake: Wake) -> None:
     odd = {"IFS": "/", "CDPATH": "/:/tmp", "ENV": "/dev/zero", "PS4": "$(echo x >&2)"}
-    names = {word.split("=")[0] for word in HOOK.read_text().split() if word.split("=")[0].isidentifier() and "=" in word}
+    names = {
+        word.split("=")[0] for word in HOOK.read_text().split() if word.split("=")[0].isidentifier() and "=" in word
+    }
     odd |= {name: "1 $(exit 9)" for name in names if name.islower()}
     odd |= {"POSIXLY_CORRECT": "1", "BASH_VERSION": "5", "BB_ASH_VERSION": "1", "KSH_VERSION": "1"}
     assert {"uptime", "answer", "locked", "waiting_since"} <= odd.keys()
