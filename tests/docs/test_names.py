@@ -26,12 +26,12 @@ _SOURCES = ("tokmon/**/*.py", "extensions/**/*.ts", "hooks/*", "bootstrap/*", "s
 def test_commands_and_options_exist(page: Path) -> None:
     for line in commands(page):
         for match in _TOKMON.finditer(line):
-            words = match[1].split()
+            words = _words(match[1])
             verb = next((word for word in words if not word.startswith("-")), "VERB")
             if not verb.islower():  # a placeholder, as in `tokmon VERB --help`
                 continue
             assert verb in VERBS, f"`{line}`: no such verb"
-            options = {option.partition("=")[0] for option in _OPTION.findall(" ".join(words))}
+            options = {option[0] for word in words if (option := _OPTION.match(word))}
             assert options <= _options(verb) | _GLOBAL, f"`{line}`: no such option"
 
 
