@@ -173,7 +173,7 @@ def test_who_was_just_asked_in_vain_is_not_waited_for_until_it_may_be_asked_agai
     nothing_is_known(**{name: SEAT | {"apiKey": "sk-ant-oat01-key"} for name in ("team-a", "team-b")})
     assert [told_again(), told_again(), told_again()] == [(TEAM_A, True), (TEAM_A, True), (TEAM_A, False)]
     assert [len(line.get("asked", ())) for line in lines()[1:]] == [2, 0, 0]
-    turns = json.loads((paths.find().state / "probes.json").read_bytes())["providers"]
+    turns = json.loads((paths.find().state / "probes.json").read_bytes())["accounts"]
     until = int(kept().read_text("utf-8").split(" ")[6]) / 100 + time.time() - uptime()
     assert turns["team-a"]["next_at"] <= until + 31 <= turns["team-a"]["next_at"] + 62
 
