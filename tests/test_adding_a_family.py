@@ -91,8 +91,8 @@ def test_new_family_in_one_module_is_read_captured_and_documented(checkout: Path
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("tokmon", "extension", "--pi-version", "1.5.2", "--output", "extensions/tokmon.ts")
-    assert '"x-madeup-"' in (checkout / "extensions" / "tokmon.ts").read_text(encoding="utf-8")
+    run("tokmon", "extension")
+    assert '"x-madeup-"' in (checkout / "extensions" / "tokmon" / "schema.ts").read_text(encoding="utf-8")
     tests = ("test_families.py", "commands/test_read.py", "sidecar/test_round_trip.py", "extension/test_contract.py")
     said = run("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *(f"tests/{name}" for name in tests))
     assert " passed" in said

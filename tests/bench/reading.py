@@ -28,7 +28,7 @@ from tokmon import families, paths, store
 from tokmon.commands.read import read_line
 from tokmon.evidence.model import RawResponse
 from tokmon.paths import Paths
-from tokmon.pi.models_json import Account
+from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
@@ -157,7 +157,7 @@ def write_logs(found: Paths, count: int) -> None:
     """The logs of so many events of some clients at once, as the sidecar writes them."""
     found.logs.mkdir(parents=True)
     pending = {"capture": Pending(), "usage": Pending()}
-    ingest = Ingest(dict.fromkeys(events.SEATS, Account()), RecentIds(), pending)
+    ingest = Ingest(dict.fromkeys(events.SEATS, ConfiguredAccount()), RecentIds(), pending)
     clients = [events.turns(client, count // _CLIENTS, "r") for client in range(_CLIENTS)]
     turns = chain.from_iterable(zip(*clients, strict=True))
     with found.piggyback.open("wb") as captured, found.usage.open("wb") as used:

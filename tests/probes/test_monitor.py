@@ -1,7 +1,6 @@
 """`tokmon monitor` against a provider on a real socket; in this process, unless the process itself is tested."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.commands.logbook import configure, tokmon
+from tests.decision.freshness import published
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Reply, Request, error, healthy, loopback
 from tokmon import cli, paths, store
-from tokmon.decision import decision_file
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'
@@ -105,19 +104,15 @@ def test_probe_line_is_understood_by_status_and_read() -> None:
     assert (again["status"], again["windows"]) == (line["status"], line["windows"])
 
 
-def test_who_has_asked_decides_so_that_the_next_wake_need_not() -> None:
+def test_monitor_decides_for_the_next_wake_on_what_it_learned() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        tokmon("select", "--no-ask")  # validates the policy
         found = paths.find()
-        decision_file.last_place(found).unlink()
         tokmon("monitor")
-        log = found.logs / "decisions.jsonl"
-        assert json.loads(log.read_bytes().splitlines()[-1])["source"] == "monitor"
-        assert decision_file.last(found) == "team-a"
-        decision_file.place(found, os.environ).unlink()
-        assert tokmon("select").stdout == "team-a m\n"
-        assert json.loads(log.read_bytes().splitlines()[-1])["reason"] == "nothing has changed since"
+        line = json.loads(found.decisions.read_bytes().splitlines()[-1])
+        assert (line["source"], line["provider"]) == ("monitor", "team-a")
+        assert published().choice == ("team-a", "m")
+        assert published().expires > published().clock.uptime
 
 
 def test_json_report_has_the_probe_of_the_chosen_account_only(monitor: Monitor) -> None:

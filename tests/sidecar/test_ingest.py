@@ -9,7 +9,7 @@ import pytest
 from tests.bench import events
 from tests.sidecar.running import capture
 from tokmon.errors import WireError
-from tokmon.pi.models_json import Account
+from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
@@ -103,7 +103,7 @@ def test_two_wrong_lines_do_not_make_up_for_each_other() -> None:
 
 def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() -> None:
     pending = {"capture": Pending(), "usage": Pending()}
-    taken = Ingest({"xai-production": Account()}, RecentIds(), pending)
+    taken = Ingest({"xai-production": ConfiguredAccount()}, RecentIds(), pending)
     names = ("xai-production", "xai-0123456789abcdef")
     data = b"".join(json.dumps(capture(number, provider=name)).encode() + b"\n" for number, name in enumerate(names))
     taken.add_lines(data, lambda *_: pytest.fail("refused"))
@@ -114,7 +114,7 @@ def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() 
 def test_sessions_that_share_a_reading_keep_their_own_provider_and_type() -> None:
     """The headers of two accounts may be the same to the letter; what kind of account it is is not in them."""
     pending = {"capture": Pending(), "usage": Pending()}
-    taken = Ingest({"mine": Account(), "api": Account(key_shape="ant-api")}, RecentIds(), pending)
+    taken = Ingest({"mine": ConfiguredAccount(), "api": ConfiguredAccount(key_shape="ant-api")}, RecentIds(), pending)
     said = [("mine", "ant-oat"), ("api", "ant-api"), ("mine", "ant-oat"), ("other", None)]
     events = [
         capture(number, provider=name, key_shape=shape, session=f"s{number}")

@@ -1,9 +1,9 @@
 """Policies over recorded readings: what is a start, what came of a choice, and what nobody can know."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, window
-from tokmon.evidence.model import replace
 from tokmon.selection.policy import Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
 from tokmon.simulation.recorded import read_recording, replay

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import foresight, paths, probes, store
+from tokmon import paths, probes, store
+from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, UsageError
 from tokmon.evidence.snapshot import fold
 from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
@@ -51,7 +52,7 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"nobody to ask: `{found.models}` names no provider", file=sys.stderr)
     if lines and not options.no_log:
-        foresight.keep(found, "monitor")
+        refresh_quietly(found, os.environ, "monitor")
     return code
 
 

@@ -3,13 +3,13 @@
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from tokmon import paths, store
 from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
-from tokmon.evidence.model import replace
 from tokmon.report.terminal import put, say
 from tokmon.selection.policy import POLICIES, Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
@@ -77,13 +77,12 @@ def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dic
 def _configured() -> Policy:
     """The owner's accounts, without a person's one-shot override: that is of this moment, not of the logs'."""
     found = paths.find()
-    policy = policy_cache.load(found, os.environ).policy
-    policy = policy if policy.order else policy_cache.propose(found, policy)
-    if not policy.order:
+    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
+    if not policy.accounts:
         raise TokmonError(
             "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"
         )
-    return replace(policy, pin=None, resumes=None)
+    return replace(policy, pin=None, resume_account=None)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

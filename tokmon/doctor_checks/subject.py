@@ -36,11 +36,11 @@ class Subject:
 
     @cached_property
     def pi(self) -> "Pi":
-        """The pi that this environment would start, and the version it says it has."""
+        """The pi that this environment would start, and its version."""
         words = installed.command(self.env)
         if words is None:
             return Pi(None, None, "is not on the PATH")
-        return Pi(words[0], *installed.ask_version(words, self.env))
+        return Pi(words[0], *installed.version(words, self.env))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class History:
 
     `by_source` is the newest evidence of its status from each source. `key_refusals` and `overloads` are the newest
     refused key and overload from each source; they pass by themselves, and then `by_source` counts again.
+    `throttled` is the newest 429 that concerns one request alone.
     `last_served` is the newest served request, `last_limited` the newest limit that was reached (which shows that the
     key was valid), `last_failed_check` the newest pi check that failed for any reason. `key_refusal_times` holds, by
     minute of the epoch, the instant of the last refusal of the key in that minute. `quarters` holds, by window and
@@ -63,6 +64,7 @@ class History:
     key_refusals: dict[str, Evidence] = field(default_factory=dict)
     overloads: dict[str, Evidence] = field(default_factory=dict)
     network_error: Evidence | None = None
+    throttled: Evidence | None = None
     last_served: Stamp | None = None
     last_limited: Stamp | None = None
     last_failed_check: Stamp | None = None
@@ -79,6 +81,9 @@ class History:
         if evidence.status is Status.NETWORK_ERROR:
             if newer(evidence, self.network_error):
                 self.network_error = evidence
+        elif evidence.status is Status.REJECTED and evidence.scope == Scope.REQUEST:
+            if newer(evidence, self.throttled):
+                self.throttled = evidence
         elif evidence.status is not Status.UNKNOWN and evidence.scope not in {Scope.REQUEST, Scope.MODEL}:
             self._add_status(evidence)
         for window in evidence.windows:
@@ -151,6 +156,7 @@ class History:
             "key_refusals": _newest_json(self.key_refusals),
             "overloads": _newest_json(self.overloads),
             "network_error": None if self.network_error is None else evidence_json(self.network_error),
+            "throttled": None if self.throttled is None else evidence_json(self.throttled),
             "last_served": None if self.last_served is None else stamp_json(self.last_served),
             "last_limited": None if self.last_limited is None else stamp_json(self.last_limited),
             "last_failed_check": None if self.last_failed_check is None else stamp_json(self.last_failed_check),
@@ -169,6 +175,7 @@ class History:
             _newest_from_json(provider, entry["key_refusals"]),
             _newest_from_json(provider, entry["overloads"]),
             evidence_from_json(provider, entry["network_error"]),
+            evidence_from_json(provider, entry["throttled"]),
             None if entry["last_served"] is None else stamp_from_json(entry["last_served"]),
             None if entry["last_limited"] is None else stamp_from_json(entry["last_limited"]),
             None if entry["last_failed_check"] is None else stamp_from_json(entry["last_failed_check"]),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tokmon.paths import Paths
-from tokmon.pi.models_json import Account, account_type, accounts_of, read_providers
+from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
 from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolve
 from tokmon.store import encode, read_json
 
@@ -57,7 +57,7 @@ def targets(paths: Paths, env: Mapping[str, str], now: float) -> dict[str, Probe
 
 
 def _target(
-    name: str, account: Account, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
+    name: str, account: ConfiguredAccount, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
 ) -> ProbeTarget:
     unavailable = ProbeTarget(name, account_type(account, api=None, key_shape=None, family=None))
     try:

@@ -10,7 +10,7 @@ from typing import Final
 from tokmon import families
 from tokmon.evidence.log_line import next_reset, usage_fields
 from tokmon.evidence.model import RawResponse, Reading
-from tokmon.pi.models_json import Account, account_type
+from tokmon.pi.models_json import ConfiguredAccount, account_type
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.templates import EventTemplate, ParsedResponse, encode_suffix
 from tokmon.wire import messages
@@ -27,13 +27,13 @@ _TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error
 class EventReader:
     """Makes templates of events, with caches. `accounts` holds the entries of models.json by provider name."""
 
-    def __init__(self, accounts: dict[str, Account], pending: dict[str, Pending]) -> None:
+    def __init__(self, accounts: dict[str, ConfiguredAccount], pending: dict[str, Pending]) -> None:
         self._accounts = accounts
         self._pending = pending
         self._responses: dict[tuple[object, ...], ParsedResponse] = {}
         self._types: dict[tuple[str | None, ...], str | None] = {}
 
-    def set_accounts(self, accounts: dict[str, Account]) -> None:
+    def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
         """Use other entries of models.json from now on."""
         self._accounts = accounts
         self._responses.clear()
@@ -98,7 +98,7 @@ class EventReader:
         if key not in self._types:
             if len(self._types) >= _MAX_TYPES:
                 self._types.clear()
-            account = self._accounts.get(event.provider or "", Account())
+            account = self._accounts.get(event.provider or "", ConfiguredAccount())
             self._types[key] = account_type(account, api=event.api, key_shape=key_shape, family=family)
         return self._types[key]
 

@@ -14,7 +14,7 @@ from tokmon.errors import WireError
 from tokmon.evidence.history import MINUTE_S
 from tokmon.evidence.log_line import SOURCE
 from tokmon.evidence.snapshot import Evidence, Stamp
-from tokmon.pi.models_json import Account
+from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.event_reader import EventReader
 from tokmon.sidecar.group_commit import Pending
@@ -46,7 +46,7 @@ class Ingest:
     `accounts` holds the entries of models.json by provider name.
     """
 
-    def __init__(self, accounts: dict[str, Account], recent: RecentIds, pending: dict[str, Pending]) -> None:
+    def __init__(self, accounts: dict[str, ConfiguredAccount], recent: RecentIds, pending: dict[str, Pending]) -> None:
         self.recent = recent
         self.pending = pending
         self.latest_events: dict[tuple[EventTemplate, int], messages.Event] = {}
@@ -164,7 +164,7 @@ class Ingest:
             self._templates.clear()
         self._templates[kind + template.tail] = template
 
-    def set_accounts(self, accounts: dict[str, Account]) -> None:
+    def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
         """Use other entries of models.json from now on."""
         self._reader.set_accounts(accounts)
         self._templates.clear()

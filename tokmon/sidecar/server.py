@@ -45,9 +45,6 @@ class Server:
         self.on_change: Callable[[], None] = lambda: None
         """Called after the hello of a client, and when a client has disconnected."""
 
-        self.on_pi: Callable[[str], None] = lambda _: None
-        """Called with the version of pi that a client says it runs in."""
-
         fds = _fd_limit()
         self.accept_at_once = max(1, min(_MAX_ACCEPTED, fds // 16))
         """Connections that asyncio accepts in one turn of the event loop."""
@@ -200,8 +197,6 @@ class Connection(asyncio.BufferedProtocol):
             self._greeted = True
             self._send(messages.encode(_hello()))
             self.server.on_change()
-            if message.pi:
-                self.server.on_pi(message.pi)
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1

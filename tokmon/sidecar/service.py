@@ -19,7 +19,6 @@ from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Committer, Fsync
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.listener import BACKLOG, SocketFile, is_reachable, listen
-from tokmon.sidecar.renewing import Renewal
 from tokmon.sidecar.server import Server
 from tokmon.sidecar.spool_drain import SpoolDrain
 from tokmon.sidecar.state_writer import StateWriter
@@ -98,8 +97,6 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
             ingest.set_accounts(accounts.read())
 
     server.on_change = clients_changed
-    renewal = Renewal(paths, say)
-    server.on_pi = renewal.heard
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -111,11 +108,9 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier.notify("READY=1\nSTATUS=listening")
     state_writer.start()
     drain.start()
-    renewal.start()
     await stop.wait()
     notifier.notify("STOPPING=1")
     await _end(listening, server, committer, state_writer)
-    await renewal.stop()
     beat.stop()
 
 

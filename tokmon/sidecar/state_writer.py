@@ -5,13 +5,14 @@ A save waits a second after new evidence, so that a burst of events is one save.
 """
 
 import asyncio
-import contextlib
+import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tokmon.decision.decide import refresh
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.sidecar.deciding import Announcer
 from tokmon.sidecar.group_commit import Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file as states
@@ -19,8 +20,6 @@ from tokmon.store import state_file as states
 _SAVE_AFTER_S: Final = 1.0
 _MAX_WAITING: Final = 128
 """Events that wait to be added to the snapshot, so that memory stays small."""
-_QUIET_S: Final = 10.0
-"""After so long without an event it is worth looking ahead; while they come, each save decides anew."""
 
 
 class StateWriter:
@@ -35,10 +34,10 @@ class StateWriter:
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
         self._failing = False
-        self._announcer = Announcer(paths, say)
+        self._decision_failing = False
+        self._expiry: asyncio.TimerHandle | None = None
         self.state = states.load(paths)
         self._catch_up: Iterator[None] | None = None
-        self._quiet: asyncio.Handle | None = None
 
     def start(self) -> None:
         """Read new lines of the logs in small steps, so that a long log does not keep a session waiting."""
@@ -62,7 +61,6 @@ class StateWriter:
 
     def batch_stored(self, ranges: Ranges) -> None:
         """Note that these ranges of the logs are covered, and schedule a save."""
-        self._not_quiet()
         for name, (inode, start, end) in ranges.items():
             covered = self.state.covers.get(name)
             if covered is None and start == 0:
@@ -92,34 +90,34 @@ class StateWriter:
                 states.catch_up(self.state, self._paths)
             states.save(self.state, self._paths)
             self._failing = False
-            if self._catch_up is None:
-                self._announcer.announce(self.state.snapshot)
-                self._not_quiet()
-                self._quiet = self._loop.call_later(_QUIET_S, self._look_ahead, self._announcer.look_ahead())
         except (OSError, StoreError, ValueError) as error:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
+        if self._catch_up is None:
+            self._decide()
 
     def close(self) -> None:
-        """Save, and leave a decision for the wakes of the time without a sidecar."""
+        """Save, and decide for the wakes until the next sidecar."""
         self.save()
-        self._not_quiet()
-        if self._catch_up is None:
-            with contextlib.suppress(OSError, StoreError, ValueError):  # the next wake decides then
-                for _ in self._announcer.look_ahead():
-                    pass
+        if self._expiry is not None:
+            self._expiry.cancel()
 
-    def _look_ahead(self, steps: Iterator[None]) -> None:
-        """One step, and the next after whatever else there is to do. The last one leaves no timer."""
-        self._quiet = None
-        if next(steps, steps) is not steps:
-            self._quiet = self._loop.call_soon(self._look_ahead, steps)
-
-    def _not_quiet(self) -> None:
-        if self._quiet is not None:
-            self._quiet.cancel()
-            self._quiet = None
+    def _decide(self) -> None:
+        """Publish the decision for the next wake, and do so again when it expires."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        try:
+            until = refresh(self._paths, os.environ, "sidecar", self.state)
+            self._decision_failing = False
+        except (OSError, StoreError, ValueError) as error:
+            if not self._decision_failing:
+                self._say(f"cannot write the decision: {error}")
+            self._decision_failing = True
+            return
+        if until is not None:
+            self._expiry = self._loop.call_later(max(1.0, until - time.time()), self._decide)
 
     def _add_evidence(self) -> None:
         for evidence in self._ingest.drain_evidence():

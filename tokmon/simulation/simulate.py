@@ -1,11 +1,11 @@
 """A policy at work on a simulated fleet. It sees what the accounts have said to somebody, and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 from tokmon.evidence.log_line import Evidence
-from tokmon.evidence.model import Status, replace
+from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,24 @@ from hypothesis import strategies as st
 from tests.commands.logbook import configure
 from tests.configuration import WHOLE, select, write_config
 from tokmon import paths
-from tokmon.decision.policy_cache import Loaded, Source, load, place, propose, ready
-from tokmon.selection.overrides import ONE_SHOT
+from tokmon.decision.policy_cache import LoadedPolicy, Source, cached, load, path_of, propose
+from tokmon.selection.overrides import PER_CALL
 from tokmon.selection.policy import Policy
 
 ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def loaded(**env: str) -> Loaded:
+def loaded(**env: str) -> LoadedPolicy:
     return load(paths.find(), env)
 
 
 def quickly(**env: str) -> Policy | None:
-    found = ready(paths.find(), env)
+    found = cached(paths.find(), env)
     return None if found is None or found.errors else found.policy
 
 
 def kept() -> Path:
-    return place(paths.find())
+    return path_of(paths.find())
 
 
 def test_a_policy_is_validated_once_and_then_read_as_it_is() -> None:
@@ -47,7 +48,7 @@ def test_a_policy_is_validated_once_and_then_read_as_it_is() -> None:
 
 
 def test_no_configuration_is_a_policy_too() -> None:
-    assert loaded() == Loaded(Policy())
+    assert loaded() == LoadedPolicy(Policy())
     assert quickly() == Policy()
 
 
@@ -56,14 +57,14 @@ def test_the_file_is_private_and_no_other_is_left() -> None:
     loaded()
     assert stat.S_IMODE(kept().stat().st_mode) == 0o600
     assert stat.S_IMODE(kept().parent.stat().st_mode) == 0o700
-    assert [path.name for path in kept().parent.iterdir()] == ["policy.json"]
+    assert sorted(path.name for path in kept().parent.iterdir()) == ["decision", "policy.json"]
 
 
 def test_every_field_of_a_policy_is_kept_but_those_of_one_call() -> None:
     write_config(WHOLE)
     loaded()
-    fields = json.loads(kept().read_bytes())["entries"][0]["policy"]
-    assert {*fields, *ONE_SHOT} == set(Policy.__struct_fields__)
+    cached_fields = json.loads(kept().read_bytes())["entries"][0]["policy"]
+    assert {*cached_fields, *PER_CALL} == {field.name for field in fields(Policy)}
 
 
 def test_nothing_is_kept_for_who_only_looks() -> None:
@@ -139,7 +140,7 @@ def test_the_last_valid_one_goes_on_while_the_configuration_is_invalid() -> None
         assert found.source is Source.LAST_VALID
         assert found.errors
     select(chain=["b"])
-    assert loaded() == Loaded(Policy(chain=("b",)))
+    assert loaded() == LoadedPolicy(Policy(chain=("b",)))
 
 
 def test_an_invalid_variable_leaves_the_last_valid_one_of_the_file() -> None:
@@ -179,7 +180,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time() -> None:
     select(chain=["a"])
     kept().parent.parent.mkdir(parents=True, exist_ok=True)
     kept().parent.write_bytes(b"")
-    assert loaded() == Loaded(Policy(chain=("a",)))
+    assert loaded() == LoadedPolicy(Policy(chain=("a",)))
 
 
 def test_a_pipe_or_a_folder_in_its_place_is_passed_over() -> None:
@@ -213,9 +214,9 @@ def test_what_is_kept_is_read_without_the_library_that_validates() -> None:
 import os, sys
 from tokmon import paths
 from tokmon.decision import policy_cache
-assert policy_cache.ready(paths.find(), os.environ) is not None
+assert policy_cache.cached(paths.find(), os.environ) is not None
 assert policy_cache.load(paths.find(), os.environ).check_file is not None
-slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.decision.settings", "tokmon.store"}
+slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.decision.settings"}
 print(sorted(slow & {*sys.modules}))
 """
     assert subprocess.check_output([sys.executable, "-c", program], timeout=60) == b"[]\n"
@@ -247,7 +248,7 @@ def test_any_value_in_any_place_of_what_is_kept_is_a_policy_or_nothing(data: st.
     inner[last] = data.draw(JSON)
     kept().write_text(json.dumps(told["whole"]), encoding="utf-8")
     policy = quickly()
-    assert policy is None or (policy.threshold > 0 and all(name.isprintable() for name in policy.order))
+    assert policy is None or (policy.threshold > 0 and all(name.isprintable() for name in policy.accounts))
     assert isinstance(loaded().policy, Policy)
 
 

@@ -13,7 +13,7 @@ from tests.configuration import WHOLE, select, toml, write_config
 from tokmon import paths
 from tokmon.decision.settings import KEYS, WANTED, Read, Select, read
 from tokmon.errors import SettingsError
-from tokmon.selection.overrides import LONGEST, ONE_SHOT, PREFIX, THRESHOLD, name_problem
+from tokmon.selection.overrides import LONGEST, PER_CALL, PREFIX, THRESHOLD, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
 ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,7 +118,7 @@ def test_the_words_and_the_defaults_are_those_of_the_policy() -> None:
         ({"models": {"a": 1}}, "select.models.a", "`1`, and must be a name"),
         ({"models": "a"}, "select.models", "`a`, and must be a table of models by provider"),
         ({"check_file": "checks.json"}, "select.check_file", "`checks.json`, and must be a path that begins with"),
-        ({"chian": ["a"]}, "select.chian", "`['a']`, and no key is called so"),
+        ({"chian": ["a"]}, "select.chian", "`['a']`, unknown key"),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_its_key_its_value_and_its_file(
@@ -217,7 +217,7 @@ def test_options_of_the_library_are_no_keys(tmp_path: Path) -> None:
 
 
 def test_the_documented_example_is_valid_and_the_documented_keys_variables_and_defaults_are_all() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     write_config(page.partition("```toml\n")[2].partition("```")[0])
     assert found().errors == ()
     rows = [line.split(" | ") for line in page.splitlines() if PREFIX in line and line.startswith("| `")]
@@ -227,7 +227,7 @@ def test_the_documented_example_is_valid_and_the_documented_keys_variables_and_d
         assert f"`{PREFIX}{name.upper()}`" in variables
         value = getattr(Select(), name)
         assert default == (f"`{value:g}`" if isinstance(value, float) else f"`{value}`" if value else "none")
-    assert all(variable in page for names in ONE_SHOT.values() for variable in names)
+    assert all(variable in page for names in PER_CALL.values() for variable in names)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -249,7 +249,7 @@ KEY = st.sampled_from(KEYS) | TEXT
 def sound(read_: Read) -> None:
     """Whatever the errors are, what is left is a policy that can be chosen by."""
     policy = read_.policy
-    named = [*policy.order, policy.model, *(name for pair in policy.models for name in pair)]
+    named = [*policy.accounts, policy.model, *(name for pair in policy.models for name in pair)]
     assert not any(name_problem(name) for name in named)
     assert 0 < policy.threshold <= 1
     assert 0 < policy.five_hour_guard <= 1
