@@ -8,8 +8,29 @@ from pathlib import Path
 from typing import Final
 
 EMPTY: Final = frozenset(
-    "told said seen found each kept given asked looking ending placed ahead grounds ours whose manager handler helper util "
-    "info process".split()
+    [
+        "told",
+        "said",
+        "seen",
+        "found",
+        "each",
+        "kept",
+        "given",
+        "asked",
+        "looking",
+        "ending",
+        "placed",
+        "ahead",
+        "grounds",
+        "ours",
+        "whose",
+        "manager",
+        "handler",
+        "helper",
+        "util",
+        "info",
+        "process",
+    ]
 )
 """Words that name no thing: the thing's own name says more."""
 
@@ -26,7 +47,9 @@ def main() -> int:
         if path.parts[0] == "tokmon":
             for name in _public_classes(tree):
                 classes[name].append(str(path))
-    offences += [f"{' and '.join(paths)} both define the class `{name}`" for name, paths in classes.items() if len(paths) > 1]
+    offences += [
+        f"{' and '.join(paths)} both define the class `{name}`" for name, paths in classes.items() if len(paths) > 1
+    ]
     for offence in offences:
         print(offence)
     return 1 if offences else 0

@@ -1,4 +1,4 @@
-"""Asking, for whoever asks: whose turn it is, what came of it, and the answers as lines of the log. Not a verb."""
+"""Probe results as lines of `probe.jsonl`, and as outcomes for the rate limit."""
 
 import getpass
 import os
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 SOURCE: Final = "probe"
 
 
-def granted_targets(asked: Mapping[str, ProbeTarget], turns: Mapping[str, Slot]) -> list[ProbeTarget]:
-    """Those whose turn it is, each with what need not be asked of it."""
+def granted_targets(targets: Mapping[str, ProbeTarget], slots: Mapping[str, Slot]) -> list[ProbeTarget]:
+    """The targets with a granted slot, each with its closed paths."""
     return [
-        replace(target, closed_paths=turns[name].closed_paths)
-        for name, target in asked.items()
-        if name in turns and turns[name].granted
+        replace(target, closed_paths=slots[name].closed_paths)
+        for name, target in targets.items()
+        if name in slots and slots[name].granted
     ]
 
 
 def outcomes(results: Mapping[str, "ProbeResult"]) -> dict[str, ProbeOutcome]:
-    """What came of asking, as the turns want to know it."""
+    """The outcomes of probes, for `ProbeLimiter.release`."""
     return {
         name: ProbeOutcome(
             answered=result.answer.http_status is not None,
@@ -41,7 +41,7 @@ def outcomes(results: Mapping[str, "ProbeResult"]) -> dict[str, ProbeOutcome]:
 
 
 def probe_line(result: "ProbeResult") -> dict[str, Any]:
-    """The line: what recurs with every line of the log (docs/log.md), and what was asked."""
+    """The log line of a probe (docs/log.md): the fields of a response, and the request in `asked`."""
     answer, reading = result.answer, result.reading
     reset = next_reset(reading)
     event = {
@@ -67,7 +67,7 @@ def probe_line(result: "ProbeResult") -> dict[str, Any]:
 
 
 def member() -> str | None:
-    """Who asks, as the log says it."""
+    """The member that probes, for the log: TOKMON_MEMBER, else the user's name; None if there is neither."""
     if os.environ.get("TOKMON_MEMBER"):
         return os.environ["TOKMON_MEMBER"]
     try:

@@ -1,4 +1,4 @@
-"""The accounts of a simulated fleet as they truly are, and what they say when they are asked."""
+"""The accounts of a simulated fleet with their true usage, and their responses to turns and probes."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -10,24 +10,27 @@ from tokmon.simulation.world import HOUR, START, WEEK, SeatSchedule, Span
 
 FIVE_S: Final = 5 * HOUR
 _OF_A_WEEK: Final = 0.15
-"""What of a week goes with a whole 5h window."""
+"""The fraction of a week that one whole 5h window uses."""
 
-_WARNED: Final = 0.8
+_WARNING_FROM: Final = 0.8
 PAID, EMERGENCY = "paid", "emergency"
 _BUDGET: Final = 4.0
-"""What the paid account has in credit a week, in 5h windows of a seat."""
+"""The weekly credit of the paid account, in 5h windows of a seat."""
 
 
 class SimulatedAccount(Protocol):
-    """An account that answers a turn."""
+    """An account that responds to turns."""
 
     def serve(self, burn: float, now: float, name: str) -> Evidence:
-        """Let a turn burn so much of 5h; what is said of that, under the id `name`."""
+        """Respond to a turn that uses `burn` of a 5h window. The evidence has the id `name`."""
 
 
 @dataclass(slots=True)
 class Seat:
-    """A 5h window that opens at first use, and weeks in fixed slots. `lost` is what of the weeks was not used."""
+    """A plan seat: a 5h window that opens at first use, and weeks with fixed resets.
+
+    `unused_weeks` holds the unused fraction of each week that has ended.
+    """
 
     schedule: SeatSchedule
     end: float
@@ -41,7 +44,7 @@ class Seat:
         self.reset_7d = self.schedule.first_reset
 
     def roll(self, now: float) -> None:
-        """Let the windows end that have ended. The first, which began before the world did, is not counted."""
+        """Reset the windows whose time is over. The first week began before the simulation and is not counted."""
         if self.reset_5h <= now:
             self.used_5h = 0.0
         while self.reset_7d <= min(now, self.end):
@@ -51,7 +54,7 @@ class Seat:
             self.reset_7d += WEEK
 
     def use(self, burn: float, now: float) -> None:
-        """Burn so much of 5h, and of the week what goes with it."""
+        """Use `burn` of a 5h window, and the corresponding part of the week."""
         self.roll(now)
         if self.reset_5h <= now:
             self.reset_5h = now + FIVE_S
@@ -59,7 +62,7 @@ class Seat:
         self.used_7d += burn * _OF_A_WEEK
 
     def serve(self, burn: float, now: float, name: str) -> Evidence:
-        """Let a turn burn so much, or refuse it; what is said of that."""
+        """Respond to a turn that uses `burn` of a 5h window, or refuse it."""
         self.roll(now)
         stamp = Stamp(round(now, 3), name)
         if _within(self.schedule.policy_outages, now):
@@ -78,14 +81,14 @@ class Seat:
                 windows=self._windows(),
             )
         self.use(burn, now)
-        warned = max(self.used_5h, self.used_7d) >= _WARNED
-        status = Status.ALLOWED_WARNING if warned else Status.ALLOWED
+        is_warned = max(self.used_5h, self.used_7d) >= _WARNING_FROM
+        status = Status.ALLOWED_WARNING if is_warned else Status.ALLOWED
         return Evidence(self.schedule.name, stamp, status=status, http_status=200, windows=self._windows())
 
     def probe(self, now: float, name: str) -> Evidence:
-        """What an endpoint that opens no window says; a window that is not open is not told of."""
+        """The response of an endpoint that opens no window. It lists the open windows only."""
         self.roll(now)
-        windows = tuple(each for each in self._windows() if each.resets_at is None or each.resets_at > now)
+        windows = tuple(window for window in self._windows() if window.resets_at is None or window.resets_at > now)
         status = Status.REJECTED if max(self.used_5h, self.used_7d) >= 1 else Status.ALLOWED
         return Evidence(self.schedule.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
 
@@ -98,13 +101,13 @@ class Seat:
 
 @dataclass(slots=True)
 class PaidAccount:
-    """An account without windows, whose credit is filled up every week."""
+    """An account without windows, whose credit is topped up every week."""
 
     credit: float = _BUDGET
     filled: int = 0
 
     def serve(self, burn: float, now: float, name: str) -> Evidence:
-        """Spend, or say that there is no credit."""
+        """Respond to a turn and spend credit, or refuse it because no credit is left."""
         week = int((now - START) // WEEK)
         if week != self.filled:
             self.credit, self.filled = _BUDGET, week
@@ -116,10 +119,10 @@ class PaidAccount:
 
 
 class EmergencyAccount:
-    """It always answers: that is why it is there, and reaching it is a failure nevertheless."""
+    """The last resort: it serves every turn, but its use counts as a failure."""
 
     def serve(self, _burn: float, now: float, name: str) -> Evidence:
-        """Answer."""
+        """Serve the turn."""
         return Evidence(EMERGENCY, Stamp(round(now, 3), name), status=Status.ALLOWED, http_status=200)
 
 
