@@ -18,7 +18,7 @@ from tokmon.errors import StoreError
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi import check_file
-from tokmon.selection.assessment import CHECK_S, standing
+from tokmon.selection.assessment import CHECK_S, assess
 from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 
@@ -46,8 +46,8 @@ def seen(snapshot: Snapshot | None = None, now: float = NOW) -> Snapshot:
 
 
 def checked(snapshot: Snapshot, now: float = NOW) -> list[str]:
-    found = (standing(name, account, Policy(), now) for name, account in sorted(snapshot.accounts.items()))
-    return [each.provider for each in found if each.checked]
+    found = (assess(name, account, Policy(), now) for name, account in sorted(snapshot.accounts.items()))
+    return [each.provider for each in found if each.check_passed]
 
 
 @pytest.mark.parametrize(

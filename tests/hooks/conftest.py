@@ -1,6 +1,7 @@
 """Fixtures of the tests that run the hook: by every shell that this machine has, or by one alone."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def wake(request: pytest.FixtureRequest, tmp_path: Path) -> Wake:
 def text_wake(tmp_path: Path) -> Wake:
     """The same by dash alone: for what is a matter of text, and no shell's own."""
     return _wake("dash", tmp_path)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The real tokmon as one file."""
+    path = tmp_path / "tokmon"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tokmon "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path

@@ -20,7 +20,6 @@ from tokmon.errors import StoreError
 from tokmon.evidence import snapshot as snapshots
 from tokmon.evidence.model import RawResponse, Reading, replace
 from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp
-from tokmon.kept import NO_EVIDENCE
 from tokmon.paths import Paths
 from tokmon.wire.instants import parse_rfc3339
 
@@ -126,7 +125,7 @@ def catching_up(state: State, paths: Paths) -> Iterator[None]:
 
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: ours, and those of other writers beside them."""
-    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name not in NO_EVIDENCE)
+    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name != paths.decisions.name)
 
 
 def _catching_up_log(state: State, path: Path, reader: "_Reader") -> Iterator[None]:
