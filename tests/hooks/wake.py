@@ -141,9 +141,7 @@ class Wake:
         path.chmod(0o755)
         return path
 
-    def start(
-        self, before: Sequence[str] = (), stderr: int | IO[bytes] = subprocess.PIPE, **more: Any
-    ) -> "Process":
+    def start(self, before: Sequence[str] = (), stderr: int | IO[bytes] = subprocess.PIPE, **more: Any) -> "Process":
         """Start the hook, wrapped by the words `before`; `more` are variables for it, None takes one away."""
         env = {name: value for name, value in (self.environment | more).items() if value is not None}
         words = [*before, *self.shell, str(HOOK)]
