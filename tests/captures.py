@@ -1,7 +1,7 @@
 """The captures of fixtures/headers.json, each with its source and the reading that is expected of it.
 
 The families read them (test_families, commands/test_read), the extension sends their headers
-(extension/test_contract), the log keeps them (sidecar/test_round_trip), and the docs show them (scripts/docs.py).
+(extension/test_contract), the log keeps them (sidecar/test_round_trip), and the docs show them (scripts/docs).
 """
 
 import json

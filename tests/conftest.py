@@ -14,12 +14,15 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of pi where pi is not installed, which needs an npm registry."""
+    """Skip the tests of pi if pi is not installed, which needs an npm registry."""
     reason = install.missing() if any(item.get_closest_marker("pi") for item in items) else None
-    if reason is not None:
-        for item in items:
-            if item.get_closest_marker("pi"):
+    for item in items:
+        if item.get_closest_marker("pi"):
+            if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+            if item.get_closest_marker("timeout") is None:
+                # A bound for what hangs, not for what is slow on a loaded machine.
+                item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(autouse=True)

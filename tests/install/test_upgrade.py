@@ -119,7 +119,7 @@ def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member) -> None:
     first = (moving.data / "current").readlink().name
     assert moving.run("sidecar", "--detach").returncode == 0
     old = lock_of(moving).read_text()
-    wire = moving.checkout / "tokmon" / "wire.py"
+    wire = moving.checkout / "tokmon" / "wire" / "messages.py"
     text = wire.read_text()
     wire.write_text(text.replace("PROTOCOL: Final = 1\n", "PROTOCOL: Final = 2\n"))
     assert wire.read_text() != text

@@ -117,7 +117,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     if decision is None:
         return None
     publish(file, decision, loaded, inputs, paths)
-    if before is None or before.choice != (decision.provider, decision.model):
+    if before is None or not before.inputs or before.choice != (decision.provider, decision.model):
         record(paths, decision, source)
     return decision.valid_until if decision.valid_until > decision.decided_at else None
 

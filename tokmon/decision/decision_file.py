@@ -3,8 +3,8 @@
     tokmon-decision/2 BOOT ISSUED EXPIRES PROVIDER MODEL end
     for CONFIG_DIR LOG_DIR AGENT_DIR
     equal PROVIDER MODEL
-    account PROVIDER MODEL
     input PATH
+    account PROVIDER MODEL
     end
 
 ISSUED and EXPIRES are whole seconds since the boot BOOT: wall clocks are set, and jump. The file's modification time
@@ -93,8 +93,9 @@ def encode(content: DecisionFile) -> bytes:
     head = (FORMAT, content.clock.boot, content.clock.uptime, content.expires, *content.choice, "end")
     lines = [" ".join(map(str, head)), f"for {content.places}"]
     lines += [f"equal {provider} {model}" for provider, model in content.equal]
-    lines += [f"account {provider} {model}" for provider, model in content.accounts]
+    # Inputs first: a shell reads byte by byte, and a fresh decision is read no further than to its first account.
     lines += [f"input {path}" for path in content.inputs]
+    lines += [f"account {provider} {model}" for provider, model in content.accounts]
     encoded = [os.fsencode(line) for line in (*lines[: MAX_LINES - 1], "end")]
     if any(len(line) >= MAX_LINE or b"\n" in line for line in encoded):
         raise ValueError("a path or a name is too long for the decision file")

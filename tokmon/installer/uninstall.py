@@ -127,9 +127,10 @@ def _extensions(receipt: Receipt) -> Iterator[Step]:
 def _restore(path: Path, entry: Entry) -> Iterator[Step]:
     """Put back what was there last before us. An older extension of ours is removed: pi would load it again."""
     there = [Path(each) for each in entry.kept if os.path.lexists(each)]
-    for kept in filter(extension.is_own, there):
+    own = [kept for kept in there if extension.is_own(kept)]
+    there = [kept for kept in there if kept not in own]
+    for kept in own:
         yield Step(f"remove {kept}", functools.partial(files.remove_tree, kept), kept)
-    there = [kept for kept in there if not extension.is_own(kept)]
     if there:
         kept = there.pop()
         yield Step(f"put back what was at {path} before", lambda: files.move(kept, path), path)
