@@ -46,7 +46,7 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> I
     """
     base = tmp_path_factory.getbasetemp()
     lock = FileLock((base.parent if "PYTEST_XDIST_WORKER" in REAL_ENVIRONMENT else base) / ".open-folder.lock")
-    folder = Path("/var/tmp") / f"tok mon {testrun_uid[:8]}"
+    folder = Path("/var/tmp") / f"tok mon {testrun_uid[:8]}"  # noqa: S108 - the name is one nobody can guess
     user = folder / ".workers" / str(os.getpid())
     with lock:
         user.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,8 @@ def wheels(open_folder: Path) -> Path:
 
 def wheels_for(version: str, copy: Path) -> Path:
     """Make `copy`, a folder that everybody can read with the wheels for that Python."""
-    return once(copy, lambda work: shutil.copytree(_wheelhouse(version), work, dirs_exist_ok=True) and work.chmod(0o755))
+    house = _wheelhouse(version)
+    return once(copy, lambda work: shutil.copytree(house, work, dirs_exist_ok=True, copy_function=shutil.copyfile))
 
 
 def _wheelhouse(version: str) -> Path:
@@ -155,26 +156,29 @@ def seeded(member: Member, image: Path) -> Member:
     return member
 
 
-def seed(member: Member, image: Path) -> Path:
-    """Have the version of the member's checkout built in their home, as the installer would, from the parts of another.
+def seed(member: Member, image: Path, data: Path | None = None) -> Path:
+    """Have the version of the member's checkout built in `data`, by default in their home, as the installer would."""
+    data = data or member.data
+    for folder in (*reversed([path for path in data.parents if member.home in path.parents]), data, data / "versions"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return seed_at(data / "versions" / sources.checkout(member.checkout).name, member.checkout, image)
 
-    Return its folder. What pip put there is linked to; tokmon itself is that of the checkout.
-    """
-    for folder in (member.data.parent.parent, member.data.parent, member.data, member.data / "versions"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = member.data / "versions" / sources.checkout(member.checkout).name
+
+def seed_at(place: Path, checkout: Path, image: Path) -> Path:
+    """Make an environment out of another: what pip put there is linked to, tokmon itself is that of the checkout."""
     shutil.copytree(image, place, symlinks=True, ignore=lambda folder, _: ["lib"] if folder == str(image) else [])
     program = place / "bin" / "tokmon"
-    old = "/".join(program.read_text().split("/bin/python")[0].split('"')[-1].split("/"))
-    program.write_text(program.read_text().replace(old, str(place)))
+    text = program.read_text()
+    start = text.split("/bin/python")[0].rpartition('"')[2]
+    program.write_text(text.replace(start, str(place)))
     packages = place / PACKAGES
     packages.mkdir(parents=True)
     for package in (image / PACKAGES).iterdir():
         if package.name != "tokmon":
             (packages / package.name).symlink_to(package)
-    shutil.copytree(member.checkout / "tokmon", packages / "tokmon")
+    shutil.copytree(checkout / "tokmon", packages / "tokmon")
     for part in ("extensions", "bootstrap", "hooks"):
-        shutil.copytree(member.checkout / part, packages / "tokmon" / "_shipped" / part)
+        shutil.copytree(checkout / part, packages / "tokmon" / "_shipped" / part)
     return place
 
 
@@ -195,3 +199,13 @@ def give_pi(home: Path, version: str) -> None:
     program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\n[ "$*" = --version ] && echo {version}\n')
     program.chmod(0o755)
+
+
+def few_programs(member: Member) -> Path:
+    """A folder with all that the installer needs of a system, but for Python."""
+    folder = member.home / "few"
+    folder.mkdir()
+    shell = shutil.which("sh", path="/usr/bin:/bin")
+    assert shell
+    (folder / "sh").symlink_to(shell)
+    return folder

@@ -62,7 +62,7 @@ def missing(folder: Path) -> list[Path]:
 def check(folder: Path, hint: str, *, shared: bool = False) -> None:
     """Raise InstallError if nothing can safely be put below a folder, whether or not it exists yet."""
     trust(folder, shared=shared)
-    existing = (missing(folder)[:1] or [folder / "."])[0].parent
+    existing = next((path.parent for path in missing(folder)), folder)
     if not existing.is_dir():
         raise InstallError(f"`{existing}` is in the way: it is not a folder", hint="move it away")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -64,6 +64,8 @@ else:
 def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     """Hold the lock at `path` and hand out its descriptor; waits for another holder. Raises InstallError."""
     files.trust(path.parent, shared=shared)
+    if not path.parent.is_dir():
+        raise InstallError(f"the folder of `{path}` was removed meanwhile", hint="run this again")
     descriptors: list[int] = []
     lock = FileLock(path, mode=0o600, fallback_to_soft=False, on_acquired=descriptors.append)
     try:
@@ -75,8 +77,6 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     except TimeoutError as error:
         hint = f"find the process that holds `{path}`, for example with `fuser`"
         raise InstallError("waited too long for another install", hint=hint) from error
-    except FileNotFoundError as error:
-        raise InstallError(f"the folder of `{path}` was removed meanwhile", hint="run this again") from error
     except OSError as error:
         raise InstallError(f"cannot write to `{path}`: {error.strerror}", hint="its owner can remove it") from error
     try:

@@ -43,10 +43,11 @@ def _user(home: UserPaths, options: Options, renderings: Renderings) -> Iterator
 def _caches(home: UserPaths) -> Iterator[Step]:
     """Remove what the installer had made beside its own files: the decision and the policy that it rests on."""
     state = home.tokmon.state
-    names = [name for name in files.names_in(state) if name == "policy.json" or name.partition("-")[0] == "decision"]
-    for path in (state / name for name in names):
+    found = files.names_in(state)
+    ours = [name for name in found if name == "policy.json" or name.partition("-")[0] == "decision"]
+    for path in (state / name for name in ours):
         yield Step(f"remove {path}", functools.partial(path.unlink, missing_ok=True), path)
-    if state.is_dir() and names and set(names) == set(files.names_in(state)):
+    if ours and ours == found:
         yield Step(f"remove the folder {state}", functools.partial(purge.remove_empty, state, home.home), state)
 
 
