@@ -6,9 +6,23 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.pi import install
+
 # A test is never timed: what a busy machine does to an example says nothing about the program.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of pi if pi is not installed, which needs an npm registry."""
+    reason = install.missing() if any(item.get_closest_marker("pi") for item in items) else None
+    for item in items:
+        if item.get_closest_marker("pi"):
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+            if item.get_closest_marker("timeout") is None:
+                # A bound for what hangs, not for what is slow on a loaded machine.
+                item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tokmon.errors import StoreError
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi import check_file
-from tokmon.selection.assessment import CHECK_S, standing
+from tokmon.selection.assessment import CHECK_S, assess
 from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 
@@ -46,8 +46,8 @@ def seen(snapshot: Snapshot | None = None, now: float = NOW) -> Snapshot:
 
 
 def checked(snapshot: Snapshot, now: float = NOW) -> list[str]:
-    found = (standing(name, account, Policy(), now) for name, account in sorted(snapshot.accounts.items()))
-    return [each.provider for each in found if each.checked]
+    found = (assess(name, account, Policy(), now) for name, account in sorted(snapshot.accounts.items()))
+    return [each.provider for each in found if each.check_passed]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def checked(snapshot: Snapshot, now: float = NOW) -> list[str]:
 )
 def test_a_result_counts_from_when_it_was_checked(file: Path, checked_at: Any) -> None:
     put(file, {"team-a": OK}, checked_at)
-    found = seen().accounts["team-a"].history.sources["pi-check"]
+    found = seen().accounts["team-a"].history.by_source["pi-check"]
     assert (found.status, found.stamp.ts, found.stamp.source) == (Status.ALLOWED, NOW - 60, "pi-check")
 
 
@@ -76,8 +76,8 @@ def test_an_error_says_of_the_account_what_its_text_says(file: Path) -> None:
         },
     )
     accounts = seen().accounts
-    assert accounts["team-a"].history.sources["pi-check"].status is Status.POLICY_REJECTED
-    assert accounts["team-b"].history.sources["pi-check"].status is Status.NO_CREDIT
+    assert accounts["team-a"].history.by_source["pi-check"].status is Status.POLICY_REJECTED
+    assert accounts["team-b"].history.by_source["pi-check"].status is Status.NO_CREDIT
 
 
 def test_an_error_without_a_word_says_nothing_of_the_account_and_takes_a_pass_away(file: Path) -> None:
@@ -86,7 +86,7 @@ def test_an_error_without_a_word_says_nothing_of_the_account_and_takes_a_pass_aw
     put(file, {"team-a": {"status": "error"}})
     both = seen(passed)
     assert checked(both) == []
-    assert both.accounts["team-a"].history.sources["pi-check"].status is Status.ALLOWED
+    assert both.accounts["team-a"].history.by_source["pi-check"].status is Status.ALLOWED
     put(file, {"team-a": {"status": "error"}}, rfc3339(NOW - 900))
     assert checked(seen(passed)) == ["team-a"]
 
@@ -177,7 +177,7 @@ def test_whatever_the_file_holds_it_says_nothing_and_breaks_nothing(file: Path, 
 )
 def test_an_entry_of_the_wrong_types_says_nothing_of_the_account(file: Path, entry: dict[str, Any]) -> None:
     put(file, {"team-a": entry})
-    assert seen().accounts["team-a"].history.sources == {}
+    assert seen().accounts["team-a"].history.by_source == {}
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "loop", "long", "nul"])

@@ -14,9 +14,9 @@ from tokmon import paths, store
 from tokmon.errors import WireError
 from tokmon.evidence import snapshot
 from tokmon.evidence.log_line import ReadText
-from tokmon.evidence.snapshot import Observation
+from tokmon.evidence.snapshot import Evidence
 from tokmon.paths import Paths
-from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file
@@ -129,7 +129,7 @@ def _plainly(lines: list[bytes]) -> State:
     plain = State()
     for line in lines:
         record = store.parse(line)
-        seen = None if record is None else snapshot.observation(record, state_file.read_error_text)
+        seen = None if record is None else snapshot.evidence_in_line(record, state_file.read_error_text)
         if seen is not None:
             plain.take(seen)
     return plain
@@ -157,7 +157,7 @@ def _refuse(_place: int, _line: bytes, error: WireError) -> None:
 def _stored(count: int) -> list[bytes]:
     """Lines as the sidecar writes them."""
     pending = {"capture": Pending(), "usage": Pending()}
-    Ingest({}, Recent(), pending).take(b"".join(events.turns(0, count, "state-")), _refuse)
+    Ingest({}, RecentIds(), pending).add_lines(b"".join(events.turns(0, count, "state-")), _refuse)
     return b"".join(pending["capture"].blocks + pending["usage"].blocks).splitlines()
 
 
@@ -191,13 +191,13 @@ def test_lines_of_ours_are_read_once_for_all_that_end_alike(found: Paths, monkey
     lines = _stored(2000)
     _append(found.piggyback, lines)
     read: list[Mapping[str, Any]] = []
-    observation = snapshot.observation
+    evidence_in_line = snapshot.evidence_in_line
 
-    def counted(line: Mapping[str, Any], read_text: ReadText | None = None) -> Observation | None:
+    def counted(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
         read.append(line)
-        return observation(line, read_text)
+        return evidence_in_line(line, read_text)
 
-    monkeypatch.setattr(snapshot, "observation", counted)
+    monkeypatch.setattr(snapshot, "evidence_in_line", counted)
     quick = state_file.current(found)
     assert len(read) == 1000 // events.MOVES_EVERY + 1
     monkeypatch.undo()
@@ -370,5 +370,5 @@ def test_what_was_said_again_and_again_over_hours_leaves_its_history(found: Path
     read = state_file.current(found)
     assert store.encode(read.snapshot.to_json()) == store.encode(_plainly(lines).snapshot.to_json())
     history = read.snapshot.accounts["a"].history
-    assert len(history.denials) == 16
+    assert len(history.key_refusal_times) == 16
     assert len(history.samples("7d")) == 32

@@ -2,6 +2,6 @@
 
 import sys
 
-from tokmon.entry import main
+from tokmon.cli import main
 
 sys.exit(main())

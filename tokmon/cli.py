@@ -14,7 +14,7 @@ VERBS: Final = {
     "check": "start a session of pi on each account, and say which of them answer",
     "config": "print the configuration that counts, or a first one to edit",
     "doctor": "look for what is wrong, and say how to mend it",
-    "extension": "render the pi extension for the pi that is installed",
+    "extension": "generate the part of the pi extension that comes from the Python schema",
     "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
     "install": "install, upgrade or complete tokmon, for one user or for every member of the host",
     "monitor": "ask every provider how much is left, and report it",

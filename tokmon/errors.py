@@ -7,7 +7,6 @@
         SettingsError      ... in the configuration
       StoreError           a log could not be written or read
       RunningError         another sidecar holds the lock
-      RenderError          the extension cannot be rendered for that pi
       InstallError         a step of the installer cannot be taken
 
 Messages are lower case, without a full stop, literals in backticks; `hint` says what to do about it.
@@ -58,10 +57,6 @@ class StoreError(TokmonError):
 
 class RunningError(TokmonError):
     """Another sidecar of this member holds the lock."""
-
-
-class RenderError(TokmonError):
-    """The extension cannot be rendered for that pi."""
 
 
 class InstallError(TokmonError):

@@ -16,7 +16,7 @@ from tests.sidecar.running import wait_until
 from tokmon import paths
 from tokmon.decision import decision_file
 from tokmon.evidence.history import History
-from tokmon.pi.extension import OURS
+from tokmon.pi import extension
 from tokmon.store import state_file
 
 KEY = "plain-key-without-a-shape"
@@ -87,7 +87,7 @@ def test_what_pi_says_becomes_the_status_of_the_account(tmp_path: Path, text: st
     assert (line["status"], line["account_status"]) == ("error", status)
     alternative = json.loads(tokmon("select", "--json").stdout)["alternatives"][0]
     assert alternative["verdict"] == verdict
-    assert history("team-a").failed is not None
+    assert history("team-a").last_failed_check is not None
 
 
 def test_the_reason_is_the_message_in_one_line(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_whatever_pi_does_is_an_error_with_its_reason_and_says_nothing_of_the_ac
     assert done.returncode == 1
     (line,) = lines()
     assert (line["status"], line["account_status"], line["reason"]) == ("error", "unknown", reason)
-    assert history("team-a").sources == {}
+    assert history("team-a").by_source == {}
 
 
 @pytest.mark.parametrize("last", ["echo ok", "sleep 300"])
@@ -199,11 +199,11 @@ def test_a_pi_that_is_not_there_is_one_error_of_the_command() -> None:
 
 def test_tokmons_own_extension_is_loaded_and_no_other(tmp_path: Path) -> None:
     own = paths.find().extension
-    own.parent.mkdir(parents=True)
-    own.write_text(f"// {OURS}\n", encoding="utf-8")
+    extension.install(paths.find())
     asked = pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')
     tokmon("check", "team-a", "--pi", str(asked))
     tokmon("check", "team-a", "--pi", str(asked), TOKMON_DISABLE="1")
+    own.unlink()
     own.write_text("// somebody's\n", encoding="utf-8")
     tokmon("check", "team-a", "--pi", str(asked))
     rows = (paths.find().home / "asked").read_text("utf-8").splitlines()
@@ -212,9 +212,7 @@ def test_tokmons_own_extension_is_loaded_and_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ['echo "Error: Failed to load extension $before" >&2; exit 1', "exit 0"])
 def test_an_extension_that_does_not_load_decides_nothing(tmp_path: Path, broken: str) -> None:
-    own = paths.find().extension
-    own.parent.mkdir(parents=True)
-    own.write_text(f"// {OURS}\n", encoding="utf-8")
+    extension.install(paths.find())
     script = f'for word; do [ "$before" = -e ] && {{ before=$word; {broken}; }}; before=$word; done; echo ok'
     assert tokmon("check", "team-a", "--pi", str(pi(tmp_path, script))).returncode == 0
 
@@ -270,7 +268,7 @@ def test_a_check_by_another_tool_is_read_by_its_text() -> None:
     write("provider-check.jsonl", {**said, "reason": POLICY})
     write("provider-check.jsonl", {**said, "provider": "team-b", "status": "maybe"})
     found = state_file.current(paths.find()).snapshot
-    assert str(found.accounts["team-a"].history.sources["pi-check"].status) == "policy_rejected"
+    assert str(found.accounts["team-a"].history.by_source["pi-check"].status) == "policy_rejected"
     assert "team-b" not in found.accounts
 
 

@@ -12,7 +12,8 @@ from tests.install.member import Member, kill_at, names
 BUILD = ("make the environment ", "install tokmon ", "try tokmon ")
 REST = (
     *("make ", "link "),
-    *(f"write .*{name}" for name in ("/hooks/budget-select", "/hooks/token-status", "/config.toml", "/tokmon.ts")),
+    *(f"write .*{name}" for name in ("/hooks/budget-select", "/hooks/token-status", "/config.toml")),
+    "link .*/extensions/tokmon ",
     *("record the agent folder", "next: put .* on your PATH"),
 )
 """The lines that the installer prints as it begins a step, in their order."""

@@ -12,6 +12,7 @@ from typing import Self
 
 import pytest
 
+from tests.extension.driver import OLDER
 from tests.install.conftest import seed
 from tests.install.member import Member, tree
 from tests.install.test_plan import steps
@@ -190,7 +191,9 @@ def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, i
     (seeded.data / "current").symlink_to("versions/0.0.1-old")
     assert seeded.install(*words).returncode == 0
     (seeded.home / "wake" / "budget-select").write_text("#!/bin/sh\n# of somebody else\n")
+    seeded.extension.unlink()
     seeded.extension.write_text("// of somebody else\n")
+    shutil.copy(OLDER, seeded.old_extension)
     moving = Member(seeded.home, checkout, seeded.environment)
     (checkout / "hooks" / "budget-select").write_text("#!/bin/sh\n# newer\n")
     seed(moving, image)
@@ -198,7 +201,7 @@ def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, i
     whole = moving.install(*words)
     assert whole.returncode == 0, whole.stderr
     wanted, planned = contents(moving.home), steps(whole.stdout)
-    assert {line.split()[0] for line in planned} == {"make", "keep", "write", "remove"}
+    assert {line.split()[0] for line in planned} == {"make", "keep", "link", "write", "remove"}
     for number, step in enumerate(planned, 1):
         start.restore()
         assert killed(moving, words, number)

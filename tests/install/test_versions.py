@@ -77,7 +77,7 @@ def test_a_wheelhouse_installs_offline_and_its_version_does_the_rest(
     done = member.install("--wheelhouse", str(wheelhouse), PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert member.run("--version").stdout == "tokmon 0.1.0\n"
-    assert member.extension.is_file()
+    assert (member.extension / "index.ts").is_file()
     assert (member.data / "hooks" / "budget-select").is_file()
     before = tree(member.home)
     assert member.install("--wheelhouse", str(wheelhouse)).returncode == 0
@@ -103,7 +103,7 @@ def test_a_program_that_pip_installed_sets_up_its_users_part(member: Member, ima
         assert done.returncode == 0, done.stderr
         assert what in done.stdout
         assert (tree(member.home) == before) == bool(options)
-    assert member.extension.is_file()
+    assert (member.extension / "index.ts").is_file()
     assert not (member.data / "versions").exists()
     assert not member.program.exists()
 

@@ -81,13 +81,13 @@ def _ids(lines: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
     return Counter((line["provider"], line["http_status"], line["request_id"]) for line in lines)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_sidecar_that_dies_again_and_again_loses_and_doubles_nothing(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     seats = _seats()
     provider.queue(*(ANSWERS * 3))
-    home = own_socket(pi, provider, tmp_path, seats, TOKMON_MISSION=f"{MISSION}, key {seats[0].key}")
+    home = own_socket(newest_pi, provider, tmp_path, seats, TOKMON_MISSION=f"{MISSION}, key {seats[0].key}")
     with _mortal_sidecar(home) as deaths, home.rpc(seats[0]) as session:
         for seat in (*seats, *seats):
             session.send("set_model", provider=seat.name, modelId=seat.model)

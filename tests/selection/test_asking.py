@@ -1,9 +1,8 @@
 """When a wake asks, and whom: only where the choice depends on the answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 from tests.commands.logbook import Record
 from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, check, pool, probe, turn, valid
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
-from tokmon.selection.assessment import Verdict
+from tokmon.selection.assessment import Fitness
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.selection.probe_choice import doubtful, wanted
+from tokmon.selection.probe_choice import is_uncertain, providers_to_probe
 
 MINUTE = 60.0
 SPENT: dict[str, Any] = {"status": "rejected", "http_status": 429}
@@ -159,46 +158,46 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_table_of_askings(case: Case) -> None:
-    policy = msgspec.structs.replace(POLICY, **case.policy)
+    policy = replace(POLICY, **case.policy)
     for lines in (case.lines, case.lines[::-1]):
-        assert wanted(policy, pool(*lines), NOW) == case.asked
+        assert providers_to_probe(policy, pool(*lines), NOW) == case.asked
 
 
 def test_a_key_that_has_come_back_heals_with_the_answer() -> None:
     denied = (turn("team-vigilio", 0.2, age=DAY / 2), *refused("team-vigilio", 3000, 2700, 2400), turn("team-ludo"))
-    assert wanted(POLICY, pool(*denied), NOW) == ("team-vigilio",)
+    assert providers_to_probe(POLICY, pool(*denied), NOW) == ("team-vigilio",)
     answers = ((valid("team-vigilio"), "team-vigilio"), (refused("team-vigilio", 0, source="probe")[0], "team-ludo"))
     for said, chosen in answers:
         decision = choose(POLICY, pool(*denied, said), NOW)
         assert decision is not None
         assert decision.provider == chosen
-        assert wanted(POLICY, pool(*denied, said), NOW) == ()
+        assert providers_to_probe(POLICY, pool(*denied, said), NOW) == ()
 
 
 def test_what_shows_a_key_to_be_valid_says_nothing_else() -> None:
     decision = choose(POLICY, pool(valid("team-vigilio", 60)), NOW)
     assert decision is not None
-    told = decision.alternatives[0].standing
-    assert (told.verdict, told.why) == (Verdict.UNKNOWN, "its key is valid, and nothing else that stands")
+    told = decision.candidates[0].assessment
+    assert (told.fitness, told.reason) == (Fitness.UNKNOWN, "key valid; no other current data")
     failed = turn("team-vigilio", None, None, status="network_error", age=300)
     for lines, unreachable in (((failed,), True), ((failed, valid("team-vigilio", 60)), False)):
         decision = choose(POLICY, pool(*lines), NOW)
         assert decision is not None
-        assert decision.alternatives[0].standing.unreachable is unreachable
+        assert decision.candidates[0].assessment.unreachable is unreachable
 
 
 def test_who_cannot_be_asked_is_taken_as_it_is() -> None:
-    assert wanted(POLICY, pool(), NOW, askable={"team-buio", "xai-vigilio"}) == ()
+    assert providers_to_probe(POLICY, pool(), NOW, probeable={"team-buio", "xai-vigilio"}) == ()
     known = pool(turn("team-nadja", status="no_credit"), *(turn(name, status="no_credit") for name in SEATS[:2]))
-    assert wanted(POLICY, known, NOW, askable={"team-buio"}) == ("team-buio",)
-    assert wanted(POLICY, known, NOW, askable=()) == ()
+    assert providers_to_probe(POLICY, known, NOW, probeable={"team-buio"}) == ("team-buio",)
+    assert providers_to_probe(POLICY, known, NOW, probeable=()) == ()
 
 
 def test_a_session_that_stays_where_it_is_asks_nobody() -> None:
-    forecast = msgspec.structs.replace(POLICY, policy="forecast")
+    forecast = replace(POLICY, policy="forecast")
     known = pool(turn("team-ludo", 0.4, week_resets=3.8 * DAY), *(turn(name, 0.9) for name in SEATS[2:]))
-    assert wanted(forecast, known, NOW, current="team-ludo") == ()
-    assert wanted(forecast, known, NOW, current="team-vigilio") == ("team-vigilio",)
+    assert providers_to_probe(forecast, known, NOW, current="team-ludo") == ()
+    assert providers_to_probe(forecast, known, NOW, current="team-vigilio") == ("team-vigilio",)
 
 
 ANSWERS = st.sampled_from(["key_valid", "allowed", *(str(s) for s in ("policy_rejected", "no_credit", "invalid_key"))])
@@ -215,10 +214,10 @@ def test_where_nobody_is_asked_no_answer_would_have_changed_the_choice(
     known = pool(*lines)
     before = choose(policy, known, NOW, current)
     assert before is not None
-    askable = set(policy.order)
-    while asked := wanted(policy, known, NOW, current, askable=askable):
+    askable = set(policy.accounts)
+    while asked := providers_to_probe(policy, known, NOW, current, probeable=askable):
         askable -= set(asked)
-    in_doubt = [name for name in policy.order if name in askable and doubtful(name, known, policy, NOW)]
+    in_doubt = [name for name in policy.accounts if name in askable and is_uncertain(name, known, policy, NOW)]
     answers = [answer(name, data.draw(ANSWERS)) for name in in_doubt if data.draw(st.booleans())]
     after = choose(policy, pool(*lines, *answers), NOW, current)
     assert after is not None
@@ -229,10 +228,10 @@ def test_where_nobody_is_asked_no_answer_would_have_changed_the_choice(
 def test_those_that_are_asked_are_of_the_policy_and_in_its_order_and_nothing_stands_of_them(
     policy: Policy, lines: list[Record], current: str | None
 ) -> None:
-    asked = wanted(policy, pool(*lines), NOW, current)
-    assert list(asked) == [name for name in policy.order if name in asked]
+    asked = providers_to_probe(policy, pool(*lines), NOW, current)
+    assert list(asked) == [name for name in policy.accounts if name in asked]
     decision = choose(policy, pool(*lines), NOW, current)
     assert decision is not None
-    told = {each.standing.provider: each.standing.verdict for each in decision.alternatives}
-    assert {told[name] for name in asked} <= {Verdict.UNKNOWN, Verdict.EXCLUDED}
+    told = {each.assessment.provider: each.assessment.fitness for each in decision.candidates}
+    assert {told[name] for name in asked} <= {Fitness.UNKNOWN, Fitness.EXCLUDED}
     assert policy.emergency not in asked

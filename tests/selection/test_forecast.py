@@ -1,6 +1,7 @@
 """The policy that anticipates: who lasts for the session, and whose week is lost first."""
 
-import msgspec
+from dataclasses import replace
+
 import pytest
 
 from tests.commands.logbook import Record
@@ -11,7 +12,7 @@ from tokmon.selection.choose import Decision, choose
 from tokmon.selection.demand import Burn, project
 from tokmon.wire.instants import rfc3339
 
-FORECAST = msgspec.structs.replace(POLICY, policy="forecast")
+FORECAST = replace(POLICY, policy="forecast")
 ONE_HOUR = Burn({}, {"5h": 0.1, "7d": 0.012})
 
 
@@ -37,7 +38,7 @@ def test_the_quota_that_dies_first_is_used_first() -> None:
         turn("team-buio", 0.9, week_resets=DAY / 2),
     )
     assert (decision.provider, decision.emergency) == ("team-ludo", False)
-    assert "its week is lost first" in decision.reason
+    assert "expires soonest unused" in decision.reason
 
 
 def test_where_a_check_started_no_session_others_go_first_whatever_is_left_there() -> None:
@@ -47,7 +48,7 @@ def test_where_a_check_started_no_session_others_go_first_whatever_is_left_there
     pair = [idle, turn("team-ludo", 0.9), *(turn(name, status="policy_rejected") for name in SEATS[2:])]
     decision = decide(*pair, hung, current="team-vigilio")
     assert decision.provider == "team-ludo"
-    assert decision.alternatives[0].standing.why == "answers, but its last pi check started no session"
+    assert decision.candidates[0].assessment.reason == "works; the last pi check started no session"
     assert decide(*pair, hung, turn("team-vigilio", 0.0, age=60, week_resets=HOUR)).provider == "team-vigilio"
     assert decide(*pair, hung | {"ts": rfc3339(NOW - 7300)}).provider == "team-vigilio"
     assert decide(*pair, hung, turn("team-ludo", status="policy_rejected", age=1)).provider == "team-vigilio"
@@ -111,7 +112,7 @@ def test_when_no_seat_lasts_the_fallback_does() -> None:
     spent = [turn(name, 0.4, 0.97) for name in SEATS]
     decision = decide(*spent, turn("xai-vigilio", None, None))
     assert (decision.provider, decision.emergency) == ("xai-vigilio", False)
-    assert "would last" in decision.reason
+    assert "has enough quota for a session" in decision.reason
 
 
 def test_when_nothing_lasts_it_is_the_one_that_lasts_longest() -> None:
@@ -130,7 +131,7 @@ def test_the_burn_of_others_counts() -> None:
 def test_an_account_of_which_nothing_is_known_is_assumed_to_be_fresh_and_said_so() -> None:
     decision = decide()
     assert decision.provider == "team-vigilio"
-    assert all(each.assumed for each in decision.alternatives[0].projections)
+    assert all(each.assumed for each in decision.candidates[0].projections)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_window_is_projected_to_the_end_of_the_session(
     window: Window | None, then: float, hits: float | None
 ) -> None:
     found = project("5h", window, ONE_HOUR, 1.0, NOW)
-    assert found.then == pytest.approx(then)
+    assert found.end == pytest.approx(then)
     assert found.hits_in_s == (None if hits is None else pytest.approx(hits))
     assert found.assumed == (window is None)
 
@@ -170,14 +171,14 @@ def test_what_others_burn_goes_on_beside_the_session() -> None:
     """Somebody on it burns 0.3 an hour, and so do sessions: 0.5 is 1.1 at the end, and not 0.8."""
     lines = [*burning("team-vigilio", five=(0.2, 0.5), resets=DAY), turn("team-ludo", 0.4)]
     decision = decide(*lines)
-    assert decision.alternatives[0].projections[0].then == pytest.approx(0.5 + 2 * 0.3, abs=0.02)
+    assert decision.candidates[0].projections[0].end == pytest.approx(0.5 + 2 * 0.3, abs=0.02)
     assert decision.provider == "team-ludo"
 
 
 def test_who_has_been_silent_for_half_an_hour_is_on_it_no_more() -> None:
     lines = [turn("team-vigilio", 0.3, used, age=age) for used, age in ((0.2, 1.5 * HOUR), (0.4, 0.6 * HOUR))]
-    projected = decide(*lines).alternatives[0].projections[0]
-    assert projected.then == pytest.approx(0.4 + 0.2 / 0.9, abs=0.02)
+    projected = decide(*lines).candidates[0].projections[0]
+    assert projected.end == pytest.approx(0.4 + 0.2 / 0.9, abs=0.02)
 
 
 def test_between_weeks_that_are_lost_alike_room_in_five_hours_decides() -> None:
@@ -192,7 +193,7 @@ def test_a_dormant_account_whose_week_ends_soon_is_woken() -> None:
     dormant = turn("team-nadja", 0.1, five_resets=-12 * DAY, week_resets=-13 * DAY, age=14 * DAY)
     decision = decide(*known, dormant)
     assert decision.provider == "team-nadja"
-    assert "taken to be fresh" in decision.reason
+    assert "assumed unused" in decision.reason
 
 
 def test_a_seat_that_nobody_has_seen_is_not_left_to_lie_for_ever() -> None:

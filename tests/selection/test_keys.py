@@ -19,13 +19,13 @@ CASES = (
             *(probe(name, "invalid_key", age=30, week=None, five=None) for name in SEATS[:2]),
         ),
         "team-buio",
-        "its 7d is unknown",
+        "weekly usage unknown",
     ),
     Case(
         "two minutes later that is not believed any more",
         tuple(probe(name, "invalid_key", age=130, week=None, five=None) for name in SEATS),
         "team-vigilio",
-        "its 7d is unknown",
+        "weekly usage unknown",
     ),
     Case(
         "a key that is shown to be valid is refused no more",

@@ -5,7 +5,7 @@ import pytest
 from tests.commands.logbook import Record
 from tests.selection.pool import HOUR, NOW, POLICY, check, pool, probe, turn
 from tests.selection.test_threshold import SPENT, Case, decided
-from tokmon.selection.assessment import Verdict
+from tokmon.selection.assessment import Fitness
 from tokmon.selection.choose import choose
 
 
@@ -84,5 +84,5 @@ def test_what_passes_hides_nothing(case: Case) -> None:
 def test_an_account_is_after_an_overload_what_it_was_before() -> None:
     decision = choose(POLICY, pool(turn("team-vigilio", 0.2, age=HOUR), said("overloaded", 700)), NOW)
     assert decision is not None
-    told = decision.alternatives[0].standing
-    assert (told.verdict, told.status, told.age_s) == (Verdict.USABLE, "allowed", HOUR)
+    told = decision.candidates[0].assessment
+    assert (told.fitness, told.status, told.age_s) == (Fitness.USABLE, "allowed", HOUR)

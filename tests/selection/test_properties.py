@@ -1,15 +1,15 @@
 """What holds of every decision, whatever the evidence."""
 
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record
 from tests.selection.pool import POLICY, SEATS, check, pool, probe, turn
 from tokmon.evidence.model import Status
-from tokmon.selection.assessment import Verdict
+from tokmon.selection.assessment import Fitness
 from tokmon.selection.choose import choose
 from tokmon.selection.decision_json import decision_json
 
@@ -34,7 +34,7 @@ LINES: st.SearchStrategy[list[Record]] = st.lists(
     max_size=14,
 )
 POLICIES = st.builds(
-    lambda policy, spend: msgspec.structs.replace(POLICY, policy=policy, spend_credit=spend),
+    lambda policy, spend: replace(POLICY, policy=policy, spend_credit=spend),
     st.sampled_from(["threshold", "forecast"]),
     st.sampled_from(["never", "after-plan", "first"]),
 )
@@ -47,7 +47,7 @@ def test_a_decision_is_of_the_configuration_and_of_no_order(
 ) -> None:
     decision = choose(policy, pool(*lines), NOW, current)
     assert decision is not None
-    assert decision.provider in policy.order
+    assert decision.provider in policy.accounts
     shuffled = list(lines)
     rng.shuffle(shuffled)
     again = choose(policy, pool(*shuffled, *shuffled), NOW, current)
@@ -59,9 +59,9 @@ def test_a_decision_is_of_the_configuration_and_of_no_order(
 def test_nobody_known_to_be_dead_is_chosen_while_somebody_lives(policy: Any, lines: list[Record], current: Any) -> None:
     decision = choose(policy, pool(*lines), NOW, current)
     assert decision is not None
-    verdicts = {each.standing.provider: each.standing.verdict for each in decision.alternatives}
-    living = [name for name, verdict in verdicts.items() if verdict is not Verdict.EXCLUDED]
-    if verdicts[decision.provider] is Verdict.EXCLUDED:
+    verdicts = {each.assessment.provider: each.assessment.fitness for each in decision.candidates}
+    living = [name for name, verdict in verdicts.items() if verdict is not Fitness.EXCLUDED]
+    if verdicts[decision.provider] is Fitness.EXCLUDED:
         assert living in ([], [policy.emergency]) or decision.provider == policy.emergency
         assert decision.emergency
         assert not set(living) & {*policy.chain, *policy.fallback}
@@ -70,10 +70,10 @@ def test_nobody_known_to_be_dead_is_chosen_while_somebody_lives(policy: Any, lin
 @given(POLICIES, LINES, CURRENT)
 def test_an_unusable_account_more_changes_nothing(policy: Any, lines: list[Record], current: Any) -> None:
     before = choose(policy, pool(*lines), NOW, current)
-    longer = msgspec.structs.replace(policy, chain=(*policy.chain, "dead-seat"))
+    longer = replace(policy, chain=(*policy.chain, "dead-seat"))
     dead = turn("dead-seat", None, None, status="policy_rejected", age=5)
     after = choose(longer, pool(*lines, dead), NOW, current)
     assert before is not None
     assert after is not None
-    if not before.afresh:
+    if not before.ignored_refusals:
         assert (after.provider, after.emergency, after.reason) == (before.provider, before.emergency, before.reason)

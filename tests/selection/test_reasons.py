@@ -1,6 +1,7 @@
 """What is said of a choice: no figure that contradicts it, and nobody passed over without a word."""
 
-import msgspec
+from dataclasses import replace
+
 import pytest
 
 from tests.selection.pool import NOW, POLICY, pool, turn
@@ -17,7 +18,7 @@ from tokmon.selection.choose import choose
     ],
 )
 def test_what_is_under_the_threshold_does_not_look_as_if_it_were_not(used: float, threshold: float, said: str) -> None:
-    policy = msgspec.structs.replace(POLICY, threshold=threshold)
+    policy = replace(POLICY, threshold=threshold)
     decision = choose(policy, pool(turn("team-vigilio", used)), NOW)
     assert decision is not None
     assert decision.reason == said
@@ -28,12 +29,12 @@ def test_who_is_passed_over_for_the_network_is_told() -> None:
     decision = choose(POLICY, pool(turn("team-vigilio", 0.3, age=600), failed, turn("team-ludo", 0.4)), NOW)
     assert decision is not None
     assert decision.reason == "first of the chain under 90%: 7d at 40%; the network failed for others"
-    assert decision.alternatives[0].standing.why == "answers, but the network failed of late"
+    assert decision.candidates[0].assessment.reason == "works; last attempt failed (network)"
 
 
 def test_a_pin_says_what_is_known_of_the_others_all_the_same() -> None:
-    policy = msgspec.structs.replace(POLICY, pin="team-ludo")
+    policy = replace(POLICY, pin="team-ludo")
     decision = choose(policy, pool(turn("team-vigilio", 0.3), turn("team-ludo", 0.95)), NOW)
     assert decision is not None
     assert (decision.provider, decision.pinned) == ("team-ludo", True)
-    assert [each.standing.provider for each in decision.alternatives] == list(POLICY.order)
+    assert [each.assessment.provider for each in decision.candidates] == list(POLICY.accounts)

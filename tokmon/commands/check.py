@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import foresight, paths, probes, store
-from tokmon.commands.select import policy_of
+from tokmon import paths, probes, store
 from tokmon.decision import policy_cache
+from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
-from tokmon.pi import check_file, session_check
-from tokmon.pi.check_process import How, Result, Wanted
-from tokmon.pi.extension import OURS
-from tokmon.probes import Target
+from tokmon.pi import check_file, extension, session_check
+from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
+from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
@@ -38,7 +37,6 @@ DEADLINE_S: Final = 60.0
 JOBS: Final = 3
 _LONGEST_S: Final = 600.0
 _MOST_JOBS: Final = 16
-_HEAD: Final = 2000
 _SECRET_MIN: Final = 8
 _IN_FILE: Final = ("account_status", "scope", "substatus")
 
@@ -48,7 +46,7 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     found = paths.find()
     wanted = _wanted(found, options)
-    how = How(_command(options.pi), _extension(found), options.deadline, options.jobs)
+    how = CheckSettings(_command(options.pi), _extension(found), options.deadline, options.jobs)
     # Nothing is raised where a pi has been started and is not known yet: it would be left behind.
     told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -70,16 +68,16 @@ def run(arguments: list[str]) -> int:
         oldest = min((result.at for result in results), default=time.time())
         put(store.encode({"checked_at": rfc3339(oldest), "results": entries}))
     if results and not options.no_log:
-        foresight.keep(found, "check")
+        refresh_quietly(found, os.environ, "check")
     return 0 if kept and all(result.ok for result in results) else 1
 
 
-def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
+def _wanted(found: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
     """Whom to check, and with which model: those named, else the configured ones, else those of models.json."""
-    policy = policy_of(found)
+    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
     offered = policy_cache.propose(found, policy)
     targets = probes.targets(found, os.environ, time.time())
-    names = tuple(dict.fromkeys(options.provider)) or policy.order or tuple(targets)
+    names = tuple(dict.fromkeys(options.provider)) or policy.accounts or tuple(targets)
     if not names:
         raise TokmonError(
             f"nobody to check: no account is configured, and `{found.models}` names none",
@@ -91,14 +89,14 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[Wanted]:
         problem = name_problem(name)
         if problem is not None:
             raise UsageError(f"`{shown(name)}` is no provider: {problem}")
-        model = options.model or (policy if name in policy.order else offered).model_of(name)
+        model = options.model or (policy if name in policy.accounts else offered).model_of(name)
         target = targets.get(name)
-        kind = None if target is None else target.kind
-        wanted.append(Wanted(name, model, kind, _secrets(target, logins.get(name))))
+        kind = None if target is None else target.account_type
+        wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
     return wanted
 
 
-def _secrets(target: Target | None, login: object) -> tuple[str, ...]:
+def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
     """What pi asks with, as far as that is known here, the longest first."""
     values = login.values() if isinstance(login, dict) else ()
     said = {each for each in values if isinstance(each, str) and len(each) >= _SECRET_MIN}
@@ -121,18 +119,12 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 def _extension(found: Paths) -> Path | None:
-    """The extension of ours that this member's pi loads, if it does."""
-    if os.environ.get("TOKMON_DISABLE"):
-        return None
-    try:
-        with store.opened(found.extension) as file:
-            ours = OURS.encode() in (file.read(_HEAD) or b"")
-    except OSError:
-        return None
-    return found.extension.absolute() if ours else None
+    """Tokmon's extension as this member's pi loads it; None if it loads none."""
+    path = None if os.environ.get("TOKMON_DISABLE") else extension.installed(found)
+    return path.absolute() if path is not None else None
 
 
-def _said(result: Result) -> dict[str, Any]:
+def _said(result: SessionResult) -> dict[str, Any]:
     """What a check says of the account, in the words of a reading."""
     if result.ok:
         return {}
@@ -140,7 +132,7 @@ def _said(result: Result) -> dict[str, Any]:
     return {"account_status": said.pop("status"), **said, "reason": result.reason}
 
 
-def _keep(found: Paths, result: Result) -> bool:
+def _keep(found: Paths, result: SessionResult) -> bool:
     """A line of the log; what cannot be kept is said."""
     line = {
         "kind": "check",
@@ -165,7 +157,7 @@ def _keep(found: Paths, result: Result) -> bool:
     return True
 
 
-def _entry(result: Result) -> dict[str, Any]:
+def _entry(result: SessionResult) -> dict[str, Any]:
     """A result as the file has it."""
     said = _said(result)
     entry = {
@@ -193,7 +185,7 @@ def _merge(found: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
     return True
 
 
-def _text(result: Result, width: int) -> str:
+def _text(result: SessionResult, width: int) -> str:
     style = style_of(output())
     status = style.paint("ok   ", "green") if result.ok else style.paint("error", "red")
     name = clean(result.wanted.provider)

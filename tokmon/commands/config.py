@@ -13,7 +13,7 @@ from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.report.configuration import configuration_text
 from tokmon.report.terminal import put, say
-from tokmon.selection.overrides import relevant, shown
+from tokmon.selection.overrides import config_vars, shown
 
 SUMMARY: Final = "print the configuration that counts, or where there is none, a first one to edit"
 
@@ -54,16 +54,16 @@ def _text(found: Paths) -> str:
         print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
     policy = loaded.policy
     heading = ["The configuration of tokmon. A line that is commented out shows a default, or an example."]
-    if not policy.order:
+    if not policy.accounts:
         policy = policy_cache.propose(found, policy)
         heading += [
             "The accounts are proposed, out of pi's models.json: correct them."
-            if policy.order
+            if policy.accounts
             else "No account is named yet: whom should a session start on?"
         ]
     elif loaded.source is not Source.CONFIGURED:
         heading += [f"This is {loaded.source.value}: what is configured now is not valid."]
-    if variables := relevant(os.environ):
+    if variables := config_vars(os.environ):
         heading += [f"With what these variables say now: {', '.join(map(shown, variables))}."]
     return configuration_text(policy, _told(loaded.check_file, found.home), heading)
 

@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import foresight, paths, probes, store
+from tokmon import paths, probes, store
+from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, UsageError
 from tokmon.evidence.snapshot import fold
-from tokmon.probes import Target, Turn, turns_of, why_not
-from tokmon.probes.records import granted, line_of, told
-from tokmon.probes.request import Result, ask
+from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
+from tokmon.probes.records import granted_targets, outcomes, probe_line
+from tokmon.probes.request import ProbeResult, probe_all
 from tokmon.report.status import status_text
 from tokmon.report.status_json import to_json
 from tokmon.report.terminal import output, put, say, style_of, width_of
@@ -34,14 +35,14 @@ def run(arguments: list[str]) -> int:
     known = probes.targets(found, os.environ, now)
     asked = _chosen(known, options.provider)
     snapshot = state_file.current(found).snapshot
-    unable = {name: why for name, target in asked.items() if (why := why_not(target)) is not None}
+    unable = {name: why for name, target in asked.items() if (why := unavailable_reason(target)) is not None}
     turns = _turns(found, [name for name in asked if name not in unable], now, force=options.force)
-    results = {result.provider: result for result in ask(granted(asked, turns), options.deadline)}
-    lines = {name: line_of(result) for name, result in results.items()}
+    results = {result.provider: result for result in probe_all(granted_targets(asked, turns), options.deadline)}
+    lines = {name: probe_line(result) for name, result in results.items()}
     code = 0 if options.no_log else _record(found, list(lines.values()))
     _settle(found, results)
     now = time.time()
-    shown = view(fold(snapshot, lines.values()), {name: target.kind for name, target in asked.items()}, now)
+    shown = view(fold(snapshot, lines.values()), {name: target.account_type for name, target in asked.items()}, now)
     shown = View(now, tuple(provider for provider in shown.providers if provider.name in asked))
     notes = {name: _note(results.get(name), turns.get(name), unable.get(name), now) for name in asked}
     if options.json:
@@ -51,31 +52,31 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"nobody to ask: `{found.models}` names no provider", file=sys.stderr)
     if lines and not options.no_log:
-        foresight.keep(found, "monitor")
+        refresh_quietly(found, os.environ, "monitor")
     return code
 
 
-def _chosen(known: Mapping[str, Target], names: list[str]) -> dict[str, Target]:
+def _chosen(known: Mapping[str, ProbeTarget], names: list[str]) -> dict[str, ProbeTarget]:
     strange = [name for name in names if name not in known]
     if strange:
         raise UsageError(f"no provider `{strange[0]}` in models.json", hint=f"it names: {', '.join(known) or 'none'}")
     return {name: target for name, target in known.items() if not names or name in names}
 
 
-def _turns(found: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Turn]:
+def _turns(found: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Slot]:
     """Whose turn it is; where that cannot be kept nobody's, since nothing would stop the next from asking again."""
     try:
-        return turns_of(found).take(names, now, force=force)
+        return probe_limiter(found).claim(names, now, force=force)
     except StoreError as error:
         print(f"warning: nobody was asked: {error}", file=sys.stderr)
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
-        return {name: Turn(granted=False) for name in names}
+        return {name: Slot(granted=False) for name in names}
 
 
-def _settle(found: paths.Paths, results: Mapping[str, Result]) -> None:
+def _settle(found: paths.Paths, results: Mapping[str, ProbeResult]) -> None:
     try:
-        turns_of(found).settle(told(results), time.time())
+        probe_limiter(found).release(outcomes(results), time.time())
     except StoreError as error:
         print(f"warning: {error}", file=sys.stderr)
 
@@ -90,7 +91,7 @@ def _record(found: paths.Paths, lines: list[dict[str, Any]]) -> int:
     return 0
 
 
-def _note(result: Result | None, turn: Turn | None, unable: str | None, now: float) -> str:
+def _note(result: ProbeResult | None, turn: Slot | None, unable: str | None, now: float) -> str:
     """What was asked and came back, or why nothing was asked."""
     if result is not None:
         code = result.answer.http_status
@@ -102,21 +103,23 @@ def _note(result: Result | None, turn: Turn | None, unable: str | None, now: flo
         return f"asked {result.path}: {said} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
     if unable is not None:
         return f"not asked: {unable}"
-    if turn is None or turn.asked_at is None or turn.next_at is None:
+    if turn is None or turn.probed_at is None or turn.next_at is None:
         return "not asked"
-    since = ago(max(1.0, now - turn.asked_at))
+    since = ago(max(1.0, now - turn.probed_at))
     return f"not asked: it was asked {since}, and may be again in {duration(turn.next_at - now)}"
 
 
 def _json(
-    shown: View, lines: Mapping[str, dict[str, Any]], turns: Mapping[str, Turn], notes: Mapping[str, str]
+    shown: View, lines: Mapping[str, dict[str, Any]], turns: Mapping[str, Slot], notes: Mapping[str, str]
 ) -> dict[str, Any]:
     """The object of `tokmon status --json`, with what was asked of each provider now."""
     found = to_json(shown)
     for provider in found["providers"]:
         name = provider["provider"]
         turn = turns.get(name)
-        before = None if name in lines or turn is None or turn.asked_at is None else round(shown.now - turn.asked_at, 3)
+        before = (
+            None if name in lines or turn is None or turn.probed_at is None else round(shown.now - turn.probed_at, 3)
+        )
         provider["probe"] = {"asked": name in lines, "note": notes[name], "age_s": before, "line": lines.get(name)}
     return found
 

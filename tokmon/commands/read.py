@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from tokmon import families, store
 from tokmon.errors import InputError, UsageError
-from tokmon.evidence.model import Evidence, Reading
+from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.reading import reading_json
-from tokmon.evidence.snapshot import observation
+from tokmon.evidence.snapshot import evidence_in_line
 from tokmon.evidence.values import instant
 from tokmon.wire.instants import parse_rfc3339
 from tokmon.wire.scrub import scrub
@@ -65,12 +65,12 @@ def read_line(line: bytes, now: float) -> dict[str, Any]:
     texts = [text for name in _TEXTS if name in capture and (text := _text(capture, name))]
     kinds = [kind for name in _KINDS if name in capture and (kind := _text(capture, name))]
     reading = families.read(
-        Evidence(
+        RawResponse(
             http_status=_status(capture),
             headers=_headers(capture),
             at=at,
             text=" ".join(texts) or None,
-            kind=kinds[0].lower() if kinds else None,
+            account_type=kinds[0].lower() if kinds else None,
             frame=_frame(capture),
         )
     )
@@ -95,7 +95,7 @@ def _is_old(capture: Mapping[str, Any]) -> bool:
 
 
 def _as_logged(capture: Mapping[str, Any]) -> dict[str, Any]:
-    seen = observation(capture)
+    seen = evidence_in_line(capture)
     if seen is None:
         raise InputError("a line of the log needs a `provider` and an instant", field="ts")
     windows = tuple(seen.windows)

@@ -3,17 +3,17 @@
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from tokmon import paths, store
 from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
-from tokmon.evidence.model import replace
 from tokmon.report.terminal import put, say
 from tokmon.selection.policy import POLICIES, Policy
-from tokmon.simulation.outcome import Outcome, table
-from tokmon.simulation.recorded import record
+from tokmon.simulation.outcome import PolicyOutcome, table
+from tokmon.simulation.recorded import read_recording
 from tokmon.simulation.recorded import replay as replay_record
 from tokmon.simulation.simulate import simulate
 from tokmon.simulation.world import world
@@ -58,16 +58,16 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _simulated(
     options: argparse.Namespace, policies: tuple[str, ...]
-) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+) -> Iterator[tuple[dict[str, Any], list[PolicyOutcome]]]:
     weeks, load = options.weeks or _WEEKS, options.load or 1.0
     for seed in options.simulate:
         fleet = world(seed, weeks, load)
         yield {"seed": seed, "weeks": weeks, "load": load}, [simulate(fleet, policy) for policy in policies]
 
 
-def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[PolicyOutcome]]]:
     policy = _configured()
-    told = record(line for path in logs for line in _lines(path))
+    told = read_recording(line for path in logs for line in _lines(path))
     if not told.starts:
         raise InputError("no line of these logs names a session", field="session")
     outcomes = replay_record(told, [replace(policy, policy=each) for each in policies])
@@ -77,13 +77,12 @@ def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dic
 def _configured() -> Policy:
     """The owner's accounts, without a person's one-shot override: that is of this moment, not of the logs'."""
     found = paths.find()
-    policy = policy_cache.load(found, os.environ).policy
-    policy = policy if policy.order else policy_cache.propose(found, policy)
-    if not policy.order:
+    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
+    if not policy.accounts:
         raise TokmonError(
             "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"
         )
-    return replace(policy, pin=None, resumes=None)
+    return replace(policy, pin=None, resume_account=None)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

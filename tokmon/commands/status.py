@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import paths
-from tokmon.pi.models_json import Account, account_type, read_accounts, read_models
+from tokmon.pi.models_json import ConfiguredAccount, account_type, read_accounts, read_models
 from tokmon.report.status import status_text
 from tokmon.report.terminal import output, put, say, style_of, width_of
 from tokmon.report.view import View, view
@@ -81,7 +81,7 @@ def _is_json(path: Path) -> bool:
     return read_models(path) is not None or (_is_readable(path) and not os.access(path, os.F_OK))
 
 
-def _type(configured: Account) -> str | None:
+def _type(configured: ConfiguredAccount) -> str | None:
     return account_type(configured, api=None, key_shape=None, family=None)
 
 

@@ -1,73 +1,159 @@
-"""The decision as one line that the hook of a wake reads with builtins alone, and the last good one.
+"""The decision file, which the hook of a wake reads with the shell's own means (docs/decision-file.md).
 
-    tokmon-decision 1 BOOT_ID ISSUED EXPIRES PROVIDER MODEL end
+    tokmon-decision/2 BOOT ISSUED EXPIRES PROVIDER MODEL end
+    for CONFIG_DIR LOG_DIR AGENT_DIR
+    equal PROVIDER MODEL
+    input PATH
+    account PROVIDER MODEL
+    end
 
-ISSUED and EXPIRES are whole seconds since the boot: a clock on the wall is set, and jumps. Where there is no such clock
-there is no file, and the hook asks `tokmon select`.
+ISSUED and EXPIRES are whole seconds since the boot BOOT: wall clocks are set, and jump. The file's modification time
+is an instant before the evidence was read, so that it is fresh while every input is older, as `make` sees it.
 """
 
 import os
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tokmon import kept, store
+from tokmon import store
 from tokmon.paths import Paths
-from tokmon.selection.choose import Decision
-from tokmon.selection.decision_json import decision_json
-from tokmon.wire.instants import rfc3339
+from tokmon.selection.overrides import name_problem
 
-_LONGEST_S: Final = 60
+FORMAT: Final = "tokmon-decision/2"
+LONGEST_S: Final = 3600
+MAX_INPUTS: Final = 10
+MAX_LINES: Final = 200
+MAX_LINE: Final = 600
+"""Bytes of a line: what the hook reads of it at most."""
+
+_HEAD_WORDS: Final = 7
+_OTHERS_MAY_WRITE: Final = 0o022
 _NO_BOOT: Final = "-"
-_WORDS: Final = 8
-_LARGEST: Final = 1 << 16
+
+Pair = tuple[str, str]
+"""Provider and model."""
 
 
-def place(found: Paths, env: Mapping[str, str]) -> Path:
-    """Where the hook looks: in the runtime folder if there is one, else in the state folder."""
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Whole seconds since a boot, and which boot that was."""
+
+    boot: str
+    uptime: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFile:
+    """What the file says. `expires == issued` is a decision that is only a fallback: it never counts as fresh."""
+
+    clock: Clock
+    expires: int
+    choice: Pair
+    places: str
+    accounts: tuple[Pair, ...] = ()
+    equal: tuple[Pair, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+def path_of(paths: Paths, env: Mapping[str, str]) -> Path:
+    """The file: `TOKMON_DECISION`, else in the state folder, one for each identity with a pi folder of its own."""
     if env.get("TOKMON_DECISION"):
         return Path(env["TOKMON_DECISION"])
-    runtime = env.get("XDG_RUNTIME_DIR", "")
-    folder = Path(runtime if runtime.startswith("/") else f"/run/user/{os.getuid()}")
-    return (folder / "tokmon" if folder.is_dir() else found.state) / "decision"
+    member = env.get("TOKMON_MEMBER", "") if env.get("PI_CODING_AGENT_DIR") else ""
+    own = member and "/" not in member and name_problem(member) is None
+    return paths.state / (f"decision-{member}" if own else "decision")
 
 
-def last_place(found: Paths) -> Path:
-    """The last good decision in the same form: for the hook when nothing else answers, of whatever age."""
-    return found.state / "decision.last"
+def places_of(paths: Paths) -> str:
+    """The folders that a decision was made for, as they stand in its `for` line."""
+    return f"{paths.config.parent} {paths.logs} {paths.agent}"
 
 
-def write(found: Paths, env: Mapping[str, str], decision: Decision) -> None:
-    """Put the decision where the hook reads it, if it holds for a second at least. OSError or StoreError if it cannot.
-
-    Not one that somebody has pinned: that is for one call.
-    """
-    if decision.pinned:
-        return
-    boot, hundredths = kept.clock() or (_NO_BOOT, 0)
-    uptime = hundredths // 100
-    # The second that has begun is not whole any more.
-    seconds = max(0, min(_LONGEST_S, int(decision.valid_until - decision.decided_at) - 1))
-    line = f"tokmon-decision 1 {boot} {uptime} {uptime + seconds} {decision.provider} {decision.model} end\n".encode()
-    store.replace(last_place(found), line)
-    if seconds >= 1 and boot != _NO_BOOT:
-        store.replace(place(found, env), line)
-
-
-def record(found: Paths, decision: Decision, source: str, *, blocking: bool = True) -> bool:
-    """A line of `decisions.jsonl`, by whom it was taken; StoreError or OSError if it cannot be written.
-
-    False if another process holds the log and `blocking` is off.
-    """
-    line = {"ts": rfc3339(decision.decided_at), "source": source, **decision_json(decision)}
-    return store.append_to(found.logs / "decisions.jsonl", [store.encode(line) + b"\n"], blocking=blocking)
-
-
-def last(found: Paths) -> str | None:
-    """The account of the last decision, which the next session stays on if it can."""
+def clock() -> Clock:
+    """The present; without /proc (macOS) a boot that no hook takes for its own."""
     try:
-        words = kept.own(str(last_place(found)), _LARGEST).split()
+        uptime = Path("/proc/uptime").read_text(encoding="ascii").split(".", 1)[0]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Clock(boot, int(uptime))
+    except (OSError, ValueError):
+        return Clock(_NO_BOOT, 0)
+
+
+def write(path: Path, content: DecisionFile, mtime_ns: int) -> None:
+    """Replace the file; OSError or StoreError if it cannot be written, ValueError if the hook could not read it."""
+    store.replace(path, encode(content), mtime_ns=mtime_ns)
+
+
+def encode(content: DecisionFile) -> bytes:
+    """The file's bytes; ValueError where a line is too long, or is more than one."""
+    head = (FORMAT, content.clock.boot, content.clock.uptime, content.expires, *content.choice, "end")
+    lines = [" ".join(map(str, head)), f"for {content.places}"]
+    lines += [f"equal {provider} {model}" for provider, model in content.equal]
+    # Inputs first: a shell reads byte by byte, and a fresh decision is read no further than to its first account.
+    lines += [f"input {path}" for path in content.inputs]
+    lines += [f"account {provider} {model}" for provider, model in content.accounts]
+    encoded = [os.fsencode(line) for line in (*lines[: MAX_LINES - 1], "end")]
+    if any(len(line) >= MAX_LINE or b"\n" in line for line in encoded):
+        raise ValueError("a path or a name is too long for the decision file")
+    return b"\n".join(encoded) + b"\n"
+
+
+def read(path: Path) -> DecisionFile | None:
+    """The file, of whatever age; None where it is missing, damaged, or may be written by others."""
+    try:
+        if path.is_symlink():
+            return None
+        with store.opened(path) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS_MAY_WRITE:
+                return None
+            return _decoded(os.fsdecode(file.read(MAX_LINES * MAX_LINE) or b"").split("\n"))
     except (OSError, ValueError):
         return None
-    whole = len(words) == _WORDS and words[0] == "tokmon-decision" and words[-1] == "end"
-    return words[5] if whole else None
+
+
+def _decoded(lines: list[str]) -> DecisionFile | None:
+    head = lines[0].split(" ")
+    if len(head) != _HEAD_WORDS or (head[0], head[-1]) != (FORMAT, "end") or lines[-2:] != ["end", ""]:
+        return None
+    by_word: dict[str, list[str]] = {"for": [], "equal": [], "account": [], "input": []}
+    for line in lines[1:-2]:
+        word, _, rest = line.partition(" ")
+        by_word.setdefault(word, []).append(rest)
+    return DecisionFile(
+        Clock(head[1], int(head[2])),
+        int(head[3]),
+        (head[4], head[5]),
+        "".join(by_word["for"]),
+        accounts=tuple(_pairs(by_word["account"])),
+        equal=tuple(_pairs(by_word["equal"])),
+        inputs=tuple(by_word["input"]),
+    )
+
+
+def _pairs(lines: Iterable[str]) -> Iterable[Pair]:
+    for line in lines:
+        provider, _, model = line.partition(" ")
+        yield provider, model
+
+
+def leave_accounts(path: Path, paths: Paths, accounts: tuple[Pair, ...]) -> None:
+    """Leave the accounts of a policy for the hook to fall back on; OSError, StoreError or ValueError if that fails.
+
+    The last decision stays if its account is still one of them, and holds for no wake any more.
+    """
+    before, now = read(path), clock()
+    stays = before is not None and before.choice in accounts
+    choice = before.choice if before is not None and stays else accounts[0]
+    content = DecisionFile(now, now.uptime, choice, places_of(paths), accounts=accounts)
+    write(path, content, time.time_ns())
+
+
+def last_account(path: Path) -> str | None:
+    """The account of the last decision, on which the next session stays if that is safe."""
+    content = read(path)
+    return None if content is None else content.choice[0]

@@ -1,10 +1,10 @@
-"""The policy for the wake path: `policy.json`, what `settings` found, with a fingerprint of what it came from.
+"""The policy for the wake path: `policy.json`, what `settings` validated, with a fingerprint of its source.
 
-The configuration is validated once for as long as neither the file nor the variables change: `ready` reads the result
-with the standard library alone. Where the configuration is invalid, the last valid one goes on.
+The configuration is validated once for as long as neither the file nor the variables change: `cached` reads the result
+without the library that validates. Where the configuration is invalid, the last valid one stays in use.
 
-A policy is kept for each set of variables that has been seen of late, since the sessions of one member need not have
-the same, and each would else undo what the other has kept. What only one call asks for (the pin) is never kept.
+There is an entry for each set of variables in recent use, since sessions of one member may differ in them. Overrides of
+a single call (the pin) are never cached.
 """
 
 import contextlib
@@ -12,30 +12,35 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tokmon import __version__
+from tokmon.decision import decision_file
 from tokmon.errors import SettingsError, StoreError
 from tokmon.paths import Paths
-from tokmon.selection.overrides import ONE_SHOT, asked, name_problem, relevant
+from tokmon.selection.overrides import PER_CALL, config_vars, name_problem, per_call
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
-_KEPT: Final = 8
+_ENTRIES: Final = 8
 _LARGEST: Final = 1 << 20
+_FIELDS_OF_POLICY: Final = tuple(field.name for field in fields(Policy))
+_DEFAULTS: Final = Policy()
+_CHOICES: Final = {"policy": POLICIES, "spend_credit": SPENDING}
 
 
 class Source(Enum):
-    """Where a policy is from."""
+    """Where a policy comes from."""
 
     CONFIGURED = "the configuration"
     LAST_VALID = "the last valid configuration"
     VALID_PART = "the keys that are valid"
 
 
-class Loaded(NamedTuple):
-    """The policy that counts now (an empty one where nobody is named), and every error of the configuration."""
+class LoadedPolicy(NamedTuple):
+    """The policy in use (an empty one where no account is configured), and every error of the configuration."""
 
     policy: Policy
     check_file: Path | None = None
@@ -43,8 +48,8 @@ class Loaded(NamedTuple):
     source: Source = Source.CONFIGURED
 
 
-class _Entry(NamedTuple):
-    """One policy that was valid, and what it came from."""
+class CacheEntry(NamedTuple):
+    """One valid policy, and the configuration that it came from."""
 
     file: list[Any]
     variables: dict[str, str]
@@ -52,43 +57,62 @@ class _Entry(NamedTuple):
     check_file: str | None
 
 
-def place(paths: Paths) -> Path:
-    """The file: a cache, that may be deleted."""
+def path_of(paths: Paths) -> Path:
+    """Path of the cache file, which may be deleted."""
     return paths.state / "policy.json"
 
 
-def ready(paths: Paths, env: Mapping[str, str]) -> Loaded | None:
-    """What `load` gives, if it takes no validating: it is of what the configuration is now."""
-    wanted = asked(env)
+def cached(paths: Paths, env: Mapping[str, str]) -> LoadedPolicy | None:
+    """The policy, if this configuration was validated before; None where it must be validated first."""
+    overrides = per_call(env)
     entry = _fitting(_entries(paths), paths, env)
     if entry is None:
         return None
-    return Loaded(_policy(entry, wanted.fields), _path(entry.check_file, paths), wanted.errors)
+    return LoadedPolicy(_policy(entry, overrides.fields), _path(entry.check_file, paths), overrides.errors)
 
 
-def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> Loaded:
-    """The policy, from the cache or the slow way; a valid one is kept in the cache, unless `keep` is off.
+def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPolicy:
+    """The policy, validated now unless it is cached; unless `keep` is off, a valid one is cached.
 
-    Raises nothing for any configuration: whoever chooses goes on, and whoever shows shows the errors.
+    It is also left for the hook, which falls back on it (`decision_file.leave_accounts`). Raises nothing for any
+    configuration: a choice goes on with the rest, and a screen shows the errors.
     """
-    loaded = ready(paths, env)
+    loaded = cached(paths, env)
     if loaded is not None:
         return loaded
-    wanted, entries = asked(env), _entries(paths)
+    overrides, entries = per_call(env), _entries(paths)
 
     from tokmon.decision import settings  # noqa: PLC0415 - takes longer to import than all the rest of a wake
 
-    stamp = _stamp(paths.config)
-    found = settings.read(paths.config, env)
-    new = _Entry(stamp, relevant(env), _to_json(found.policy), found.check_file)
-    if not found.errors:
+    source = _stamp(paths.config)
+    validated = settings.read(paths.config, env)
+    new = CacheEntry(source, config_vars(env), _to_json(validated.policy), validated.check_file)
+    if not validated.errors:
+        loaded = LoadedPolicy(_policy(new, overrides.fields), _path(new.check_file, paths), overrides.errors)
         if keep:
             _keep(paths, [new, *entries])
-        return Loaded(_policy(new, wanted.fields), _path(new.check_file, paths), wanted.errors)
+            if not new.variables:
+                _leave_accounts(paths, env, loaded)
+        return loaded
     last = _last_valid(entries, new)
-    used, source = (new, Source.VALID_PART) if last is None else (last, Source.LAST_VALID)
-    errors = (*found.errors, *wanted.errors)
-    return Loaded(_policy(used, wanted.fields), _path(used.check_file, paths), errors, source)
+    used, origin = (new, Source.VALID_PART) if last is None else (last, Source.LAST_VALID)
+    errors = (*validated.errors, *overrides.errors)
+    return LoadedPolicy(_policy(used, overrides.fields), _path(used.check_file, paths), errors, origin)
+
+
+def _leave_accounts(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy) -> None:
+    """Leave the accounts for the hook. Where that fails, the hook's default is an older one."""
+    policy = with_chain(paths, loaded).policy
+    if policy.accounts:
+        with contextlib.suppress(OSError, StoreError, ValueError):
+            decision_file.leave_accounts(decision_file.path_of(paths, env), paths, policy.pairs)
+
+
+def with_chain(paths: Paths, loaded: LoadedPolicy) -> LoadedPolicy:
+    """The same, with a chain proposed from pi's models.json where none is configured."""
+    if loaded.policy.accounts:
+        return loaded
+    return loaded._replace(policy=propose(paths, loaded.policy))
 
 
 def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
@@ -96,21 +120,23 @@ def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
     entry = _fitting(_entries(paths), paths, env)
     if entry is not None:
         return _path(entry.check_file, paths)
-    nothing_said = not relevant(env) and not paths.config.exists()
-    return None if nothing_said else load(paths, env).check_file
+    nothing_configured = not config_vars(env) and not paths.config.exists()
+    return None if nothing_configured else load(paths, env).check_file
 
 
 def propose(paths: Paths, base: Policy) -> Policy:
-    """`base` with a chain out of pi's models.json, for where none is configured."""
+    """`base` with a chain proposed from pi's models.json."""
     from tokmon.pi.models_json import account_type, accounts_of, read_providers  # noqa: PLC0415 - only who has no chain comes here
-    from tokmon.selection.default_policy import Offer, proposed  # noqa: PLC0415
+    from tokmon.selection import default_policy  # noqa: PLC0415
 
     providers = read_providers(paths.models)
-    offers = {
-        name: Offer(account_type(account, api=None, key_shape=None, family=None), _ids(providers[name]))
+    entries = {
+        name: default_policy.ModelsEntry(
+            account_type(account, api=None, key_shape=None, family=None), _ids(providers[name])
+        )
         for name, account in accounts_of(providers).items()
     }
-    return proposed(offers, base)
+    return default_policy.propose(entries, base)
 
 
 def listed(paths: Paths) -> dict[str, tuple[str, ...]]:
@@ -122,43 +148,43 @@ def listed(paths: Paths) -> dict[str, tuple[str, ...]]:
 
 def _ids(entry: Any) -> tuple[str, ...]:  # noqa: ANN401 - a person's file
     models = entry.get("models") if isinstance(entry, dict) else None
-    found = [each.get("id") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
-    return tuple(model for model in found if isinstance(model, str))
+    ids = [model.get("id") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    return tuple(model for model in ids if isinstance(model, str))
 
 
 def _stamp(config: Path) -> list[Any]:
     """What tells one state of the file from another, without reading it."""
     try:
-        found = config.stat()
+        status = config.stat()
     except OSError as error:
         # Missing, and not to be reached: neither is the other.
         return [str(config), error.errno, 0, 0]
-    return [str(config), found.st_mtime_ns, found.st_size, found.st_ino]
+    return [str(config), status.st_mtime_ns, status.st_size, status.st_ino]
 
 
-def _fitting(entries: list[_Entry], paths: Paths, env: Mapping[str, str]) -> _Entry | None:
-    stamp, variables = _stamp(paths.config), relevant(env)
+def _fitting(entries: list[CacheEntry], paths: Paths, env: Mapping[str, str]) -> CacheEntry | None:
+    stamp, variables = _stamp(paths.config), config_vars(env)
     return next((entry for entry in entries if entry.file == stamp and entry.variables == variables), None)
 
 
-def _last_valid(entries: list[_Entry], new: _Entry) -> _Entry | None:
+def _last_valid(entries: list[CacheEntry], new: CacheEntry) -> CacheEntry | None:
     """The newest of this file that names somebody: with the same variables, or with most of them and with no other.
 
     Where there is none such, the newest: that may be of what another session asks for.
     """
-    naming = [entry for entry in entries if entry.file[0] == new.file[0] and _policy(entry, {}).order]
-    ours = [entry for entry in naming if entry.variables.items() <= new.variables.items()]
-    return max(ours, key=lambda entry: len(entry.variables), default=next(iter(naming), None))
+    naming = [entry for entry in entries if entry.file[0] == new.file[0] and _policy(entry, {}).accounts]
+    compatible = [entry for entry in naming if entry.variables.items() <= new.variables.items()]
+    return max(compatible, key=lambda entry: len(entry.variables), default=next(iter(naming), None))
 
 
-def _entries(paths: Paths) -> list[_Entry]:
+def _entries(paths: Paths) -> list[CacheEntry]:
     """What is kept, the newest first; nothing where the file is missing, damaged or of another version of tokmon."""
     try:
-        with open(place(paths), "rb", opener=_at_once) as file:
-            kept = json.loads(file.read(_LARGEST))
-        if kept["version"] != __version__:
+        with open(path_of(paths), "rb", opener=_at_once) as file:
+            saved = json.loads(file.read(_LARGEST))
+        if saved["version"] != __version__:
             return []
-        entries = [_Entry(*(each[name] for name in _Entry._fields)) for each in kept["entries"]]
+        entries = [CacheEntry(*(fields_of[name] for name in CacheEntry._fields)) for fields_of in saved["entries"]]
         for entry in entries:
             _policy(entry, {})
             if not (isinstance(entry.file[0], str) and isinstance(entry.variables, dict)):
@@ -175,41 +201,47 @@ def _at_once(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NONBLOCK)
 
 
-def _keep(paths: Paths, entries: list[_Entry]) -> None:
+def _keep(paths: Paths, entries: list[CacheEntry]) -> None:
     """Write them, one for each set of variables. A cache that cannot be written costs time and nothing else."""
     from tokmon import store  # noqa: PLC0415 - reading does without
 
-    kept: list[_Entry] = []
+    newest: list[CacheEntry] = []
     for entry in entries:
-        if not any(entry.variables == each.variables and entry.file[0] == each.file[0] for each in kept):
-            kept.append(entry)
-    told = {"version": __version__, "entries": [entry._asdict() for entry in kept[:_KEPT]]}
+        if not any(entry.variables == other.variables and entry.file[0] == other.file[0] for other in newest):
+            newest.append(entry)
+    content = {"version": __version__, "entries": [entry._asdict() for entry in newest[:_ENTRIES]]}
     with contextlib.suppress(OSError, StoreError):
-        store.replace(place(paths), json.dumps(told, separators=(",", ":")).encode() + b"\n")
+        store.replace(path_of(paths), json.dumps(content, separators=(",", ":")).encode() + b"\n")
 
 
 def _to_json(policy: Policy) -> dict[str, Any]:
-    return {name: getattr(policy, name) for name in policy.__struct_fields__ if name not in ONE_SHOT}
+    return {name: getattr(policy, name) for name in _FIELDS_OF_POLICY if name not in PER_CALL}
 
 
-def _policy(entry: _Entry, wanted: Mapping[str, str]) -> Policy:
-    """The policy of an entry, with what this call asks for; ValueError, TypeError or KeyError if it is damaged."""
-    kept = entry.policy
-    if len(kept) + len(ONE_SHOT) != len(Policy.__struct_fields__):
+def _policy(entry: CacheEntry, overrides: Mapping[str, str]) -> Policy:
+    """The policy of an entry, with the overrides of this call; ValueError, TypeError or KeyError if it is damaged."""
+    if len(entry.policy) + len(PER_CALL) != len(_FIELDS_OF_POLICY):
         raise ValueError
-    return Policy(
-        chain=_names(kept["chain"]),
-        fallback=_names(kept["fallback"]),
-        emergency=None if kept["emergency"] is None else _name(kept["emergency"]),
-        threshold=_number(kept["threshold"]),
-        policy=_word(kept["policy"], POLICIES),
-        model=_name(kept["model"]),
-        models=tuple((_name(provider), _name(model)) for provider, model in kept["models"]),
-        session_minutes=_number(kept["session_minutes"]),
-        five_hour_guard=_number(kept["five_hour_guard"]),
-        spend_credit=_word(kept["spend_credit"], SPENDING),
-        **wanted,
-    )
+    values: dict[str, Any] = {
+        name: _checked(name, entry.policy[name]) for name in _FIELDS_OF_POLICY if name not in PER_CALL
+    }
+    return replace(_DEFAULTS, **values, **dict[str, Any](overrides))
+
+
+def _checked(field: str, value: Any) -> Any:  # noqa: ANN401 - each field has a type of its own
+    """A value of the type that the field's default has; ValueError or TypeError otherwise."""
+    default = getattr(_DEFAULTS, field)
+    if isinstance(default, float):
+        if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
+            raise ValueError
+        return value
+    if isinstance(default, tuple):
+        return tuple(_name(item) if isinstance(item, str) else _pair(item) for item in value)
+    if default is None and value is None:
+        return None
+    if value not in _CHOICES.get(field, (value,)):
+        raise ValueError
+    return _name(value)
 
 
 def _name(value: object) -> str:
@@ -218,22 +250,9 @@ def _name(value: object) -> str:
     return value
 
 
-def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError
-    return tuple(_name(each) for each in value)
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
-        raise ValueError
-    return value
-
-
-def _word(value: object, words: tuple[str, ...]) -> str:
-    if value not in words:
-        raise ValueError
-    return str(value)
+def _pair(value: Any) -> tuple[str, str]:  # noqa: ANN401 - out of a file
+    provider, model = value
+    return _name(provider), _name(model)
 
 
 def _path(text: str | None, paths: Paths) -> Path | None:

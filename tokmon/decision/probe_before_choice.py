@@ -1,11 +1,10 @@
-"""Asking at the wake: those on whose answer the choice depends, within what is left of the time. Not a verb.
+"""Probing at the wake: the accounts on whose answer the choice depends, within what is left of the deadline.
 
-Whoever's turn another process has just taken is not asked twice: the answer is waited for. A session lasts an hour,
-and fifty that start at once on an account that does not answer are dearer than a second.
+Where another process has just claimed an account's probe, this one waits for its result: a session lasts an hour, and
+fifty sessions that start at once on an account that does not answer cost more than a second.
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,98 +14,101 @@ from tokmon import probes, store
 from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
-from tokmon.probes import Target, turns_of, why_not
-from tokmon.probes.records import granted, line_of, told
-from tokmon.selection.choose import Asked
+from tokmon.probes import ProbeTarget, probe_limiter, unavailable_reason
+from tokmon.probes.records import granted_targets, outcomes, probe_line
+from tokmon.selection.choose import ProbeSummary
 from tokmon.selection.policy import Policy
-from tokmon.selection.probe_choice import wanted
+from tokmon.selection.probe_choice import providers_to_probe
 from tokmon.store import state_file
 from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
-    from tokmon.probes.request import Result
+    from tokmon.probes.request import ProbeResult
 
 _DEADLINE_MS: Final = 3000
 _LONGEST_MS: Final = 60_000
 _RESERVE_S: Final = 0.3
-"""To decide, to write it down, to print it, and to end."""
+"""To decide, to publish, to print, and to end."""
 
 _WORTH_S: Final = 0.5
-"""What is less is not enough to import `httpx` and to hear of anybody."""
+"""Less is not enough to import `httpx` and to get an answer."""
 
 _STARTING_S: Final = 0.3
-"""How long this process has been running, where the machine does not say."""
+"""How long this process is assumed to have run where the machine does not say."""
 
 _LOCK_S: Final = 1.0
-"""Many may want the lock at once, each for a moment."""
+"""Many processes may want the lock at once, each for a moment."""
 
 _POLL_S: Final = 0.05
 _SHOWN: Final = 100
 
+Warn = Callable[[str], None]
 
-def consult(
-    found: Paths, policy: Policy, known: State, evidence: Callable[[float], Snapshot], current: str | None
-) -> tuple[Asked, ...]:
-    """Ask, take what is said into `known`, and say who was asked. `evidence` is what a choice then sees at an instant.
 
-    StoreError where the turns cannot be kept. Where nobody answers all are left as they were.
+def probe(
+    paths: Paths, policy: Policy, state: State, snapshot: Callable[[], Snapshot], current: str | None, warn: Warn
+) -> tuple[ProbeSummary, ...]:
+    """Probe, add the answers to `state`, and return what was probed. `snapshot` is what a choice sees now.
+
+    StoreError where the claims of accounts cannot be written. Where no provider answers, nothing is concluded.
     """
     until = time.monotonic() + _left_s()
-    able = {
-        name: each for name, each in probes.targets(found, os.environ, time.time()).items() if why_not(each) is None
-    }
-    asked: list[Asked] = []
+    targets = probes.targets(paths, os.environ, time.time())
+    able = {name: target for name, target in targets.items() if unavailable_reason(target) is None}
+    results: list[ProbeSummary] = []
     tried: set[str] = set()
     while until - time.monotonic() > _WORTH_S:
         now = time.time()
-        turns = turns_of(found).look(able, now)
-        open_to_us = {name for name, turn in turns.items() if turn.may_be_asked(now)} - tried
-        names = wanted(policy, evidence(now), now, current, askable=open_to_us)
+        slots = probe_limiter(paths).slots(able, now)
+        probeable = {name for name, slot in slots.items() if slot.may_be_probed(now)} - tried
+        names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable)
         if not names:
             break
         tried.update(names)
-        turns = turns_of(found).take(names, now, patience_s=_patience(until))
-        ours = granted({name: able[name] for name in names}, turns)
-        if ours:
-            asked += _ask(found, ours, known, until)
-        if len(ours) < len(names):
-            _wait(found, names, until)
-            state_file.catch_up(known, found)
-    return tuple(asked)
+        slots = probe_limiter(paths).claim(names, now, patience_s=_patience(until))
+        claimed = granted_targets({name: able[name] for name in names}, slots)
+        if claimed:
+            results += _probe(paths, claimed, state, until, warn)
+        if len(claimed) < len(names):
+            _wait(paths, names, until)
+            state_file.catch_up(state, paths)
+    return tuple(results)
 
 
-def _ask(found: Paths, ours: Collection[Target], known: State, until: float) -> list[Asked]:
-    from tokmon.probes.request import ask  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
+def _probe(
+    paths: Paths, targets: Collection[ProbeTarget], state: State, until: float, warn: Warn
+) -> list[ProbeSummary]:
+    from tokmon.probes.request import probe_all  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
 
-    results = ask(ours, max(0.0, until - time.monotonic()))
-    # Where nobody answers it may be that nobody can be reached from here, or that we were in haste.
+    results = probe_all(targets, max(0.0, until - time.monotonic()))
+    # Where no provider answers, this machine may be offline, or the time too short.
     reached = any(result.answer.http_status is not None for result in results)
-    lines = [line_of(result) for result in results] if reached else []
-    fold(known.snapshot, lines)
-    said = told({result.provider: result for result in results})
+    lines = [probe_line(result) for result in results] if reached else []
+    fold(state.snapshot, lines)
+    probe_outcomes = outcomes({result.provider: result for result in results})
     try:
-        _record(found, lines, until)
-        # After the lines: whoever waits for this reads them then.
-        turns_of(found).settle(said, time.time(), patience_s=_patience(until))
+        _record(paths, lines, until)
+        # After the lines: a process that waits for this reads them then.
+        probe_limiter(paths).release(probe_outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
-        sys.stderr.write(f"warning: the answers were not kept: {error}\n")
-    return [_as_asked(result) for result in results]
+        warn(f"the answers were not kept: {error}")
+    return [_summary(result) for result in results]
 
 
-def _record(found: Paths, lines: list[dict[str, Any]], until: float) -> None:
-    """Append the lines; StoreError if somebody holds the log for longer than there is time."""
+def _record(paths: Paths, lines: list[dict[str, Any]], until: float) -> None:
+    """Append the lines; StoreError if another process holds the log for longer than there is time."""
     blocks = [store.encode(line) + b"\n" for line in lines]
-    while blocks and not store.append_to(found.probe, blocks, blocking=False):
+    while blocks and not store.append_to(paths.probe, blocks, blocking=False):
         if time.monotonic() > until:
-            raise StoreError(f"`{found.probe}` is held by another process")
+            raise StoreError(f"`{paths.probe}` is held by another process")
         time.sleep(_POLL_S)
 
 
-def _as_asked(result: "Result") -> Asked:
+def _summary(result: "ProbeResult") -> ProbeSummary:
     error = " ".join((result.answer.error or "").split())[:_SHOWN]
-    return Asked(
+    return ProbeSummary(
         provider=result.provider,
-        asked=f"{result.method} {result.path}",
+        request=f"{result.method} {result.path}",
         http_status=result.answer.http_status,
         status=result.reading.status,
         elapsed_ms=result.elapsed_ms,
@@ -114,11 +116,11 @@ def _as_asked(result: "Result") -> Asked:
     )
 
 
-def _wait(found: Paths, names: Collection[str], until: float) -> None:
-    """Until those who ask them have said that it is over."""
+def _wait(paths: Paths, names: Collection[str], until: float) -> None:
+    """Wait until the processes that probe these accounts have written the outcome."""
     while time.monotonic() < until:
         now = time.time()
-        if not any(turn.being_asked(now) for turn in turns_of(found).look(names, now).values()):
+        if not any(slot.is_in_progress(now) for slot in probe_limiter(paths).slots(names, now).values()):
             return
         time.sleep(_POLL_S)
 
@@ -128,19 +130,18 @@ def _patience(until: float) -> float:
 
 
 def _left_s() -> float:
-    """Seconds that are left for asking: of the deadline, since this process was started, less what comes after."""
-    given = os.environ.get("TOKMON_DEADLINE_MS", "").strip()
-    whole = min(int(given[:9]), _LONGEST_MS) if given.isascii() and given.isdecimal() else _DEADLINE_MS
-    return whole / 1000 - _age_s() - _RESERVE_S
+    """Seconds left for probing: the deadline, less the age of this process, less what comes after."""
+    text = os.environ.get("TOKMON_DEADLINE_MS", "").strip()
+    deadline_ms = min(int(text[:9]), _LONGEST_MS) if text.isascii() and text.isdecimal() else _DEADLINE_MS
+    return deadline_ms / 1000 - _age_s() - _RESERVE_S
 
 
 def _age_s() -> float:
-    """How long ago this process was started: the interpreter alone may take a while where many start at once."""
+    """How long ago this process started: the interpreter alone takes a while where many start at once."""
     try:
-        begun = int(
-            Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-        )
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - begun / os.sysconf("SC_CLK_TCK")
+        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        started = int(stat.rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return _STARTING_S
     return age if age >= 0 else _STARTING_S

@@ -1,10 +1,10 @@
 """The configuration, validated: `config.toml` and the variables that stand for its keys.
 
-This module owns `pydantic` and `pydantic_settings`. They take longer to import than everything else on the way from a
-wake to an answer, so only the slow way comes here: `policy_file` keeps what was found.
+This module owns `pydantic` and `pydantic_settings`. They take longer to import than all the rest of a wake, so a wake
+comes here only after the configuration changed: `policy_cache` keeps the result.
 
-Each source is validated by itself, before one overrides another: so an error names where the value stands, a value
-that is overridden now is told before the day it counts, and all errors are told at once.
+Each source is validated by itself, before one overrides another. So an error names where its value stands, an
+overridden value is reported before the day it counts, and all errors are reported at once.
 """
 
 import difflib
@@ -15,7 +15,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -27,8 +27,8 @@ from pydantic_settings import (
 )
 
 from tokmon.errors import SettingsError
-from tokmon.selection.overrides import PREFIX, THRESHOLD, name_problem, relevant, shown
-from tokmon.selection.policy import POLICIES, SPENDING, Policy
+from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, name_problem, shown
+from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
 
 _WEEK_MIN: Final = 7 * 24 * 60
@@ -39,11 +39,11 @@ _PERCENT: Final = 100
 def _named(value: str) -> str:
     problem = name_problem(value)
     if problem is not None:
-        raise PydanticCustomError("told", "{problem}", {"problem": problem})
+        raise PydanticCustomError("name", "{problem}", {"problem": problem})
     return value
 
 
-def _placed(value: str) -> str:
+def _absolute(value: str) -> str:
     if not (value.startswith(("/", "~/")) and value.isprintable()):
         raise ValueError
     return value
@@ -51,6 +51,7 @@ def _placed(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_named)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+_FRACTION: Final = "a fraction, over 0 and up to 1"
 
 
 class Select(BaseModel):
@@ -58,21 +59,27 @@ class Select(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    chain: list[Name] = []
-    fallback: list[Name] = []
-    emergency: Name | None = None
-    threshold: Fraction = Policy().threshold
-    policy: Literal["forecast", "threshold"] = "forecast"
-    model: Name = Policy().model
-    models: dict[Name, Name] = {}
-    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Policy().session_minutes
-    five_hour_guard: Fraction = Policy().five_hour_guard
-    spend_credit: Literal["never", "after-plan", "first"] = "after-plan"
-    check_file: Annotated[str, AfterValidator(_placed)] | None = None
+    chain: list[Name] = Field(default=[], description="a list of provider names")
+    fallback: list[Name] = Field(default=[], description="a list of provider names")
+    emergency: Name | None = Field(default=None, description="a provider name")
+    threshold: Fraction = Field(default=Policy().threshold, description=_FRACTION)
+    policy: Literal["forecast", "threshold"] = Field(default="forecast", description="`forecast` or `threshold`")
+    model: Name = Field(default=Policy().model, description="a model name")
+    models: dict[Name, Name] = Field(default={}, description="a table of models by provider")
+    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
+        default=Policy().session_minutes, description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)"
+    )
+    five_hour_guard: Fraction = Field(default=Policy().five_hour_guard, description=_FRACTION)
+    spend_credit: Literal["never", "after-plan", "first"] = Field(
+        default="after-plan", description="`never`, `after-plan` or `first`"
+    )
+    check_file: Annotated[str, AfterValidator(_absolute)] | None = Field(
+        default=None, description="a path that begins with `/` or `~/`"
+    )
 
 
 class Configuration(BaseSettings):
-    """The whole of `config.toml`. What is handed in is all there is: `read` knows the sources, one by one."""
+    """The whole of `config.toml`. `read` hands in each source by itself."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
@@ -87,34 +94,23 @@ class Configuration(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is looked for behind our back."""
+        """Only what `read` hands in."""
         return (init_settings,)
 
 
 KEYS: Final = tuple(Select.model_fields)
 
-WANTED: Final = {
-    "chain": "a list of provider names",
-    "fallback": "a list of provider names",
-    "emergency": "a provider name",
-    "threshold": "a fraction, over 0 and up to 1",
-    "policy": "`forecast` or `threshold`",
-    "model": "a model name",
-    "models": "a table of models by provider",
-    "session_minutes": f"minutes, over 0 and up to {_WEEK_MIN} (a week)",
-    "five_hour_guard": "a fraction, over 0 and up to 1",
-    "spend_credit": "`never`, `after-plan` or `first`",
-    "check_file": "a path that begins with `/` or `~/`",
-}
-_WORDS: Final = {"policy": POLICIES, "spend_credit": SPENDING}
-_FRACTIONS: Final = frozenset({"threshold", "five_hour_guard"})
-_NUMBERS: Final = _FRACTIONS | {"session_minutes"}
-_NAMES: Final = frozenset({"chain", "fallback"})
-_SEVERAL: Final = _NAMES | {"models"}
+WANTED: Final = {key: str(field.description) for key, field in Select.model_fields.items()}
+_TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
+_WORDS: Final = {key: get_args(kind) for key, kind in _TYPES.items() if get_origin(kind) is Literal}
+_NUMBERS: Final = frozenset(key for key, kind in _TYPES.items() if kind is float)
+_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == _FRACTION)
+_NAMES: Final = frozenset(key for key, kind in _TYPES.items() if get_origin(kind) is list)
+_SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(kind) is dict}
 
 
 class Read(NamedTuple):
-    """What the configuration says. Where there are errors, the policy is that of the keys that are valid."""
+    """The validated configuration. Where there are errors, the policy is that of the valid keys."""
 
     policy: Policy
     check_file: str | None
@@ -123,64 +119,58 @@ class Read(NamedTuple):
 
 def read(config: Path, env: Mapping[str, str]) -> Read:
     """`config.toml` and the variables; without a file, and without variables, the policy of the defaults."""
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     errors: list[SettingsError] = []
     table, problem = _file(config)
     sources = [(f"`{config}`", table), *_variables(env)]
     errors += [] if problem is None else [problem]
     for place, values in sources:
         good, bad = _checked(place, values)
-        found |= good
+        merged |= good
         errors += bad
-    valid = Select(**found)
-    policy = Policy(
-        chain=tuple(valid.chain),
-        fallback=tuple(valid.fallback),
-        emergency=valid.emergency,
-        threshold=valid.threshold,
-        policy=valid.policy,
-        model=valid.model,
-        models=tuple(valid.models.items()),
-        session_minutes=valid.session_minutes,
-        five_hour_guard=valid.five_hour_guard,
-        spend_credit=valid.spend_credit,
-    )
+    valid = Select(**merged)
+    policy = Policy(**{key: _frozen(value) for key, value in valid if key != "check_file"})
     return Read(policy, valid.check_file, tuple(errors))
 
 
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - each key has a type of its own
+    """A value as a policy holds it: lists and tables as tuples."""
+    return tuple(value.items()) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+
+
 def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
-    """The tables of the file, or an empty one and why."""
-    said, hint = None, None
+    """The tables of the file; an empty one, and the error, where there are none."""
+    problem, hint = None, None
     try:
-        found = config.stat()
-        if not stat.S_ISREG(found.st_mode):
-            said = "is not a file"
-        elif found.st_size > _LARGEST:
-            said = f"has more than {_LARGEST} bytes"
+        status = config.stat()
+        if not stat.S_ISREG(status.st_mode):
+            problem = "is not a file"
+        elif status.st_size > _LARGEST:
+            problem = f"has more than {_LARGEST} bytes"
         else:
             return TomlConfigSettingsSource(Configuration, config).toml_data, None
     except (FileNotFoundError, NotADirectoryError):
         return {}, None
     except OSError as error:
-        said, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
+        problem, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
     except tomllib.TOMLDecodeError as error:
         reason = scrub(str(error))
-        said = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
+        problem = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
     except (ValueError, RecursionError):
-        said = "is not TOML: it is not UTF-8, or nobody could read it"
-    return {}, SettingsError(f"`{config}` {said}", field=config.name, hint=hint)
+        problem = "is not TOML: it is not UTF-8, or nested too deeply"
+    return {}, SettingsError(f"`{config}` {problem}", field=config.name, hint=hint)
 
 
 def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A source for each variable; the later one counts, and that is the older name of the threshold."""
-    said = relevant(env)
-    for name in sorted(said, key=lambda each: each == THRESHOLD):
+    """A source for each variable. A later one overrides an earlier one; the older name of the threshold is last."""
+    variables = config_vars(env)
+    for name in sorted(variables, key=lambda name: name == THRESHOLD):
         key = "threshold" if name == THRESHOLD else name.removeprefix(PREFIX).lower()
-        yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, said[name])}}
+        yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, variables[name])}}
 
 
 def _parsed(key: str, text: str) -> object:
-    """What a variable's text says for that key; the text itself where it says nothing sensible."""
+    """The value that a variable's text has for that key; the text itself where it cannot be parsed."""
     try:
         if key in _NUMBERS:
             return int(text) if text.isdecimal() else float(text)
@@ -196,7 +186,7 @@ def _parsed(key: str, text: str) -> object:
 
 
 def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingsError]]:
-    """The keys of a source that are valid, and an error for whatever is not."""
+    """The valid keys of a source, and an error for each other."""
     errors = [_unknown(place, key, tables[key], ()) for key in tables if key not in Configuration.model_fields]
     select = tables.get("select", {})
     if not isinstance(select, dict):
@@ -205,9 +195,9 @@ def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], lis
     try:
         Configuration(select=cast("Any", select))
     except ValidationError as error:
-        told = error.errors(include_url=False)
-        errors += [_told(place, each) for each in told]
-        bad = {each["loc"][1] for each in told}
+        details = error.errors(include_url=False)
+        errors += [_validation_error(place, detail) for detail in details]
+        bad = {detail["loc"][1] for detail in details}
     for key, name in _repeated(select):
         errors.append(_error(place, f"select.{key}", select[key], f"with `{shown(name)}` in it more than once", None))
         bad.add(key)
@@ -215,23 +205,23 @@ def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], lis
 
 
 def _repeated(select: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The names that a list has twice, whatever else is in it."""
+    """Key and name, for each name that a list has more than once."""
     for key in sorted(_NAMES & select.keys()):
         values = select[key] if isinstance(select[key], list) else []
-        seen = Counter(value for value in values if isinstance(value, str))
-        yield from ((key, name) for name, times in seen.items() if times > 1)
+        counts = Counter(value for value in values if isinstance(value, str))
+        yield from ((key, name) for name, times in counts.items() if times > 1)
 
 
-def _told(place: str, each: ErrorDetails) -> SettingsError:
-    """A validator's complaint in our words."""
-    key, value = str(each["loc"][1]), each["input"]
-    if each["type"] == "extra_forbidden":
+def _validation_error(place: str, detail: ErrorDetails) -> SettingsError:
+    """A validation error in plain words."""
+    key, value = str(detail["loc"][1]), detail["input"]
+    if detail["type"] == "extra_forbidden":
         return _unknown(place, key, value, ("select",))
-    said = each["msg"] if each["type"] == "told" else f"and must be {WANTED[key]}"
-    inner = [part for part in each["loc"][2:] if part != "[key]"]
-    if inner and each["type"] != "told":
-        said = "and must be a name"
-    return _error(place, _dotted("select", key, *inner), value, said, _hint(key, value, inner))
+    problem = detail["msg"] if detail["type"] == "name" else f"and must be {WANTED[key]}"
+    inner = [part for part in detail["loc"][2:] if part != "[key]"]
+    if inner and detail["type"] != "name":
+        problem = "and must be a name"
+    return _error(place, _dotted("select", key, *inner), value, problem, _hint(key, value, inner))
 
 
 def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
@@ -244,7 +234,7 @@ def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
 
 
 def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> SettingsError:
-    """A key that is not one: the nearest that is, and where it belongs."""
+    """The error for an unknown key, with the nearest known one and its table as the hint."""
     near = difflib.get_close_matches(key.lower().replace("-", "_"), KEYS if above else ("select", *KEYS), 1)
     meant = None
     if near:
@@ -252,11 +242,11 @@ def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> Set
         if place.startswith("variable"):
             meant = f"{PREFIX}{meant.upper()}"
     hint = f"did you mean `{meant}`?" if meant else f"the keys are {', '.join(KEYS)}"
-    return _error(place, _dotted(*above, key), value, "and no key is called so", hint)
+    return _error(place, _dotted(*above, key), value, "unknown key", hint)
 
 
-def _error(place: str, key: str, value: object, said: str, hint: str | None) -> SettingsError:
-    return SettingsError(f"{place}: `{key}` is `{_value(value)}`, {said}", field=key, hint=hint)
+def _error(place: str, key: str, value: object, problem: str, hint: str | None) -> SettingsError:
+    return SettingsError(f"{place}: `{key}` is `{_value(value)}`, {problem}", field=key, hint=hint)
 
 
 def _dotted(*parts: object) -> str:
@@ -266,7 +256,7 @@ def _dotted(*parts: object) -> str:
 
 
 def _value(value: object) -> str:
-    """A value as it is told: on one line, not all of a long one, and nothing like a credential."""
+    """A value on one line, cut where it is long, without anything like a credential."""
     if isinstance(value, bool):
         return str(value).lower()
     try:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tokmon.decision import policy_cache
-from tokmon.decision.policy_cache import Loaded, Source
+from tokmon.decision.policy_cache import LoadedPolicy, Source
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError
 from tokmon.pi import check_file
@@ -22,20 +22,20 @@ def configuration(subject: Subject) -> Finding:
     if loaded.errors:
         return _invalid(loaded)
     policy = loaded.policy
-    if not policy.order and policy.pin is None:
-        proposal = policy_cache.propose(subject.paths, policy).order
+    if not policy.accounts and policy.pin is None:
+        proposal = policy_cache.propose(subject.paths, policy).accounts
         named = f"; a first one out of `{subject.paths.models}`: {_names(proposal)}" if proposal else ""
         return ok(f"no chain is configured in `{subject.paths.config}`{named}")
     asked = [name for name in (policy.pin, policy.default_provider) if name is not None]
     known = {*read_accounts(subject.paths.models), *state_file.current(subject.paths).snapshot.accounts}
-    unknown = [name for name in dict.fromkeys((*policy.order, *asked)) if name not in known]
+    unknown = [name for name in dict.fromkeys((*policy.accounts, *asked)) if name not in known]
     if unknown:
         return warn(
             f"{_names(unknown)}: not in `{subject.paths.models}`, and never seen",
             "correct the name in the configuration, or give pi that provider",
         )
     models = policy_cache.listed(subject.paths)
-    strange = [name for name in policy.order if models.get(name) and policy.model_of(name) not in models[name]]
+    strange = [name for name in policy.accounts if models.get(name) and policy.model_of(name) not in models[name]]
     if strange:
         asked_for = ", ".join(f"`{policy.model_of(name)}` of `{name}`" for name in strange)
         return warn(
@@ -43,7 +43,7 @@ def configuration(subject: Subject) -> Finding:
             "name a model that it has in `[select.models]`, or give pi that model",
         )
     pinned = "" if policy.pin is None else f"; TOKMON_PIN pins `{policy.pin}`"
-    return ok(f"{policy.policy} over {_names(policy.order)}{pinned}")
+    return ok(f"{policy.policy} over {_names(policy.accounts)}{pinned}")
 
 
 def checks(subject: Subject) -> Finding:
@@ -65,7 +65,7 @@ def checks(subject: Subject) -> Finding:
     return ok(f"{len(results)} results in `{path}`, the newest of {ago(max(0.0, subject.now - newest))}")
 
 
-def _invalid(loaded: Loaded) -> Finding:
+def _invalid(loaded: LoadedPolicy) -> Finding:
     used = "" if loaded.source is Source.CONFIGURED else f"; in use: {loaded.source.value}"
     hints = dict.fromkeys(error.hint for error in loaded.errors if error.hint)
     return fail("; ".join(map(str, loaded.errors)) + used, "; ".join(hints) or _MEND)

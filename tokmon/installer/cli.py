@@ -14,15 +14,15 @@ from tokmon.installer.host import install as for_host
 from tokmon.installer.host import members
 from tokmon.installer.host import uninstall as from_host
 from tokmon.installer.options import Options, parse_install, parse_uninstall
-from tokmon.installer.user import files, login, sources
 from tokmon.installer.user import install as for_user
+from tokmon.installer.user import login, sources
 from tokmon.installer.user.layout import ProgramPaths, host_program, running_prefix, user_paths
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
 from tokmon.installer.user.program import Program, opened
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.sources import Source
 from tokmon.installer.user.subprocesses import clean_environment
-from tokmon.installer.user.uninstall import Renderings, remove_user
+from tokmon.installer.user.uninstall import remove_user
 from tokmon.installer.user.wheelhouse import wheelhouse
 
 _STEPS: Final = "TOKMON_INSTALL_STEPS"
@@ -95,22 +95,12 @@ def uninstall(words: list[str]) -> int:
         _confirm(yes=options.yes)
     if options.host:
         return from_host.uninstall(options, host_program(options.prefix))
-    count = remove_user(user_paths(os.environ, options.prefix), options, _renderings())
+    count = remove_user(user_paths(os.environ, options.prefix), options)
     if options.here:
         say(f"{STEPS_TAKEN} {count}")
     else:
         say_total(count, dry_run=options.dry_run, nothing="nothing was installed: nothing changed")
     return 0
-
-
-def _renderings() -> Renderings:
-    """The digests of all that the extension is rendered to, for any pi; none where that cannot be rendered."""
-    try:
-        from tokmon.pi import schema_ts  # noqa: PLC0415 - a checkout may be without the libraries that it needs
-    except ImportError:
-        return frozenset()
-    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
-    return frozenset(files.digest(schema_ts.render(row.since, source).encode()) for row in schema_ts.ROWS)
 
 
 def _confirm(*, yes: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokmon.evidence.model import Window
-from tokmon.evidence.snapshot import Account, Seen, Stamp
+from tokmon.evidence.snapshot import Account, Stamp, WindowEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def gauges(account: Account, now: float) -> Iterable[Gauge]:
         yield Gauge(seen.window, seen.stamp, age, seen.window.expired(now) or past, claim, period)
 
 
-def _order(seen: Seen) -> tuple[float, str]:
+def _order(seen: WindowEvidence) -> tuple[float, str]:
     return (_period(seen.window.name) or float("inf"), seen.window.name)
 
 

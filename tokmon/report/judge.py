@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from tokmon.evidence.model import Scope, Status
-from tokmon.evidence.snapshot import SERVED, Account, Observation
+from tokmon.evidence.snapshot import SERVED, Account, Evidence
 from tokmon.report.gauge import Gauge
 from tokmon.report.words import percent
 
@@ -44,7 +44,7 @@ class Refusal:
     """What one model was refused; `model` is empty where it was not said, `ended` says why it no longer stands."""
 
     model: str
-    seen: Observation
+    seen: Evidence
     ended: str | None
 
 
@@ -68,7 +68,7 @@ def ended_because(account: Account, gauges: tuple[Gauge, ...], now: float, limit
     return _ended(last, until, now, limits)
 
 
-def _ended(seen: Observation, until: float | None, now: float, limits: Limits) -> str | None:
+def _ended(seen: Evidence, until: float | None, now: float, limits: Limits) -> str | None:
     if until is not None:
         return RESET if until <= now else None
     passing = seen.status in {Status.OVERLOADED, Status.NETWORK_ERROR} or seen.scope == Scope.PROVIDER
@@ -104,7 +104,7 @@ def spent(gauge: Gauge) -> bool:
 
 def spends(account: Account, gauges: tuple[Gauge, ...], now: float, limits: Limits) -> bool:
     """Whether the newest word is that credit pays, no refusal came since, and no spent window has started afresh."""
-    paid, last = account.paid, account.last
+    paid, last = account.overage_evidence, account.last
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > limits.keep_s:
         return False
     if last is not None and last.stamp > paid.stamp and last.status in REFUSED:
@@ -120,7 +120,7 @@ _RANK: Final = {Severity.UNKNOWN: 0, Severity.OK: 1, Severity.WARN: 2, Severity.
 
 
 def judge(
-    last: Observation | None,
+    last: Evidence | None,
     gauges: tuple[Gauge, ...],
     refused: tuple[Refusal, ...],
     limits: Limits,
@@ -145,14 +145,14 @@ def judge(
     return worst, tuple(why for severity, why in found if why and severity is worst)
 
 
-def _severity_of(last: Observation) -> Severity:
+def _severity_of(last: Evidence) -> Severity:
     if last.status is Status.ALLOWED:
         return Severity.OK
     passing = last.status in {Status.ALLOWED_WARNING, Status.OVERLOADED, Status.NETWORK_ERROR}
     return Severity.WARN if passing or last.scope == Scope.PROVIDER else Severity.CRITICAL
 
 
-def maxed(last: Observation | None, gauges: tuple[Gauge, ...], limits: Limits, *, spending: bool) -> tuple[Gauge, ...]:
+def maxed(last: Evidence | None, gauges: tuple[Gauge, ...], limits: Limits, *, spending: bool) -> tuple[Gauge, ...]:
     """The windows of the account with nothing left, unless an answer that is no older shows that it goes on.
 
     `last` is the status, if it stands.

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tokmon.evidence.log_line import CHECK
-from tokmon.evidence.snapshot import Observation, observation
+from tokmon.evidence.snapshot import Evidence, evidence_in_line
 from tokmon.report.words import Style, clean, count, duration, money, percent
 from tokmon.wire.instants import parse_rfc3339
 
@@ -20,7 +20,7 @@ def line_text(record: Mapping[str, Any], now: float, style: Style, *, name_width
         return None
     name = clean(str(record.get("provider") or "-"))
     words = [_when(at, now, style), style.paint(f"{name:<{min(name_width, _LONGEST_NAME)}}", "bold")]
-    words += _usage(record) if is_usage(record) else _answer(record, observation(record), at, style)
+    words += _usage(record) if is_usage(record) else _answer(record, evidence_in_line(record), at, style)
     words += _spent(record)
     if isinstance(record.get("mission"), str):
         words.append(style.paint(clean(record["mission"]), "dim"))
@@ -48,7 +48,7 @@ def _when(at: float, now: float, style: Style) -> str:
     return f"{moment:%H:%M:%S}" if moment.date() == today.date() else f"{moment:%m-%d %H:%M:%S}"
 
 
-def _answer(record: Mapping[str, Any], seen: Observation | None, at: float, style: Style) -> Iterator[str]:
+def _answer(record: Mapping[str, Any], seen: Evidence | None, at: float, style: Style) -> Iterator[str]:
     """What a response or a probe said. The reset is counted from the response, as the account saw it then."""
     code = record.get("http_status")
     yield str(code) if isinstance(code, int) else "---"
@@ -72,7 +72,7 @@ def _answer(record: Mapping[str, Any], seen: Observation | None, at: float, styl
         yield clean(record["model"])
 
 
-def _reset(record: Mapping[str, Any], seen: Observation, at: float) -> float | None:
+def _reset(record: Mapping[str, Any], seen: Evidence, at: float) -> float | None:
     """Seconds to the reset that the line names, or to the first one of its windows."""
     said = record.get("reset_in_seconds")
     if isinstance(said, (int, float)):

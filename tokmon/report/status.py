@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokmon.evidence.model import Credits, Overage, Window
-from tokmon.evidence.snapshot import Observation, Stamp
+from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
 from tokmon.report.judge import Limits, Refusal, Severity, worry
 from tokmon.report.view import Provider, View
@@ -94,9 +94,9 @@ class _Page:
         for gauge in provider.gauges:
             lines += self._gauge(gauge, spending=provider.spending)
         account = provider.account
-        if account.paid is not None and account.paid.overage is not None:
-            remarks = self._overage(account.paid.overage, spending=provider.spending)
-            lines += self._row("overage", remarks, account.paid.stamp)
+        if account.overage_evidence is not None and account.overage_evidence.overage is not None:
+            remarks = self._overage(account.overage_evidence.overage, spending=provider.spending)
+            lines += self._row("overage", remarks, account.overage_evidence.stamp)
         if account.plan is not None:
             lines += self._row("plan", [spoken(account.plan[1])], account.plan[0])
         if account.credits is not None:
@@ -122,7 +122,7 @@ class _Page:
                 return [longer] if why in parts else [longer, *self._wrap([why], indent=2)]
         return [title, *self._wrap([why] if why else [], indent=2)]
 
-    def _status(self, provider: Provider, last: Observation) -> list[str]:
+    def _status(self, provider: Provider, last: Evidence) -> list[str]:
         said = _status_words(last)
         if last.http_status is not None and last.http_status >= 400:  # noqa: PLR2004 - an error
             said += f" HTTP {last.http_status}"
@@ -241,6 +241,6 @@ def credits_words(credit: Credits) -> str:
     return "some, how much is unknown" if credit.has_credits else "unknown"
 
 
-def _status_words(seen: Observation) -> str:
+def _status_words(seen: Evidence) -> str:
     more = f" ({spoken(seen.substatus)})" if seen.substatus else ""
     return f"{spoken(seen.status)}{more}"

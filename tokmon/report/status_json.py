@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from tokmon.evidence.model import Status
 from tokmon.evidence.reading import credits_json, overage_json
-from tokmon.evidence.snapshot import Observation, Stamp
+from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
 from tokmon.report.judge import Refusal, Severity
 from tokmon.report.view import Provider, View
@@ -27,7 +27,7 @@ def to_json(shown: View) -> dict[str, Any]:
 
 def _provider_json(provider: Provider, now: float) -> dict[str, Any]:
     account = provider.account
-    paid, plan, credit = account.paid, account.plan, account.credits
+    paid, plan, credit = account.overage_evidence, account.plan, account.credits
     return {
         "provider": provider.name,
         "type": provider.type,
@@ -61,7 +61,7 @@ def _refusal_json(refusal: Refusal, now: float) -> dict[str, Any]:
     }
 
 
-def _status_json(provider: Provider, last: Observation, now: float) -> dict[str, Any]:
+def _status_json(provider: Provider, last: Evidence, now: float) -> dict[str, Any]:
     return {
         "status": Status.UNKNOWN.value if provider.ended else last.status.value,
         "last_status": last.status.value,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tokmon.evidence.snapshot import Account, Observation, Snapshot
+from tokmon.evidence.snapshot import Account, Evidence, Snapshot
 from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.judge import Limits, Refusal, Severity, ended_because, judge, refusals, spends
 
@@ -28,12 +28,12 @@ class Provider:
     spending: bool
 
     @property
-    def last(self) -> Observation | None:
+    def last(self) -> Evidence | None:
         """The newest evidence of its status."""
         return self.account.last
 
     @property
-    def standing(self) -> Observation | None:
+    def standing(self) -> Evidence | None:
         """The same, while it stands."""
         return self.last if self.ended is None else None
 

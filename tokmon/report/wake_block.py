@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tokmon.evidence.model import Scope, Status
-from tokmon.evidence.snapshot import SERVED, Observation
+from tokmon.evidence.snapshot import SERVED, Evidence
 from tokmon.report.gauge import Gauge
 from tokmon.report.judge import RESET, Limits, Severity, maxed, refusing, rejected_until, stands, worry
 from tokmon.report.status import credits_words
@@ -127,14 +127,14 @@ def _account(provider: Provider, now: float) -> tuple[str, list[str]]:
 _DEAD: Final = frozenset({Status.INVALID_KEY, Status.NO_CREDIT, Status.POLICY_REJECTED})
 
 
-def _maxed(full: tuple[Gauge, ...], until: float | None, last: Observation | None, now: float) -> str:
+def _maxed(full: tuple[Gauge, ...], until: float | None, last: Evidence | None, now: float) -> str:
     shown = " ".join(_figure(gauge) for gauge in full[:_FIGURES])
     at = last.stamp.ts if last is not None else min(gauge.stamp.ts for gauge in full)
     ends = "reset unknown" if until is None else f"resets {about(until - now)}"
     return " ".join(part for part in ("MAXED", shown, ends) if part) + _old(now - at)
 
 
-def _dead(provider: Provider, last: Observation, now: float) -> str:
+def _dead(provider: Provider, last: Evidence, now: float) -> str:
     """What is wrong with the account, and what ends it."""
     until = None if last.blocked_until is None else f"resets {about(last.blocked_until - now)}"
     if last.status is Status.NO_CREDIT:
@@ -154,7 +154,7 @@ def _unknown(provider: Provider, now: float) -> str:
     return f"unknown, was {spoken(provider.last.status)}{why}{_old(now - provider.last.stamp.ts)}"
 
 
-def _warning(provider: Provider, last: Observation) -> str:
+def _warning(provider: Provider, last: Evidence) -> str:
     """What to mind about an account that may be used."""
     if last.status not in SERVED:
         why = f" ({fit(spoken(last.substatus), _NAME)})" if last.substatus else ""

@@ -1,18 +1,18 @@
-"""What an account is good for as of now: the evidence that stands, ranked by where it comes from.
+"""What stands of an account now, for one model: the one verdict that every screen shows and every choice rests on.
 
-A real pi turn outranks a pi check outranks a probe of the bare API, within their age limits. What no longer stands is
-not its old value and not nothing: it is unknown, and an unknown account may be tried.
+A real pi turn outranks a pi check, which outranks a probe of the bare API, each within its age limit. Evidence past
+its limit is neither its old value nor nothing: the account is unknown, and an unknown account may be tried.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
-
-import msgspec
 
 from tokmon.evidence.history import History
 from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
 from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Observation
+from tokmon.evidence.snapshot import Account, Evidence, Stamp
 from tokmon.selection.policy import Policy
 
 SOURCES: Final = ("piggyback", CHECK, "probe")
@@ -21,268 +21,334 @@ SOURCES: Final = ("piggyback", CHECK, "probe")
 CHECK_S: Final = 2 * 3600.0
 PROBE_S: Final = 20 * 60.0
 TURN_S: Final = 24 * 3600.0
-"""How long what a source says stands, where the provider names no end. A turn's windows have resets of their own."""
+"""How long evidence of each source stands where the provider names no end. Windows have resets of their own."""
 
 PASSING_S: Final = 600.0
-"""How long an overload stands that names no end."""
+"""How long an overload, a network failure or a 429 without details stands where no end is named."""
 
-_DENIED_IN_A_ROW: Final = 3
-DENIED_OVER_S: Final = 120.0
+KEY_REFUSALS: Final = 3
+KEY_REFUSED_OVER_S: Final = 120.0
+"""So many 401s, over so many seconds, exclude a key that has worked."""
+
+_REFUSED: Final = {
+    Status.REJECTED: "usage limit reached",
+    Status.POLICY_REJECTED: "refused by provider policy",
+    Status.NO_CREDIT: "no credit",
+    Status.OVERLOADED: "provider overloaded",
+}
+_KEY_REFUSED: Final = "login or key refused"
+_NO_DATA: Final = "no current data"
 
 
-class Verdict(StrEnum):
-    """What the account is good for, the best first."""
+class Fitness(StrEnum):
+    """What an account is good for, the best first."""
 
     USABLE = "usable"
-    SPENDS = "spends"
+    BILLED = "billed"
     UNKNOWN = "unknown"
     EXCLUDED = "excluded"
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """One account as of now. Utilizations are fractions, None where unknown or expired; ages in seconds."""
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One account for one model, now. Instants are epoch seconds, ages seconds, utilizations fractions or None."""
 
     provider: str
-    verdict: Verdict
-    why: str
-    status: Status = Status.UNKNOWN
-    source: str | None = None
+    model: str
+    fitness: Fitness
+    reason: str
+    until: float | None = None
+    """When the reason ends by itself; None where nothing but new evidence ends it."""
+
+    evidence: Evidence | None = None
+    """The evidence of the status that counts, None where none does."""
+
     age_s: float | None = None
     windows: tuple[Window, ...] = ()
-    """Of the account, as far as they stand."""
+    """The account's windows that have not reset since they were read."""
 
     expired: tuple[str, ...] = ()
-    """Names of windows that have started afresh since they were read."""
+    """Names of windows that have reset since they were read."""
 
-    checked: bool = False
-    """Whether the newest pi check is fresh and has passed."""
+    check_passed: bool = False
+    """The newest pi check is fresh and passed."""
 
-    failing: bool = False
-    """Whether the newest pi check is fresh and started no session, for nothing that is known otherwise."""
+    check_failed: bool = False
+    """The newest pi check is fresh, and started no session for no reason known otherwise."""
 
-    denied: bool = False
-    """Whether it is excluded for its key alone."""
+    key_refused: bool = False
+    """Excluded for its key alone."""
 
-    confirmed: bool = False
-    """Whether that is what it has just said when it was asked."""
+    key_refused_by_probe: bool = False
+    """A probe or check of the last two minutes was told so."""
 
     unreachable: bool = False
-    """Whether the newest word is that the network failed: that breaks ties and excludes nothing."""
+    """The newest evidence is a network failure: other accounts go first, nothing is excluded."""
+
+    throttled: bool = False
+    """The newest evidence is a 429 that names no limit: other accounts go first, nothing is excluded."""
+
+    @property
+    def status(self) -> Status:
+        """The status that counts."""
+        return Status.UNKNOWN if self.evidence is None else self.evidence.status
+
+    @property
+    def source(self) -> str | None:
+        """Where that status comes from."""
+        return None if self.evidence is None else self.evidence.stamp.source
+
+    @property
+    def may_be_taken(self) -> bool:
+        """Whether a session may start on it."""
+        return self.fitness is not Fitness.EXCLUDED
 
     def window(self, name: str) -> Window | None:
-        """The window of that name, if it stands."""
+        """The window of that name, if it has not reset since."""
         return next((window for window in self.windows if window.name == name), None)
 
     def utilization(self, name: str) -> float | None:
-        """How much of it is used."""
-        found = self.window(name)
-        return None if found is None else found.utilization
+        """The fraction of that window that is used."""
+        window = self.window(name)
+        return None if window is None else window.utilization
 
 
-def standing(provider: str, account: Account | None, policy: Policy, now: float) -> Standing:
-    """What that account is good for, for the model that would be asked of it."""
+def assess(provider: str, account: Account | None, policy: Policy, now: float) -> Assessment:
+    """What stands of that account for the model that the policy would run on it."""
+    model = policy.model_of(provider)
     if account is None:
-        return Standing(provider, Verdict.UNKNOWN, "nothing seen yet")
-    seen = _ranked(account, now)
-    past = account.history
-    failed = past.network
-    valid = past.worked is not None and now - past.worked.ts <= PROBE_S
-    heard = [stamp for stamp in (past.worked, None if seen is None else seen.stamp) if stamp is not None]
-    own = [each.window for each in account.windows.values() if each.window.scope is None]
-    told = Standing(
+        return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
+    evidence = _ranked(account, now)
+    windows = [known.window for known in account.windows.values() if known.window.scope is None]
+    facts = Assessment(
         provider,
-        Verdict.UNKNOWN,
-        "its key is valid, and nothing else that stands" if valid else "nothing that stands",
-        status=Status.UNKNOWN if seen is None else seen.status,
-        source=None if seen is None else seen.stamp.source,
-        age_s=None if seen is None else now - seen.stamp.ts,
-        windows=tuple(window for window in own if not window.expired(now)),
-        expired=tuple(sorted(window.name for window in own if window.expired(now))),
-        checked=_is_checked(account, now),
-        failing=_is_failing(account, now),
-        unreachable=failed is not None
-        and all(failed.stamp > stamp for stamp in heard)
-        and now - failed.stamp.ts < PASSING_S,
+        model,
+        Fitness.UNKNOWN,
+        _NO_DATA,
+        evidence=evidence,
+        age_s=None if evidence is None else now - evidence.stamp.ts,
+        windows=tuple(window for window in windows if not window.expired(now)),
+        expired=tuple(sorted(window.name for window in windows if window.expired(now))),
+        check_passed=_check_passed(account, now),
+        check_failed=_check_failed(account, now),
+        unreachable=_is_newest(account.history.network_error, account, evidence, now),
+        throttled=_is_newest(account.history.throttled, account, evidence, now),
     )
-    verdict, why = _verdict(account, seen, told, policy, now)
-    denied = why == _DENIED
-    if told.failing and verdict is not Verdict.EXCLUDED:
-        why = f"{why}, but its last pi check started no session"
-    if told.unreachable and verdict is not Verdict.EXCLUDED:
-        why = f"{why}, but the network failed of late"
-    return msgspec.structs.replace(
-        told, verdict=verdict, why=why, denied=denied, confirmed=denied and _asked(past, now)
-    )
+    return _with_remarks(_judged(account, facts, policy, now), account, now)
 
 
-_DENIED: Final = "its key is refused"
+def _with_remarks(assessment: Assessment, account: Account, now: float) -> Assessment:
+    """The same, with what makes other accounts go first in its reason."""
+    if assessment.fitness is Fitness.EXCLUDED:
+        refused = assessment.key_refused and _refused_to_a_probe(account.history, now)
+        return replace(assessment, key_refused_by_probe=refused)
+    remarks = [assessment.reason]
+    if assessment.check_failed:
+        remarks.append("the last pi check started no session")
+    if assessment.unreachable:
+        remarks.append("last attempt failed (network)")
+    if assessment.throttled:
+        remarks.append("last response was a 429 without details")
+    return replace(assessment, reason="; ".join(remarks))
 
 
-def _is_checked(account: Account, now: float) -> bool:
-    check, failed = account.history.sources.get(CHECK), account.history.failed
+def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Whether that event still stands, and nothing was heard of the account since."""
+    if event is None or now >= passes_at(event):
+        return False
+    heard = (account.history.last_served, None if evidence is None else evidence.stamp)
+    return all(event.stamp > stamp for stamp in heard if stamp is not None)
+
+
+def passes_at(event: Evidence) -> float:
+    """When a failure that passes by itself (network, overload, 429 without details) ends, in epoch seconds."""
+    return event.stamp.ts + PASSING_S if event.blocked_until is None else event.blocked_until
+
+
+def _check_passed(account: Account, now: float) -> bool:
+    check, failed = account.history.by_source.get(CHECK), account.history.last_failed_check
     if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
         return False
     return failed is None or failed < check.stamp
 
 
-def _is_failing(account: Account, now: float) -> bool:
-    """Not where the check said why of the account, of one model or of the network: that counts by itself, elsewhere."""
-    past = account.history
-    failed, turn = past.failed, past.sources.get("piggyback")
+def _check_failed(account: Account, now: float) -> bool:
+    """Not where the check named a reason of the account, one model or the network: that counts by itself, elsewhere."""
+    history = account.history
+    failed, turn = history.last_failed_check, history.by_source.get("piggyback")
     if failed is None or now - failed.ts > CHECK_S:
         return False
-    said = [past.network, *past.said(CHECK), *account.models.values()]
-    if any(seen is not None and seen.stamp == failed for seen in said):
+    reasons = [history.network_error, history.throttled, *history.from_source(CHECK), *account.models.values()]
+    if any(reason is not None and reason.stamp == failed for reason in reasons):
         return False
     return turn is None or turn.status not in SERVED or turn.stamp < failed
 
 
-def _ranked(account: Account, now: float, *, keys: bool = True) -> Observation | None:
-    """The evidence of its status that counts, by rank; a refusal gives way to a newer session that started.
+def _ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | None:
+    """The evidence of the status that counts, by rank; a refusal gives way to a newer check that started a session.
 
-    Without `keys`, it is the refusal of another kind than of its key, if there is one.
+    Without `keys`: of the evidence that says nothing of the key, the first refusal, if there is one.
     """
-    past = account.history
-    words = [
-        next((seen for seen in past.said(source) if _counts(account, seen, now, keys=keys)), None) for source in SOURCES
+    history = account.history
+    newest = [
+        next((evidence for evidence in history.from_source(source) if _counts(account, evidence, now, keys=keys)), None)
+        for source in SOURCES
     ]
-    counting = [seen for seen in words if seen is not None]
+    counting = [evidence for evidence in newest if evidence is not None]
     if not counting:
         return None
-    first, check = counting[0], past.sources.get(CHECK)
+    first, check = counting[0], history.by_source.get(CHECK)
     if not keys:
-        first = next((seen for seen in counting if seen.status not in SERVED), first)
+        first = next((evidence for evidence in counting if evidence.status not in SERVED), first)
     started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
     return check if started and first.status not in SERVED else first
 
 
-def _counts(account: Account, seen: Observation, now: float, *, keys: bool) -> bool:
-    if seen.status is Status.INVALID_KEY and (not keys or _worked_since(account, seen)):
+def _counts(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
+    if evidence.status is Status.INVALID_KEY and (not keys or _served_since(account, evidence)):
         return False
-    return stands(seen, now) and not _reset_since(account, seen, now)
+    return stands(evidence, now) and not _reset_since(account, evidence, now)
 
 
-def stands(seen: Observation, now: float) -> bool:
-    """Whether that evidence of a status counts as of now."""
-    return now < over_at(seen)
+def stands(evidence: Evidence, now: float) -> bool:
+    """Whether that evidence of a status counts now."""
+    return now < stands_until(evidence)
 
 
-def over_at(seen: Observation) -> float:
-    """Until when that evidence of a status counts."""
-    if seen.status not in SERVED and seen.blocked_until is not None:
-        return seen.blocked_until
-    if seen.status is Status.OVERLOADED:
-        return seen.stamp.ts + PASSING_S
-    return seen.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(seen.stamp.source, PROBE_S)
+def stands_until(evidence: Evidence) -> float:
+    """Until when that evidence of a status counts, in epoch seconds."""
+    if evidence.status not in SERVED and evidence.blocked_until is not None:
+        return evidence.blocked_until
+    if evidence.status is Status.OVERLOADED:
+        return evidence.stamp.ts + PASSING_S
+    return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
 
 
-def _reset_since(account: Account, seen: Observation, now: float) -> bool:
-    """Whether a rejection that names no end has ended with the windows that were used up."""
-    if seen.status is not Status.REJECTED or seen.blocked_until is not None:
+def _reset_since(account: Account, evidence: Evidence, now: float) -> bool:
+    """Whether a refusal that names no end has ended with the windows that were used up."""
+    if evidence.status is not Status.REJECTED or evidence.blocked_until is not None:
         return False
-    full = [each.window for each in account.windows.values() if each.window.scope is None and _is_full(each.window)]
+    full = list(_full_windows(account))
     return bool(full) and all(window.expired(now) for window in full)
 
 
-def _asked(past: History, now: float) -> bool:
-    """Whether a question of the last minutes was answered with a refusal of its key."""
-    answers = [seen for source, seen in past.denied.items() if source in {CHECK, "probe"}]
-    return any(now - seen.stamp.ts <= DENIED_OVER_S for seen in answers)
+def _full_windows(account: Account) -> Iterator[Window]:
+    for known in account.windows.values():
+        if known.window.scope is None and is_full(known.window):
+            yield known.window
 
 
-def _worked_since(account: Account, seen: Observation) -> bool:
-    """Whether the key has been shown to be valid since."""
-    worked = account.history.worked
-    return worked is not None and worked > seen.stamp
-
-
-def _is_full(window: Window) -> bool:
+def is_full(window: Window) -> bool:
+    """Whether nothing of the window was left when it was read."""
     return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
 
 
-def _verdict(
-    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
-) -> tuple[Verdict, str]:
-    model = policy.model_of(told.provider)
-    refused = account.models.get(model)
+def _refused_to_a_probe(history: History, now: float) -> bool:
+    """Whether a probe or check of the last two minutes was answered with a refusal of the key."""
+    answers = [evidence for source, evidence in history.key_refusals.items() if source in {CHECK, "probe"}]
+    return any(now - evidence.stamp.ts <= KEY_REFUSED_OVER_S for evidence in answers)
+
+
+def _served_since(account: Account, evidence: Evidence) -> bool:
+    """Whether the key has been shown to be valid since."""
+    served = account.history.last_served
+    return served is not None and served > evidence.stamp
+
+
+def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
+    refused = account.models.get(facts.model)
     if refused is not None and refused.status not in SERVED and stands(refused, now):
-        return Verdict.EXCLUDED, f"{model} is refused ({refused.status})"
-    if seen is not None and seen.status is Status.INVALID_KEY:
-        if _is_denied(account, seen, now):
-            return Verdict.EXCLUDED, _DENIED
-        # It says nothing yet, and so hides nothing that others say.
-        told = msgspec.structs.replace(told, why="one 401 on a key that worked")
+        reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=stands_until(refused))
+    evidence = facts.evidence
+    if evidence is not None and evidence.status is Status.INVALID_KEY:
+        if _key_is_refused(account, evidence, now):
+            return replace(facts, fitness=Fitness.EXCLUDED, reason=_KEY_REFUSED, key_refused=True)
+        # One 401 is no evidence yet, and hides no refusal of another kind.
         other = _ranked(account, now, keys=False)
-        seen = None if other is None or other.status in SERVED else other
-    if seen is not None and seen.status not in {*SERVED, Status.REJECTED}:
-        return Verdict.EXCLUDED, _REFUSED.get(seen.status, seen.status)
-    return _by_use(account, seen, told, policy, now)
+        refusal = None if other is None or other.status in SERVED else other
+        facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
+        evidence = refusal
+    if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
+        reason = _REFUSED.get(evidence.status, str(evidence.status))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(evidence))
+    return _by_use(account, facts, evidence, policy, now)
 
 
-def _by_use(
-    account: Account, seen: Observation | None, told: Standing, policy: Policy, now: float
-) -> tuple[Verdict, str]:
-    """By what is left of the plan, and whether credit pays where nothing is."""
-    full = _spent(told.windows)
-    rejected = seen is not None and seen.status is Status.REJECTED
-    billed = _is_billed(account, policy.model_of(told.provider), now)
-    if billed or ((full is not None or rejected) and _overage_is_open(account, seen, now)):
+def _end_of(evidence: Evidence) -> float | None:
+    """When a refusal ends by itself; a missing credit or a policy does not, it only gets too old to count."""
+    if evidence.blocked_until is not None or evidence.status is Status.OVERLOADED:
+        return stands_until(evidence)
+    return None
+
+
+def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
+    """By what is left of the plan, and whether credit pays where nothing is left."""
+    full = next((window for window in facts.windows if _binds_the_plan(window)), None)
+    rejected = evidence is not None and evidence.status is Status.REJECTED
+    billed = _is_billed(account, facts.model, now)
+    if billed or ((full is not None or rejected) and _overage_is_open(account, evidence, now)):
         if policy.spend_credit == "never":
-            return Verdict.EXCLUDED, "it would spend credit, and `spend_credit` is `never`"
-        return Verdict.SPENDS, "its answers are billed, credit pays" if billed else "the plan is used up, credit pays"
-    if rejected or (seen is None and full is not None):
-        return Verdict.EXCLUDED, f"{full.name} is used up" if full else _REFUSED[Status.REJECTED]
-    return (Verdict.UNKNOWN, told.why) if seen is None else (Verdict.USABLE, "answers")
+            return replace(facts, fitness=Fitness.EXCLUDED, reason='would spend credit (`spend_credit = "never"`)')
+        reason = "answers are billed: paid from credit" if billed else "plan used up: paid from credit"
+        return replace(facts, fitness=Fitness.BILLED, reason=reason)
+    if rejected or (evidence is None and full is not None):
+        until = full.resets_at if full is not None else None
+        if until is None and evidence is not None:
+            until = evidence.blocked_until
+        reason = f"{full.name} used up" if full else _REFUSED[Status.REJECTED]
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=until)
+    if evidence is not None:
+        return replace(facts, fitness=Fitness.USABLE, reason="works")
+    served = account.history.last_served
+    if facts.reason == _NO_DATA and served is not None and now - served.ts <= PROBE_S:
+        return replace(facts, reason="key valid; no other current data")
+    return facts
 
 
-_REFUSED: Final = {
-    Status.REJECTED: "its limit is reached",
-    Status.POLICY_REJECTED: "refused by policy",
-    Status.NO_CREDIT: "no credit left",
-    Status.OVERLOADED: "overloaded",
-}
+def _binds_the_plan(window: Window) -> bool:
+    return (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}
 
 
-def _overage_is_open(account: Account, seen: Observation | None, now: float) -> bool:
-    """Whether use beyond the plan is paid from credit, by the newest word on that: a later refusal (`seen`) is one."""
-    paid = account.paid
+def _overage_is_open(account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Whether credit pays beyond the plan, by the newest evidence of that: a later refusal (`evidence`) is one."""
+    paid = account.overage_evidence
     if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
         return False
-    if seen is not None and seen.status is Status.REJECTED and seen.stamp > paid.stamp:
+    if evidence is not None and evidence.status is Status.REJECTED and evidence.stamp > paid.stamp:
         return False
     return paid.overage.in_use or paid.overage.status in SERVED or paid.overage.permitted is True
 
 
 def _is_billed(account: Account, model: str, now: float) -> bool:
-    """Whether the last answer that told of windows was paid from credit although none of the plan's was used up.
+    """Whether the last answer that reported windows was paid from credit although none of the plan's was used up.
 
     Where one was used up, that ends with the window.
     """
-    paid = account.paid
+    paid = account.overage_evidence
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
         return False
-    windows = account.windows.values()
-    return paid.model in {None, model} and not any(
-        each.stamp > paid.stamp or (each.window.scope is None and _is_full(each.window)) for each in windows
-    )
+    newer = any(known.stamp > paid.stamp for known in account.windows.values())
+    return paid.model in {None, model} and not newer and not any(_full_windows(account))
 
 
-def _spent(windows: tuple[Window, ...]) -> Window | None:
-    return next((window for window in windows if (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}), None)
-
-
-def _is_denied(account: Account, seen: Observation, now: float) -> bool:
-    """Whether its key is taken for invalid: 401s flap on valid ones.
+def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
+    """Whether the key counts as invalid: 401s flap on valid keys.
 
     It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
     worked.
     """
-    past = account.history
-    if past.worked is None or (seen.substatus == CONFIRMED and seen.stamp > past.worked):
+    history = account.history
+    served = history.last_served
+    if served is None or (evidence.substatus == CONFIRMED and evidence.stamp > served):
         return True
-    known_good = max(past.worked.ts, 0.0 if past.accepted is None else past.accepted.ts)
-    refusals = [ts for ts in past.denials.values() if ts > known_good]
-    if len(refusals) >= _DENIED_IN_A_ROW and max(refusals) - min(refusals) >= DENIED_OVER_S:
+    known_good = max(served.ts, _instant(history.last_limited))
+    refusals = [ts for ts in history.key_refusal_times.values() if ts > known_good]
+    if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
         return True
-    others = [other for source, other in past.denied.items() if source != seen.stamp.source]
+    others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
     return any(other.stamp.ts > known_good and stands(other, now) for other in others)
+
+
+def _instant(stamp: Stamp | None) -> float:
+    return 0.0 if stamp is None else stamp.ts

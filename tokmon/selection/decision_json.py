@@ -1,17 +1,20 @@
 """A decision as a plain object. Pure, like the choice itself."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
-import msgspec
-
-from tokmon.selection.candidates import Alternative
+from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision
 from tokmon.wire.instants import rfc3339
 
+VERSION: Final = 1
+"""Of this form: it changes when a field goes or means something else, not when one comes."""
+
 
 def decision_json(decision: Decision) -> dict[str, Any]:
-    """The decision as it stands in `decisions.jsonl` and in `tokmon select --json`."""
+    """The decision as `decisions.jsonl` and `tokmon select --json` have it (docs/json.md)."""
     return {
+        "version": VERSION,
         "provider": decision.provider,
         "model": decision.model,
         "reason": decision.reason,
@@ -21,24 +24,26 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "policy": decision.policy,
         "decided_at": rfc3339(decision.decided_at),
         "valid_until": rfc3339(decision.valid_until),
-        "asked": [msgspec.structs.asdict(each) for each in decision.asked],
-        "alternatives": [_alternative_json(each) for each in decision.alternatives],
+        "probes": [asdict(probe) for probe in decision.probes],
+        "alternatives": [_candidate_json(candidate) for candidate in decision.candidates],
     }
 
 
-def _alternative_json(each: Alternative) -> dict[str, Any]:
-    told = each.standing
-    week = told.window("7d") or told.window("5h")
-    resets_at = None if week is None else week.resets_at
+def _candidate_json(candidate: Candidate) -> dict[str, Any]:
+    assessment = candidate.assessment
+    window = assessment.window("7d") or assessment.window("5h")
+    resets_at = None if window is None else window.resets_at
     return {
-        "provider": told.provider,
-        "status": told.status,
-        "utilization_5h": told.utilization("5h"),
-        "utilization_7d": told.utilization("7d"),
+        "provider": assessment.provider,
+        "model": assessment.model,
+        "fitness": assessment.fitness,
+        "reason": assessment.reason,
+        "until": None if assessment.until is None else rfc3339(assessment.until),
+        "status": assessment.status,
+        "source": assessment.source,
+        "age_s": None if assessment.age_s is None else round(assessment.age_s, 1),
+        "utilization_5h": assessment.utilization("5h"),
+        "utilization_7d": assessment.utilization("7d"),
         "resets_at": None if resets_at is None else rfc3339(resets_at),
-        "age_s": None if told.age_s is None else round(told.age_s, 1),
-        "source": told.source,
-        "verdict": told.verdict,
-        "why": told.why,
-        "expired": list(told.expired),
+        "expired": list(assessment.expired),
     }

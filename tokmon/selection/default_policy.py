@@ -1,27 +1,28 @@
-"""A first chain, for whoever has not configured one: out of the accounts that pi itself is configured with."""
+"""A default chain, proposed from the accounts that pi itself is configured with. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from tokmon.selection.overrides import name_problem
 from tokmon.selection.policy import Policy
 
 _SEATS: Final = frozenset({"teams-direct", "openai-codex", "github-copilot"})
-"""Paid by the month: what is not used is lost."""
+"""Paid by the month: unused quota is lost."""
 
 _GATEWAY: Final = "gateway"
 _ANTHROPIC: Final = frozenset({"teams-direct", "anthropic-api", "anthropic"})
-"""Those that have Anthropic's models without being told so."""
+"""They serve Anthropic's models without listing them."""
 
 
-class Offer(NamedTuple):
-    """A provider of models.json: the type of its account, and the models that are listed for it."""
+class ModelsEntry(NamedTuple):
+    """An account of models.json: its type, and the models listed for it."""
 
     kind: str | None = None
     models: tuple[str, ...] = ()
 
 
-def proposed(offers: Mapping[str, Offer], base: Policy | None = None) -> Policy:
+def propose(offers: Mapping[str, ModelsEntry], base: Policy | None = None) -> Policy:
     """`base` (thresholds, models, spending) with a chain: plan seats first, then the others, in their order.
 
     The first gateway is the emergency, a further one the fallback. A provider is left out where its name cannot be
@@ -33,17 +34,16 @@ def proposed(offers: Mapping[str, Offer], base: Policy | None = None) -> Policy:
     seats = [name for name in chosen if offers[name].kind in _SEATS]
     others = [name for name in chosen if name not in gateways and name not in seats]
     own = {name: model for name, model in chosen.items() if model != base.model}
-    fields = {name: getattr(base, name) for name in base.__struct_fields__}
-    fields |= {
-        "chain": (*seats, *others),
-        "fallback": tuple(gateways[1:]),
-        "emergency": next(iter(gateways), None),
-        "models": tuple((own | dict(base.models)).items()),
-    }
-    return Policy(**fields)
+    return replace(
+        base,
+        chain=(*seats, *others),
+        fallback=tuple(gateways[1:]),
+        emergency=next(iter(gateways), None),
+        models=tuple((own | dict(base.models)).items()),
+    )
 
 
-def _model(name: str, offer: Offer, base: Policy) -> str | None:
+def _model(name: str, offer: ModelsEntry, base: Policy) -> str | None:
     """What to ask of it: what is configured, the usual model if it has that, else the first that it lists."""
     if name_problem(name) is not None:
         return None

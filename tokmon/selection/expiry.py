@@ -1,4 +1,4 @@
-"""When what is known of an account changes by itself: by its age, or by what it said of its end. Pure."""
+"""When the assessment of an account changes without new evidence: a block ends, evidence gets too old. Pure."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -6,41 +6,51 @@ from typing import Final
 
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.snapshot import Account
-from tokmon.selection.assessment import CHECK_S, DENIED_OVER_S, PASSING_S, PROBE_S, TURN_S, over_at
+from tokmon.selection.assessment import (
+    CHECK_S,
+    KEY_REFUSED_OVER_S,
+    PROBE_S,
+    TURN_S,
+    passes_at,
+    stands_until,
+)
 
 _AFTER_S: Final = 0.001
-"""Of some things the last instant counts, so that both it and the moment after it are looked at."""
+"""Some limits include their last instant, so both it and the moment after it are instants of change."""
 
 
-def changes_at(account: Account | None, now: float) -> float:
-    """The next instant at which something of it ceases to count; infinity where nothing does.
+def next_change(account: Account | None, now: float) -> float:
+    """The next instant (epoch seconds) at which evidence of the account ceases to count; infinity where none does.
 
-    Without the resets of its windows, and without the burn, which changes all the time.
+    Without the resets of its windows, and without its burn rate, which changes all the time.
     """
-    return math.inf if account is None else next_of(_ends(account), now)
+    return math.inf if account is None else next_after(_ends(account), now)
 
 
-def next_of(ends: Iterable[float], now: float) -> float:
-    """The first of these ends that is still to come, or the moment after it; infinity where there is none."""
+def next_after(ends: Iterable[float], now: float) -> float:
+    """The first of these instants that is still to come, or the moment after it; infinity where there is none."""
     return min((at for end in ends for at in (end, end + _AFTER_S) if at > now), default=math.inf)
 
 
 def _ends(account: Account) -> Iterator[float]:
-    past = account.history
-    for said in (past.sources, past.denied, past.overloaded, account.models):
-        yield from map(over_at, said.values())
-    for source, seen in past.denied.items():
-        yield seen.stamp.ts + PROBE_S
+    history = account.history
+    for evidence in (history.by_source, history.key_refusals, history.overloads, account.models):
+        yield from map(stands_until, evidence.values())
+    yield from _ends_of_key_refusals(account)
+    yield from (passes_at(failure) for failure in (history.network_error, history.throttled) if failure is not None)
+    if history.last_failed_check is not None:
+        yield history.last_failed_check.ts + CHECK_S
+    if history.last_served is not None:
+        yield history.last_served.ts + PROBE_S
+    if account.overage_evidence is not None:
+        yield account.overage_evidence.stamp.ts + TURN_S
+    for known in account.windows.values():
+        if known.window.resets_at is not None:
+            yield known.window.resets_at + TURN_S
+
+
+def _ends_of_key_refusals(account: Account) -> Iterator[float]:
+    for source, refusal in account.history.key_refusals.items():
+        yield refusal.stamp.ts + PROBE_S
         if source in {CHECK, "probe"}:
-            yield seen.stamp.ts + DENIED_OVER_S
-    if past.network is not None:
-        yield past.network.stamp.ts + PASSING_S
-    if past.failed is not None:
-        yield past.failed.ts + CHECK_S
-    if past.worked is not None:
-        yield past.worked.ts + PROBE_S
-    if account.paid is not None:
-        yield account.paid.stamp.ts + TURN_S
-    for each in account.windows.values():
-        if each.window.resets_at is not None:
-            yield each.window.resets_at + TURN_S
+            yield refusal.stamp.ts + KEY_REFUSED_OVER_S

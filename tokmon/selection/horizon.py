@@ -1,63 +1,47 @@
-"""For how long the same evidence gives the same decision. Pure, like the choice itself.
-
-What was decided at one instant counts for `VALID_S` at most, so the choice is looked at anew at every step of that, and
-wherever evidence ends or a window starts afresh in between: at each of them as whoever asks then would make it, being
-on the account that was decided for. It is not interpolated: what is between two steps has the answer of the first of
-them, and only a burn or an urgency may have come to say something else there.
-"""
+"""Until when the same evidence gives the same decision. Pure, like the choice itself."""
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from tokmon.evidence.snapshot import Snapshot
-from tokmon.selection.choose import VALID_S, Decision, changes, choose, crossings
+from tokmon.selection.choose import Decision, choose
 from tokmon.selection.policy import Policy
-from tokmon.selection.probe_choice import Askable, asks_first
+from tokmon.selection.probe_choice import Probeable, probes_first
 
-if TYPE_CHECKING:
-    from tokmon.selection.candidates import Seen
+LONGEST_S: Final = 3600.0
+"""How far a decision may reach. A clock set back hides newer evidence for no longer than that."""
 
-STEPS: Final = 240
-"""How many are worth it: two hours."""
+STEP_S: Final = 300.0
+"""Burn and urgency change all the time, slowly: the choice is made again every so often in between."""
 
-_LOOKS: Final = 840
-"""How many accounts are looked at in all, by who is being waited for: some milliseconds. With seven, an hour."""
+_ASSESSMENTS: Final = 420
+"""How many accounts are assessed in all, since somebody may wait: sixty choices among seven accounts."""
 
 
-class Ahead(NamedTuple):
-    """The decision is the same until then (epoch seconds). `crossing_s`: how soon a limit would be reached, at least.
+def holds_until(policy: Policy, snapshot: Snapshot, decision: Decision, probeable: Probeable) -> float:
+    """The first instant (epoch seconds) at which the same evidence gives another choice, or a wake would probe.
 
-    What that limit says will have changed then, so nobody should go on with the decision without a look at the logs.
+    The choice is made again at each instant at which something changes by itself (a window resets, a block ends,
+    evidence gets too old) and every five minutes between, by a wake whose last account is the one decided for.
+    `decision.decided_at` where it would not even be made again now.
     """
-
-    until: float
-    crossing_s: float
-
-
-def looking_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Iterator[Ahead]:
-    """One step further each time, to the first at which the same evidence says something else."""
-    at, crossing = decision.decided_at, VALID_S
-    before: dict[str, Seen] = {}
-    while True:
-        found = choose(policy, snapshot, at, decision.provider, before)
-        if found is None or _said(found) != _said(decision):
-            return
-        if asks_first(policy, snapshot, found, decision.provider, askable):
-            return
-        crossing = min([crossing, *crossings(found.alternatives)])
-        at = min([at + VALID_S, *changes(found.alternatives)])
-        yield Ahead(at, crossing)
+    at, end = decision.decided_at, decision.decided_at + LONGEST_S
+    for _ in range(max(2, _ASSESSMENTS // max(1, len(policy.accounts)))):
+        again = choose(policy, snapshot, at, decision.provider)
+        if again is None or not again.same_choice(decision):
+            return at
+        if probes_first(policy, snapshot, again, decision.provider, probeable):
+            return at
+        at = min((at + STEP_S, *(change for change in _changes(again) if change > at)))
+        if at >= end:
+            return end
+    return at
 
 
-def look_ahead(policy: Policy, snapshot: Snapshot, decision: Decision, askable: Askable) -> Ahead | None:
-    """As far as can be seen while somebody waits; None where the decision would not even be taken again."""
-    found = None
-    steps = min(STEPS, _LOOKS // max(1, len(policy.order)))
-    for found in islice(looking_ahead(policy, snapshot, decision, askable), steps):  # noqa: B007
-        pass
-    return found
-
-
-def _said(decision: Decision) -> tuple[str, str, bool, bool]:
-    return decision.provider, decision.model, decision.emergency, decision.spends
+def _changes(decision: Decision) -> Iterator[float]:
+    """When evidence ceases to count, and when current windows reset, in epoch seconds."""
+    for candidate in decision.candidates:
+        yield candidate.changes_at
+        for window in candidate.assessment.windows:
+            if window.resets_at is not None:
+                yield window.resets_at

@@ -1,42 +1,42 @@
-"""What the environment says of the choice, and what a name may be. Pure, and standard library only (wake path).
+"""Overrides of the policy from environment variables, and what an account's or a model's name may be. Pure.
 
-Two kinds of variables: those that stand for a key of the configuration (`TOKMON_SELECT_…`, and the one that older
-scripts know), which are validated once and cached with it; and those of one call, which are cheap to look at and must
-never be remembered: a pin of yesterday is nobody's wish today.
+Two kinds of variables: `TOKMON_SELECT_…` (and one older name) stand for keys of the configuration, and are validated
+and cached with it. The others concern one call, and are never remembered: yesterday's pin is nobody's wish today.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tokmon.errors import SettingsError
-from tokmon.kept import plain
 
 PREFIX: Final = "TOKMON_SELECT_"
 THRESHOLD: Final = "BUDGET_SWITCH_THRESHOLD"
 """The older name of `TOKMON_SELECT_THRESHOLD`, which it overrides."""
 
-ONE_SHOT: Final = {
+PER_CALL: Final = {
     "pin": ("TOKMON_PIN",),
-    "resumes": ("TOKMON_RESUME",),
+    "resume_account": ("TOKMON_RESUME",),
     "default_provider": ("TOKMON_DEFAULT_PROVIDER", "VIGILIO_PROVIDER"),
     "default_model": ("TOKMON_DEFAULT_MODEL",),
 }
-"""Fields of a policy that only the environment sets: the first variable that says something counts."""
+"""Fields of a policy that only the environment sets, each by the first of these variables that is not empty."""
 
 LONGEST: Final = 200
+_FIRST: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@+")
+_CHARACTERS: Final = _FIRST | {"-"}
 
 
-class Asked(NamedTuple):
-    """What this call asks for: fields of a policy, and what was asked that cannot be."""
+class Overrides(NamedTuple):
+    """What this call overrides: fields of a policy, and an error for each variable that cannot be a name."""
 
     fields: dict[str, str]
     errors: tuple[SettingsError, ...] = ()
 
 
-def asked(env: Mapping[str, str]) -> Asked:
-    """The pin and the defaults. One that cannot be a name is an error and is not asked."""
+def per_call(env: Mapping[str, str]) -> Overrides:
+    """The pin, the account to resume on and the defaults. A variable that cannot be a name has no effect."""
     fields, errors = {}, []
-    for field, variables in ONE_SHOT.items():
+    for field, variables in PER_CALL.items():
         variable = next((name for name in variables if env.get(name, "").strip()), None)
         if variable is None:
             continue
@@ -46,17 +46,17 @@ def asked(env: Mapping[str, str]) -> Asked:
             fields[field] = value
         else:
             errors.append(SettingsError(f"variable `{variable}` is `{shown(value)}`, {problem}", field=variable))
-    return Asked(fields, tuple(errors))
+    return Overrides(fields, tuple(errors))
 
 
-def relevant(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables that stand for keys, as far as they say something."""
+def config_vars(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that stand for keys of the configuration and are not empty."""
     names = sorted(name for name in env if name.startswith(PREFIX) or name == THRESHOLD)
     return {name: env[name].strip() for name in names if env[name].strip()}
 
 
 def name_problem(name: str) -> str | None:
-    """Why it cannot be a provider or a model: they are one line, `PROVIDER MODEL`, that the hook reads and prints."""
+    """Why this cannot be an account or a model, or None: the hook prints both in one line, `PROVIDER MODEL`."""
     if not name:
         return "an empty name"
     if any(character.isspace() for character in name):
@@ -65,10 +65,12 @@ def name_problem(name: str) -> str | None:
         return "which has characters in it that do not print"
     if len(name) > LONGEST:
         return f"which is longer than {LONGEST} characters"
-    return None if plain(name) else "which has other characters than A-Z a-z 0-9 . _ : / @ + -"
+    if not _CHARACTERS.issuperset(name):
+        return "which has other characters than A-Z a-z 0-9 . _ : / @ + -"
+    return None if name[0] in _FIRST else "which begins with `-`, like an option"
 
 
 def shown(value: str) -> str:
-    """A value on one line, and not all of a long one."""
+    """A value on one line, cut where it is long."""
     text = value if value.isprintable() else ascii(value)[1:-1]
     return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - fits a line beside its key

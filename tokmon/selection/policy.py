@@ -1,14 +1,14 @@
-"""What the owner wants: the chain, the thresholds, what may be spent."""
+"""The owner's preferences: the chain, the thresholds, what may be spent."""
 
+from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 POLICIES: Final = ("forecast", "threshold")
 SPENDING: Final = ("never", "after-plan", "first")
 
 
-class Policy(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Policy:
     """The configuration of the choice, validated. Fractions are of a window, minutes of a session."""
 
     chain: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Policy(msgspec.Struct, frozen=True):
     policy: str = "forecast"
     model: str = "claude-sonnet-4-6"
     models: tuple[tuple[str, str], ...] = ()
-    """The model of a provider, where it is not `model`."""
+    """Provider and model, where it is not `model`."""
 
     session_minutes: float = 60.0
     five_hour_guard: float = 0.85
@@ -38,21 +38,26 @@ class Policy(msgspec.Struct, frozen=True):
     pin: str | None = None
     """A person's one-shot override."""
 
-    resumes: str | None = None
+    resume_account: str | None = None
     """The account of the session that is resumed: it stays there if it can."""
 
     @property
-    def order(self) -> tuple[str, ...]:
+    def accounts(self) -> tuple[str, ...]:
         """Every account of the configuration, in order of preference, once."""
         last = () if self.emergency is None else (self.emergency,)
         return tuple(dict.fromkeys((*self.chain, *self.fallback, *last)))
 
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every account with its model, in order."""
+        return tuple((name, self.model_of(name)) for name in self.accounts)
+
     def model_of(self, provider: str) -> str:
-        """The model to ask of it."""
+        """The model that a session on that account runs."""
         return dict(self.models).get(provider, self.model)
 
     @property
     def default(self) -> tuple[str, str] | None:
-        """Provider and model when nothing can be decided; None where the configuration names nobody."""
-        provider = self.default_provider or next(iter(self.order), None)
+        """Provider and model when nothing can be decided; None where no account is configured."""
+        provider = self.default_provider or next(iter(self.accounts), None)
         return None if provider is None else (provider, self.default_model or self.model_of(provider))

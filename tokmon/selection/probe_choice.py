@@ -1,119 +1,125 @@
-"""Which accounts a wake asks: those on whose answer its choice depends, and no other (docs/policy.md)."""
+"""Which accounts a wake probes: those whose answer could change its choice, and no other (docs/policy.md). Pure."""
 
 from collections.abc import Callable, Collection, Container
 from dataclasses import replace
 from typing import Final
 
-import msgspec
-
 from tokmon.evidence.history import History
-from tokmon.evidence.log_line import SERVED, Stamp
+from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import Status
-from tokmon.evidence.snapshot import Account, Snapshot
-from tokmon.selection.assessment import PROBE_S, TURN_S, Standing, Verdict, standing
-from tokmon.selection.candidates import Alternative, look
-from tokmon.selection.choose import Decision, cached_refusals, pick
+from tokmon.evidence.snapshot import Account, Snapshot, Stamp
+from tokmon.selection.assessment import PROBE_S, TURN_S, Assessment, Fitness, assess
+from tokmon.selection.candidates import Candidate, evaluate
+from tokmon.selection.choose import Decision, all_keys_refused, pick
 from tokmon.selection.demand import WATCHED
 from tokmon.selection.policy import Policy
 
-Askable = Callable[[float], Container[str]]
-"""Who could be asked at an instant (epoch seconds), whatever the environment of who asks."""
+Probeable = Callable[[float], Container[str]]
+"""The accounts that could be probed at an instant (epoch seconds), whatever the environment of the wake."""
 
 _LAST: Final = "\U0010ffff"
-"""An id that comes after all others: an answer is later than whatever is known of the same instant."""
+"""An id that comes after all others: an answer is later than all evidence of the same instant."""
 
 _VOUCHES: Final = frozenset({*SERVED, Status.REJECTED})
-"""What the last word of an account may be for its windows to go on without it: a limit is over when it is."""
+"""Last statuses after which the windows alone still describe an account: a limit ends with its window."""
 
 
-def wanted(
+def providers_to_probe(
     policy: Policy,
     snapshot: Snapshot,
     now: float,
     current: str | None = None,
     *,
-    askable: Container[str] | None = None,
+    probeable: Container[str] | None = None,
 ) -> tuple[str, ...]:
-    """The accounts to ask before choosing, in the order of the policy; empty where no answer would change the choice.
+    """The accounts to probe before choosing, in the order of the policy; empty where no answer would change the choice.
 
-    It is those of which nothing stands, and with which the choice would be another if they alone of all such accounts
-    were found to answer. The fallback waits until nobody of the chain is left to ask. `askable` are those that can be
-    asked, all if not given; the others are taken as they are. Whose turn it is to be asked is another matter.
+    They are the uncertain accounts with which the choice would be another if they alone, of all uncertain ones, had a
+    valid key. The fallback waits until no account of the chain is left to probe. Accounts outside `probeable` (None:
+    all can be probed) are taken as they are. How often an account may be probed is another rule (`probes.rate_limit`).
     """
-    if policy.pin is not None or not policy.order:
+    if policy.pin is not None or not policy.accounts:
         return ()
-    seen = look(policy, snapshot, now)
-    if refused := cached_refusals(policy, seen):
-        return _those(refused, askable)
-    unknown = _those([name for name in seen if doubtful(name, snapshot, policy, now)], askable)
-    dead = seen | {name: _dead(seen[name]) for name in unknown}
-    without = pick(policy, dead, current).provider
-    found = [
+    candidates = evaluate(policy, snapshot, now)
+    if refused := all_keys_refused(policy, candidates):
+        return _only(refused, probeable)
+    uncertain = _only([name for name in candidates if is_uncertain(name, snapshot, policy, now)], probeable)
+    without = candidates | {name: _assume_excluded(candidates[name]) for name in uncertain}
+    choice = pick(policy, without, current).provider
+    matter = [
         name
-        for name in unknown
-        if pick(policy, dead | {name: _answering(seen[name], snapshot, policy, now)}, current).provider != without
+        for name in uncertain
+        if pick(policy, without | {name: _assume_valid(candidates[name], snapshot, policy, now)}, current).provider
+        != choice
     ]
-    return tuple(name for name in found if name in policy.chain) or tuple(found)
+    return tuple(name for name in matter if name in policy.chain) or tuple(matter)
 
 
-def asks_first(policy: Policy, snapshot: Snapshot, found: Decision, current: str | None, askable: Askable) -> bool:
-    """Whether whoever makes that decision, being on `current`, would ask somebody before.
+def probes_first(
+    policy: Policy, snapshot: Snapshot, decision: Decision, current: str | None, probeable: Probeable
+) -> bool:
+    """Whether a wake that makes this decision, with `current` as its last account, would probe before it.
 
-    Only those in doubt are asked, few are, and the decision has looked at all already.
+    Which accounts can be probed is looked up only where one is uncertain.
     """
-    at = found.decided_at
-    in_doubt = any(each.standing.denied or each.standing.verdict is Verdict.UNKNOWN for each in found.alternatives)
-    if not in_doubt or not wanted(policy, snapshot, at, current):
+    at = decision.decided_at
+    assessments = [candidate.assessment for candidate in decision.candidates]
+    if not any(one.key_refused or one.fitness is Fitness.UNKNOWN for one in assessments):
         return False
-    return bool(wanted(policy, snapshot, at, current, askable=askable(at)))
+    if not providers_to_probe(policy, snapshot, at, current):
+        return False
+    return bool(providers_to_probe(policy, snapshot, at, current, probeable=probeable(at)))
 
 
-def _those(names: Collection[str], askable: Container[str] | None) -> tuple[str, ...]:
-    return tuple(name for name in names if askable is None or name in askable)
+def _only(names: Collection[str], probeable: Container[str] | None) -> tuple[str, ...]:
+    return tuple(name for name in names if probeable is None or name in probeable)
 
 
-def doubtful(name: str, snapshot: Snapshot, policy: Policy, now: float) -> bool:
-    """Whether nothing stands of it: neither what it said last, nor a window.
+def is_uncertain(name: str, snapshot: Snapshot, policy: Policy, now: float) -> bool:
+    """Whether there is no current evidence of the account: neither a status nor a window.
 
-    A refused key is in doubt once that is older than what a probe says may be: keys flap.
+    A refused key is uncertain once the refusal is older than a probe may be: keys flap.
     """
     account = snapshot.accounts.get(name)
     if account is None:
         return True
-    told, past = standing(name, account, policy, now), account.history
-    if told.denied:
-        refusals = [seen.stamp.ts for seen in past.denied.values()]
+    assessment, history = assess(name, account, policy, now), account.history
+    if assessment.key_refused:
+        refusals = [evidence.stamp.ts for evidence in history.key_refusals.values()]
         old = now - max(refusals, default=now) > PROBE_S
-        return old and _with_valid_key(name, account, policy, now).verdict is not Verdict.EXCLUDED
-    return told.verdict is Verdict.UNKNOWN and not _goes_on(account, past, now)
+        return old and _with_valid_key(name, account, policy, now).may_be_taken
+    return assessment.fitness is Fitness.UNKNOWN and not _windows_describe_it(account, history, now)
 
 
-def _goes_on(account: Account, past: History, now: float) -> bool:
-    """Whether it is known although no status stands: its key has just worked, or it has windows, and did not end badly.
+def _windows_describe_it(account: Account, history: History, now: float) -> bool:
+    """Whether an account without a current status is known all the same: its key just worked, or it has windows.
 
-    A window goes on for a day after its reset: that it has started afresh is known, and no reason to ask.
+    A window counts for a day after its reset: that it reset is known, and no reason to probe.
     """
-    last = max([*past.sources.values(), *past.denied.values()], key=lambda seen: seen.stamp, default=None)
-    worked = past.worked if past.worked is not None and (last is None or not past.worked < last.stamp) else None
-    if worked is not None and now - worked.ts <= PROBE_S:
+    statuses = [*history.by_source.values(), *history.key_refusals.values()]
+    last = max(statuses, key=lambda evidence: evidence.stamp, default=None)
+    served = history.last_served
+    if served is not None and last is not None and served < last.stamp:
+        served = None
+    if served is not None and now - served.ts <= PROBE_S:
         return True
     resets = [account.windows[name].window.resets_at for name in WATCHED if name in account.windows]
-    fresh = any(resets_at is not None and now - resets_at <= TURN_S for resets_at in resets)
-    return fresh and (worked is not None or (last is not None and last.status in _VOUCHES))
+    recent = any(resets_at is not None and now - resets_at <= TURN_S for resets_at in resets)
+    return recent and (served is not None or (last is not None and last.status in _VOUCHES))
 
 
-def _dead(each: Alternative) -> Alternative:
-    told = msgspec.structs.replace(each.standing, verdict=Verdict.EXCLUDED, denied=False)
-    return msgspec.structs.replace(each, standing=told)
+def _assume_excluded(candidate: Candidate) -> Candidate:
+    assessment = replace(candidate.assessment, fitness=Fitness.EXCLUDED, key_refused=False)
+    return replace(candidate, assessment=assessment)
 
 
-def _answering(each: Alternative, snapshot: Snapshot, policy: Policy, now: float) -> Alternative:
-    """The same, had its key just been shown to be valid."""
-    name = each.standing.provider
-    told = _with_valid_key(name, snapshot.accounts.get(name) or Account(name), policy, now)
-    return msgspec.structs.replace(each, standing=told)
+def _assume_valid(candidate: Candidate, snapshot: Snapshot, policy: Policy, now: float) -> Candidate:
+    """The candidate, had a probe just shown its key to be valid."""
+    name = candidate.provider
+    account = snapshot.accounts.get(name) or Account(name)
+    return replace(candidate, assessment=_with_valid_key(name, account, policy, now))
 
 
-def _with_valid_key(name: str, account: Account, policy: Policy, now: float) -> Standing:
-    history = replace(account.history, worked=Stamp(now, _LAST, "probe"))
-    return standing(name, replace(account, history=history), policy, now)
+def _with_valid_key(name: str, account: Account, policy: Policy, now: float) -> Assessment:
+    history = replace(account.history, last_served=Stamp(now, _LAST, "probe"))
+    return assess(name, replace(account, history=history), policy, now)

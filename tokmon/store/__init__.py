@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tokmon.store.append import Appended, Held, Log, append_to
+    from tokmon.store.append import Appended, Held, Log, append_to, append_unlocked
     from tokmon.store.atomic import create, place, replace, replace_shared
     from tokmon.store.json_files import encode, plain_json, read_json
     from tokmon.store.reader import Head, blocks_from, heads, ids_from, lines_from, opened, parse, stands_alone, tail
@@ -30,6 +30,7 @@ __all__ = [
     "Held",
     "Log",
     "append_to",
+    "append_unlocked",
     "blocks_from",
     "create",
     "encode",

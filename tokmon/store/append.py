@@ -8,6 +8,7 @@ another writer's line. The lock is a `flock` of `NAME.lock` beside the log, as P
 import contextlib
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,6 +147,25 @@ def append_to(path: Path, blocks: Sequence[bytes], *, blocking: bool = True) -> 
     if done is not None and done.error is not None:
         raise done.error
     return done is not None
+
+
+def append_unlocked(path: Path, line: bytes) -> None:
+    """Append one line (without its newline) in a single write, without a lock; OSError or StoreError if that fails.
+
+    The line begins with a newline where the log ends in a torn one.
+    """
+    private_folder(path.parent)
+    fd = os.open(path, _APPEND | os.O_NONBLOCK, FILE_MODE)
+    try:
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode):
+            raise StoreError(f"`{path}` is no file", hint="move away what is there")
+        torn = state.st_size > 0 and os.pread(fd, 1, state.st_size - 1) != b"\n"
+        data = b"\n" * torn + line + b"\n"
+        if os.write(fd, data) != len(data):
+            raise StoreError(f"`{path}` took only a part of a line", hint="check the space of that folder")
+    finally:
+        os.close(fd)
 
 
 class Held:

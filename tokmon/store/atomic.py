@@ -12,11 +12,16 @@ from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
 
 
-def replace(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
-    """Put `data` in the place of `path` at once: whoever reads sees the old file or the new one, whole."""
+def replace(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | None = None) -> None:
+    """Put `data` in the place of `path` at once: a reader sees the old file or the new one, whole.
+
+    `mtime_ns` is its modification time, the present if not given.
+    """
     private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     _write(temporary, data, mode, os.O_TRUNC)
+    if mtime_ns is not None:
+        os.utime(temporary, ns=(mtime_ns, mtime_ns))
     _move(temporary, path)
     _sweep(path)
 

@@ -18,9 +18,8 @@ from typing import Any, Final
 from tokmon import store
 from tokmon.errors import StoreError
 from tokmon.evidence import snapshot as snapshots
-from tokmon.evidence.model import Evidence, Reading, replace
-from tokmon.evidence.snapshot import Observation, Snapshot, Stamp
-from tokmon.kept import NO_EVIDENCE
+from tokmon.evidence.model import RawResponse, Reading, replace
+from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp
 from tokmon.paths import Paths
 from tokmon.wire.instants import parse_rfc3339
 
@@ -58,12 +57,12 @@ class State:
     ahead: bool = False
     """Whether something was left out because its clock runs ahead; of what was read just now, and not saved."""
 
-    def take(self, seen: Observation) -> None:
+    def take(self, seen: Evidence) -> None:
         """Fold one observation in, unless its clock runs ahead: it would outrank the truth until its time comes."""
         if _ahead(seen.stamp):
             self.ahead = True
         else:
-            self.snapshot.take(seen)
+            self.snapshot.add(seen)
 
     def to_json(self) -> dict[str, Any]:
         """The form of `state.json`."""
@@ -126,7 +125,7 @@ def catching_up(state: State, paths: Paths) -> Iterator[None]:
 
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: ours, and those of other writers beside them."""
-    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name not in NO_EVIDENCE)
+    return sorted(path for path in paths.logs.glob("*.jsonl") if path.name != paths.decisions.name)
 
 
 def _catching_up_log(state: State, path: Path, reader: "_Reader") -> Iterator[None]:
@@ -162,7 +161,7 @@ class _Recurring:
     """The end that lines have in common, from `provider` on: what they say but for when, and where they are now."""
 
     size: int
-    says: Observation | None
+    says: Evidence | None
     places: list[int] = field(default_factory=list)
 
 
@@ -178,12 +177,12 @@ class _Reader:
     def __init__(self) -> None:
         self._known: dict[bytes, _Recurring] = {}
 
-    def observations(self, lines: list[bytes]) -> Generator[None, None, list[Observation]]:
+    def observations(self, lines: list[bytes]) -> Generator[None, None, list[Evidence]]:
         """The evidence in lines, in their order, without that which a newer one among them repeats.
 
         Pauses after some hundred lines that had to be read in full.
         """
-        seen: list[tuple[int, Observation]] = []
+        seen: list[tuple[int, Evidence]] = []
         get, full = self._known.get, 0
         for place, line in enumerate(lines):
             recurring = get(line[line.find(_RECURS) :])
@@ -213,16 +212,16 @@ class _Reader:
         # In the order of the lines: of two that claim one id at one instant, the first stays.
         return [each for _, each in sorted(seen, key=itemgetter(0))]
 
-    def _in_full(self, place: int, line: bytes, *, learn: bool) -> list[tuple[int, Observation]]:
+    def _in_full(self, place: int, line: bytes, *, learn: bool) -> list[tuple[int, Evidence]]:
         record = store.parse(line)
         if record is None:
             return []
-        seen = snapshots.observation(record, read_error_text)
+        seen = snapshots.evidence_in_line(record, read_error_text)
         if learn:
             self._learn(line, record, seen)
         return [] if seen is None else [(place, seen)]
 
-    def _learn(self, line: bytes, record: dict[str, Any], seen: Observation | None) -> None:
+    def _learn(self, line: bytes, record: dict[str, Any], seen: Evidence | None) -> None:
         """Remember what the tail of a line says, if it is the tail alone that says it."""
         cut = line.find(_RECURS)
         if cut <= 0 or len(line) - cut > _LONGEST:
@@ -235,9 +234,7 @@ class _Reader:
             self._known[line[cut:]] = _Recurring(len(line) - cut, seen)
 
 
-def _newest(
-    lines: list[bytes], places: list[int], size: int, says: Observation
-) -> list[tuple[int, Observation]] | None:
+def _newest(lines: list[bytes], places: list[int], size: int, says: Evidence) -> list[tuple[int, Evidence]] | None:
     """Of the lines that end alike, the newest of each minute with its place; None if the lines must be read in full."""
     heads = store.heads([lines[place][:-size] for place in places])
     if heads is None:
@@ -276,7 +273,7 @@ def save(state: State, paths: Paths) -> None:
     store.replace(paths.snapshot, store.encode(state.to_json()) + b"\n")
 
 
-def read_error_text(response: Evidence) -> Reading:
+def read_error_text(response: RawResponse) -> Reading:
     """`families.read`, imported at the first line that needs it: few logs hold one, and a wake must be quick."""
     from tokmon import families  # noqa: PLC0415
 

@@ -1,5 +1,6 @@
 """Installing for the user who runs this: the program if it is the user's own, their part, and what to do next."""
 
+import contextlib
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ _NO_ACCOUNTS: Final = 4
 def check(options: Options, paths: ProgramPaths) -> None:
     """Say what of the user's part cannot be written, before anything is."""
     home = user_paths(os.environ, options.prefix)
-    UserSetup(home, paths.command, Path(sys.prefix), options, Receipt(paths.receipt)).check()
+    UserSetup(home, paths.prefix, Path(sys.prefix), options, Receipt(paths.receipt)).check()
 
 
 def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int:
@@ -32,9 +33,7 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
     """
     home = user_paths(os.environ, options.prefix)
     prefix = home.program.prefix if is_own else running_prefix()
-    program = (version if prefix is None else prefix / "current") / "bin" / "tokmon"
-    setup = UserSetup(home, program, version, options, Receipt(home.program.receipt))
-    setup = replace(setup, linked=not is_own and prefix is not None)
+    setup = UserSetup(home, prefix, version, options, Receipt(home.program.receipt), is_own)
     setup.check()
     with opened(home.program, dry_run=options.dry_run) as own:
         if is_own:
@@ -43,6 +42,7 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
         if is_own:
             steps += execute(own.prune(version.name), dry_run=options.dry_run)
     has_accounts = options.dry_run or _decide(setup, steps)
+    _say_support(options)
     if options.here:
         say(f"{STEPS_TAKEN} {steps}")
         return 0
@@ -57,8 +57,20 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
 def _decide(setup: UserSetup, steps: int) -> bool:
     """Have a decision file, whose lines of accounts the hook falls back on; whether any account is configured."""
     if steps or not (setup.home.tokmon.state / "decision").exists():
-        return setup.run("select", "--no-ask").returncode != _NO_ACCOUNTS
+        return setup.run("select", "--no-probe").returncode != _NO_ACCOUNTS
     return True
+
+
+def _say_support(options: Options) -> None:
+    """Say if the installed pi is older or newer than what is tested, by its package: pi is not started for that."""
+    words = installed.command({**os.environ, "TOKMON_PI": options.pi})
+    version = installed.package_version(words) if words else None
+    # A bare checkout, in a dry run, has no library that compares versions.
+    with contextlib.suppress(ImportError):
+        from tokmon.pi.support import Support, support  # noqa: PLC0415
+
+        if version is not None and (verdict := support(version)) is not Support.SUPPORTED:
+            say(f"pi {version} is {verdict}")
 
 
 def _say_next(setup: UserSetup, *, has_accounts: bool, changed: bool) -> None:
@@ -67,8 +79,7 @@ def _say_next(setup: UserSetup, *, has_accounts: bool, changed: bool) -> None:
     if str(folder) not in os.environ.get("PATH", "").split(":"):
         say(f"next: put {folder} on your PATH, to run `tokmon` by its name")
     if installed.command({**os.environ, "TOKMON_PI": setup.options.pi}) is None:
-        say("next: install pi, or name it with `--pi COMMAND`; then run this again")
-        return
+        say("next: install pi; it loads the extension from then on")
     for failure in _failures(setup) if changed else ():
         say(f"next: fix what `tokmon doctor` finds: {failure}")
     if not has_accounts:

@@ -1,7 +1,6 @@
 """Where the program and a user's part of it lie. Nothing here touches the disk, but for `own_prefix`."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +57,7 @@ def user_paths(env: Mapping[str, str], prefix: Path | None = None) -> UserPaths:
 
 def running_prefix() -> Path | None:
     """The prefix that the running program was installed under by this installer, or None."""
-    versions = Path(sys.prefix).parent
-    return versions.parent if versions.name == "versions" and versions.parent.name == "tokmon" else None
+    return paths.installed_prefix()
 
 
 def own_prefix() -> Path | None:

@@ -22,7 +22,7 @@ _TURN_S: Final = 0.02
 def answering(paths: Paths) -> int | None:
     """The pid of the sidecar that answers on a socket, or None."""
     try:
-        pid = client.ask_status(paths.sockets)["pid"]
+        pid = client.request_status(paths.sockets)["pid"]
     except (OSError, KeyError, ValueError):
         return None
     return pid if isinstance(pid, int) and pid > 1 else None

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,7 @@ from tokmon.installer.user.program import is_our_link
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.subprocesses import Done, capture
 from tokmon.installer.user.writer import Writer
-from tokmon.pi import installed
-from tokmon.pi.extension import OURS
+from tokmon.pi import extension
 
 HOOK: Final = "budget-select"
 _FROM_OLDER: Final = ("decision.last", "decision.kept", "pi.json")
@@ -28,17 +26,28 @@ _FROM_OLDER: Final = ("decision.last", "decision.kept", "pi.json")
 
 @dataclass(frozen=True, slots=True)
 class UserSetup:
-    """What one user gets: `program` is what others call, `version` the environment that is in use in the end.
+    """What one user gets. `version` is the environment that is in use in the end, and `prefix` that of its program.
 
-    `linked`: the program is not the user's own, and is linked to in their home.
+    The prefix is None where the program came by other means than this installer. A program that is not the user's own
+    (`is_own`) is linked to in their home.
     """
 
     home: UserPaths
-    program: Path
+    prefix: Path | None
     version: Path
     options: Options
     receipt: Receipt
-    linked: bool = False
+    is_own: bool = True
+
+    @property
+    def program(self) -> Path:
+        """What others call, of whichever version."""
+        return (self.version if self.prefix is None else self.prefix / "current") / "bin" / "tokmon"
+
+    @property
+    def linked(self) -> bool:
+        """Whether the home gets a link to the program."""
+        return self.prefix is not None and not self.is_own
 
     def check(self) -> None:
         """Say what cannot be written before anything is."""
@@ -59,7 +68,7 @@ class UserSetup:
         yield from self._configuration(writer)
         yield from self._extension(writer)
         yield from self._agent()
-        # yield from self._from_older()
+        yield from self._from_older()
         yield from self._sidecar(writer)
 
     def _scripts(self) -> dict[Path, bytes]:
@@ -95,17 +104,25 @@ class UserSetup:
         yield from writer.file(target, done.stdout.encode(), 0o600)
 
     def _extension(self, writer: Writer) -> Iterator[Step]:
-        target = self.home.tokmon.extension
-        if not self._can_run():
-            if installed.command({**os.environ, "TOKMON_PI": self.options.pi}):
-                yield Step(f"write {target}, for the pi that answers", _never_applied, target)
-            return
-        done = self.run("extension", "--pi", self.options.pi)
-        if done.returncode != 0:
-            say(f"the pi extension was left {'as it is' if target.exists() else 'out'}: {_first_line(done)}")
-            say(f"once pi is there, run this again, or: tokmon extension --output {shlex.quote(str(target))}")
-            return
-        yield from writer.file(target, done.stdout.encode(), 0o600, lambda path: OURS in files.text_of(path)[:4096])
+        """The link by which pi loads the extension. The file of an older tokmon goes first: pi must not load both."""
+        link, old = self.home.tokmon.extension, self.home.tokmon.old_extension
+        if extension.is_own(old):
+            yield Step(f"remove {old}, which {link} replaces", lambda: self._remove_old(old), old)
+        elif os.path.lexists(old):
+            say(f"{old} is not tokmon's: it is left")
+        if link.is_dir() and not link.is_symlink() and extension.is_own(link):
+            yield Step(f"remove the copy {link}", lambda: files.remove_tree(link), link)
+        target = extension.source() if self.prefix is None else self.prefix / "current" / "extensions" / "tokmon"
+        yield from writer.link(link, str(target), extension.is_own)
+
+    def _remove_old(self, old: Path) -> None:
+        files.trust(old.parent)
+        entry = self.receipt.files.get(str(old))
+        if entry is not None and not entry.kept:
+            # First, so that a killed install leaves a file that the next one knows by its content.
+            del self.receipt.files[str(old)]
+            self.receipt.save()
+        files.remove_tree(old)
 
     def _agent(self) -> Iterator[Step]:
         agent = str(self.home.tokmon.agent)
@@ -135,8 +152,6 @@ class UserSetup:
         # Identities that share an account share its sidecar: it keeps to the agent folder that came first.
         agent = next((path for path in self.receipt.agents if Path(path).is_dir()), str(self.home.tokmon.agent))
         env["PI_CODING_AGENT_DIR"] = "" if Path(agent) == self.home.home / ".pi" / "agent" else agent
-        # The manager's PATH leads to no pi of nvm or the like: its update would go unnoticed.
-        env["TOKMON_PI"] = shlex.join(installed.command(env | {"TOKMON_PI": self.options.pi}) or ())
         texts = {name: units.text(name, self.program, env) for name in units.NAMES}
         yield from systemd.install(writer, self.home.units, texts, self.home.tokmon, self.version)
 

@@ -11,26 +11,24 @@ from tokmon.installer.user import files, lock, purge, systemd, units
 from tokmon.installer.user.layout import ProgramPaths, UserPaths
 from tokmon.installer.user.plan import Step, execute, say
 from tokmon.installer.user.receipt import Entry, Receipt
-
-Renderings = frozenset[str]
-"""The states that the extension may have been rendered to since it was installed."""
+from tokmon.pi import extension
 
 
-def remove_user(home: UserPaths, options: Options, renderings: Renderings) -> int:
+def remove_user(home: UserPaths, options: Options) -> int:
     """Remove the part of the user who runs this, and a program of their own; return the number of steps."""
     own = home.program
     with contextlib.nullcontext() if options.dry_run or not own.receipt.is_file() else lock.held(own.lock):
-        return execute(_user(home, options, renderings), dry_run=options.dry_run)
+        return execute(_user(home, options), dry_run=options.dry_run)
 
 
-def _user(home: UserPaths, options: Options, renderings: Renderings) -> Iterator[Step]:
+def _user(home: UserPaths, options: Options) -> Iterator[Step]:
     own = home.program
     receipt = Receipt.load(own.receipt)
     if own.receipt.is_file():
         listed = any(str(home.units / name) in receipt.files for name in units.NAMES)
         yield from systemd.stop(home.units, home.tokmon, listed=listed)
         yield from purge.steps(home.tokmon) if options.purge else _caches(home)
-        yield from remove_program(own, receipt, renderings)
+        yield from remove_program(own, receipt)
         return
     say(f"nothing is installed for this user: there is no {own.receipt}")
     if own.prefix.is_dir() and not own.prefix.is_symlink() and set(files.names_in(own.prefix)) <= {own.lock.name}:
@@ -51,9 +49,9 @@ def _caches(home: UserPaths) -> Iterator[Step]:
         yield Step(f"remove the folder {state}", functools.partial(purge.remove_empty, state, home.home), state)
 
 
-def remove_program(own: ProgramPaths, receipt: Receipt, renderings: Renderings = frozenset()) -> Iterator[Step]:
+def remove_program(own: ProgramPaths, receipt: Receipt) -> Iterator[Step]:
     """Remove what a receipt lists, the versions if there are any, and the receipt last of all."""
-    yield from _files(receipt, renderings)
+    yield from _files(receipt)
     if own.current.is_symlink():
         yield Step(f"remove {own.current}", own.current.unlink, own.current)
     if own.versions.is_dir():
@@ -61,26 +59,38 @@ def remove_program(own: ProgramPaths, receipt: Receipt, renderings: Renderings =
     yield from _receipt(receipt, own.lock)
 
 
-def _files(receipt: Receipt, renderings: Renderings) -> Iterator[Step]:
+def _files(receipt: Receipt) -> Iterator[Step]:
+    yield from _extensions(receipt)
     has_unit = False
     for name, entry in sorted(receipt.files.items()):
         path = Path(name)
         state = files.state(path)
-        if state is not None and not receipt.wrote(path, state) and state not in renderings:
+        if state is not None and not receipt.wrote(path, state) and not extension.is_own(path):
             say(f"{path} was changed since it was installed: it is left")
             _say_left(path, entry.kept)
             continue
         has_unit |= path.name in units.NAMES
         if state is not None:
-            yield Step(f"remove {path}", path.unlink, path)
+            yield Step(f"remove {path}", functools.partial(files.remove_tree, path), path)
         yield from _restore(path, entry)
     if has_unit and systemd.is_reachable(os.environ):
         yield Step("have systemd forget its units", systemd.reload)
 
 
+def _extensions(receipt: Receipt) -> Iterator[Step]:
+    """Remove extensions of tokmon that others put where pi loads them: a dotfiles manager's link or copy of ours."""
+    for agent in receipt.agents:
+        for path in (Path(agent, "extensions", name) for name in ("tokmon", "tokmon.ts")):
+            if str(path) not in receipt.files and extension.is_own(path):
+                yield Step(f"remove {path}", functools.partial(files.remove_tree, path), path)
+
+
 def _restore(path: Path, entry: Entry) -> Iterator[Step]:
-    """Put back what was there last before us."""
+    """Put back what was there last before us. An older extension of ours is removed: pi would load it again."""
     existing = [Path(aside) for aside in entry.kept if os.path.lexists(aside)]
+    for own in filter(extension.is_own, list(existing)):
+        existing.remove(own)
+        yield Step(f"remove {own}", functools.partial(files.remove_tree, own), own)
     if existing:
         last = existing.pop()
         yield Step(f"put back what was at {path} before", lambda: files.move(last, path), path)

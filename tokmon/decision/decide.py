@@ -1,0 +1,230 @@
+"""The one place that decides: `select`, the sidecar, `monitor`, `check` and the installer all come here."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tokmon import store
+from tokmon.decision import decision_file, policy_cache
+from tokmon.decision.decision_file import LONGEST_S, DecisionFile
+from tokmon.decision.inputs import Inputs
+from tokmon.decision.policy_cache import LoadedPolicy
+from tokmon.errors import StoreError
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.paths import Paths, private_folder
+from tokmon.pi import check_file
+from tokmon.selection.choose import Decision, ProbeSummary, choose
+from tokmon.selection.decision_json import decision_json
+from tokmon.selection.horizon import holds_until
+from tokmon.selection.overrides import config_vars
+from tokmon.selection.policy import Policy
+from tokmon.selection.probe_choice import Probeable, providers_to_probe
+from tokmon.store import state_file
+from tokmon.store.state_file import State
+from tokmon.wire.instants import rfc3339
+
+if TYPE_CHECKING:
+    from tokmon.probes import Slot
+
+UNCOVERED_S: Final = 60.0
+"""How long a decision holds that rests on more than its file lists, or on a line whose clock runs ahead."""
+
+Warn = Callable[[str], None]
+
+
+class Situation(NamedTuple):
+    """What a choice rests on: the policy in use, and everything known of the accounts."""
+
+    loaded: LoadedPolicy
+    snapshot: Snapshot
+
+    @property
+    def policy(self) -> Policy:
+        """The policy, with a proposed chain where none is configured."""
+        return self.loaded.policy
+
+
+def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
+    """The policy and the evidence now, with the results of pi checks for its accounts and for `more`."""
+    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
+    snapshot = state_file.current(paths).snapshot
+    return Situation(loaded, _with_checks(snapshot, loaded, more))
+
+
+def decide(
+    paths: Paths, env: Mapping[str, str], warn: Warn, *, resume_account: str | None = None, probe: bool = True
+) -> tuple[Decision | None, Policy]:
+    """Decide for the session that starts now, publish that for the next wakes, and record it.
+
+    `resume_account` overrides `TOKMON_RESUME`. With `probe`, uncertain accounts are probed first where an answer
+    could change the choice, within the wake's deadline. Nothing that fails on the way stops the choice: it goes to
+    `warn`. The decision is None where no account is configured.
+    """
+    inputs = _begin(paths, warn)
+    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
+    for error in loaded.errors:
+        warn(f"{error}; in use: {loaded.source.value}")
+    if resume_account is not None:
+        loaded = loaded._replace(policy=replace(loaded.policy, resume_account=resume_account))
+    state = state_file.current(paths)
+    file = decision_file.path_of(paths, env)
+    current = decision_file.last_account(file)
+    results: tuple[ProbeSummary, ...] = ()
+    if probe and (results := _probe(paths, loaded, state, current, warn)):
+        inputs.read_evidence_again()
+        state_file.catch_up(state, paths)
+    decision = _choose(paths, env, loaded, state, current)
+    if decision is None:
+        return None, loaded.policy
+    decision = replace(decision, probes=results)
+    try:
+        if not overridden(env, loaded.policy):
+            publish(file, decision, loaded, inputs, paths)
+    except (OSError, StoreError, ValueError) as error:
+        warn(f"the decision was not published: {error}")
+    try:
+        record(paths, decision, "select")
+    except (OSError, StoreError) as error:
+        warn(f"the decision was not recorded: {error}")
+    return decision, loaded.policy
+
+
+def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | None = None) -> float | None:
+    """Decide for the next wake, in a process that has new evidence; when (epoch seconds) to do so again.
+
+    None where no later instant calls for it: no account is configured, the configuration is invalid or was not
+    validated yet, the environment overrides the choice, or a wake would probe before it. Nothing is probed here.
+    `state` is that of a caller which reads the logs itself. OSError or StoreError if the file cannot be written.
+    """
+    private_folder(paths.state)
+    private_folder(paths.logs)
+    inputs = Inputs(paths)
+    validated = policy_cache.cached(paths, env)
+    if validated is None or validated.errors or overridden(env, validated.policy):
+        return None
+    loaded = policy_cache.with_chain(paths, validated)
+    if state is None:
+        state = state_file.current(paths)
+    else:
+        state_file.catch_up(state, paths)
+    file = decision_file.path_of(paths, env)
+    before = decision_file.read(file)
+    decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0])
+    if decision is None:
+        return None
+    publish(file, decision, loaded, inputs, paths)
+    if before is None or not before.inputs or before.choice != (decision.provider, decision.model):
+        record(paths, decision, source)
+    return decision.valid_until if decision.valid_until > decision.decided_at else None
+
+
+def refresh_quietly(paths: Paths, env: Mapping[str, str], source: str) -> None:
+    """The same for a command that has logged new evidence. A failure costs the next wake time, and nothing else."""
+    with contextlib.suppress(OSError, StoreError, ValueError):
+        policy_cache.load(paths, env)
+        refresh(paths, env, source)
+
+
+def overridden(env: Mapping[str, str], policy: Policy) -> bool:
+    """Whether this environment asks for another choice than every other wake would get."""
+    return policy.pin is not None or policy.resume_account is not None or bool(config_vars(env))
+
+
+def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs, paths: Paths) -> None:
+    """Write the decision file; OSError, StoreError or ValueError if that fails.
+
+    After an invalid configuration the decision is left as the last one only, and holds for no wake: each shall warn.
+    """
+    listed, covered = inputs.listed(loaded.check_file)
+    seconds = 0 if loaded.errors else min(LONGEST_S, int(decision.valid_until - decision.decided_at))
+    now = decision_file.clock()
+    content = DecisionFile(
+        now,
+        now.uptime + (seconds if covered else min(seconds, int(UNCOVERED_S))),
+        (decision.provider, decision.model),
+        decision_file.places_of(paths),
+        accounts=loaded.policy.pairs,
+        inputs=tuple(listed),
+    )
+    decision_file.write(file, content, inputs.instant_ns)
+
+
+def record(paths: Paths, decision: Decision, source: str) -> None:
+    """Append the decision to `decisions.jsonl`, without a lock; OSError or StoreError if it cannot be written."""
+    line = {"ts": rfc3339(decision.decided_at), "source": source, **decision_json(decision)}
+    store.append_unlocked(paths.decisions, store.encode(line))
+
+
+def _begin(paths: Paths, warn: Warn) -> Inputs:
+    for folder in (paths.state, paths.logs):
+        try:
+            private_folder(folder)
+        except StoreError as error:
+            warn(str(error))
+    return Inputs(paths)
+
+
+def _choose(
+    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None
+) -> Decision | None:
+    """The choice now, with the instant until which it holds."""
+    policy, snapshot = loaded.policy, _with_checks(state.snapshot, loaded)
+    decision = choose(policy, snapshot, time.time(), current)
+    if decision is None:
+        return None
+    until = holds_until(policy, snapshot, decision, _probeable(paths, env))
+    until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
+    if state.ahead:  # a line that was left out for its clock counts when its time comes
+        until = min(until, decision.decided_at + UNCOVERED_S)
+    return replace(decision, valid_until=max(until, decision.decided_at))
+
+
+def _with_checks(snapshot: Snapshot, loaded: LoadedPolicy, more: Iterable[str] = ()) -> Snapshot:
+    names = {*loaded.policy.accounts, *more}
+    return check_file.merge_check_results(snapshot, loaded.check_file, names, time.time())
+
+
+def _probe(
+    paths: Paths, loaded: LoadedPolicy, state: State, current: str | None, warn: Warn
+) -> tuple[ProbeSummary, ...]:
+    """Probe the accounts on whose answer the choice depends, and add the answers to the state."""
+
+    def snapshot() -> Snapshot:
+        return _with_checks(state.snapshot, loaded)
+
+    try:
+        if not providers_to_probe(loaded.policy, snapshot(), time.time(), current):
+            return ()
+        from tokmon.decision import probe_before_choice  # noqa: PLC0415 - few wakes probe, and it takes long to import
+
+        return probe_before_choice.probe(paths, loaded.policy, state, snapshot, current, warn)
+    except Exception as error:  # noqa: BLE001 - a wake goes on with the evidence it has
+        warn(f"no account was probed: {str(error) or type(error).__name__}")
+    return ()
+
+
+def _probeable(paths: Paths, env: Mapping[str, str]) -> Probeable:
+    """The accounts that a wake might probe at an instant, whatever its environment.
+
+    Without those that cannot be probed at all, by what pi is configured with, or not again yet. Looked up once, and
+    only where an account is uncertain.
+    """
+
+    @cache
+    def slots() -> Mapping[str, "Slot"]:
+        from tokmon import probes  # noqa: PLC0415 - where no account is uncertain none is probed
+
+        now = time.time()
+        targets = probes.targets(paths, env, now)
+        able = [
+            name
+            for name, target in targets.items()
+            if target.in_other_environment or probes.unavailable_reason(target) is None
+        ]
+        return probes.probe_limiter(paths).slots(able, now)
+
+    return lambda at: frozenset(name for name, slot in slots().items() if slot.may_be_probed(at))
