@@ -49,10 +49,10 @@ class Situation(NamedTuple):
 
 
 def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
-    """The policy and the evidence now, with the results of pi checks for its accounts and for `more`."""
+    """The policy and the evidence now, with the results of pi checks for all accounts known and for `more`."""
     loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
     snapshot = state_file.current(paths).snapshot
-    return Situation(loaded, _with_checks(snapshot, loaded, more))
+    return Situation(loaded, _with_checks(snapshot, loaded, (*snapshot.accounts, *more)))
 
 
 def decide(

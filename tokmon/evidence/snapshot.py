@@ -45,11 +45,26 @@ VERSION: Final = 9
 """Of the serialised form; another version is rebuilt from the logs."""
 
 
+_NO_PERIOD_S: Final = 86400.0
+"""How long a figure counts whose window names neither its reset nor its period."""
+
+
 class WindowEvidence(Value, frozen=True):
-    """A window as last told, and by what."""
+    """A window's newest figures, and where they come from."""
 
     window: Window
     stamp: Stamp
+
+    @property
+    def expires_at(self) -> float:
+        """When the figures cease to count, in epoch seconds: at the reset, else once they are older than the period."""
+        if self.window.resets_at is not None:
+            return self.window.resets_at
+        return self.stamp.ts + (self.window.period_s or _NO_PERIOD_S)
+
+    def expired(self, now: float) -> bool:
+        """Whether the figures are of the past."""
+        return self.expires_at <= now
 
 
 @dataclass(slots=True)
