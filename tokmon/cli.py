@@ -95,7 +95,8 @@ def _run(words: list[str]) -> int:
 
 def _help() -> str:
     verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
-    return (
-        f"usage: tokmon [{_DEBUG}] VERB [OPTION ...]\n\n{verbs}\n\n{_EXAMPLES}\n\n"
-        f"`tokmon VERB --help` shows the options of a verb; `{_DEBUG}` (or TOKMON_DEBUG=1) the traceback of an internal error."
+    more = (
+        f"`tokmon VERB --help` shows the options of a verb.\n"
+        f"`{_DEBUG}` (or TOKMON_DEBUG=1) shows the traceback of an internal error."
     )
+    return f"usage: tokmon [{_DEBUG}] VERB [OPTION ...]\n\n{verbs}\n\n{_EXAMPLES}\n\n{more}"

@@ -4,18 +4,16 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tokmon import paths
-from tokmon.decision import policy_cache
-from tokmon.decision.decide import Situation, situation
+from tokmon.decision.decide import situation
 from tokmon.paths import Paths
 from tokmon.pi.models_json import account_type, read_accounts, read_models
 from tokmon.report.status import status_text
 from tokmon.report.terminal import output, put, say, style_of, width_of
-from tokmon.report.view import Policies, View, view
+from tokmon.report.view import View, view
 from tokmon.store import state_file
 
 SUMMARY: Final = "show quota, limits and data age of every account"
@@ -54,13 +52,8 @@ def look(locations: Paths, now: float) -> View:
     """The accounts of models.json, of the policy and of the logs, as of `now`."""
     configured = read_accounts(locations.models)
     types = {name: account_type(entry, api=None, key_shape=None, family=None) for name, entry in configured.items()}
-    return view_of(locations, situation(locations, os.environ, more=configured), types, now)
-
-
-def view_of(locations: Paths, known: Situation, types: Mapping[str, str | None], now: float) -> View:
-    """The view of a situation; an account outside the policy gets the model that would be proposed for it."""
-    others = policy_cache.propose(locations, known.policy)
-    return view(known.snapshot, types, Policies(known.policy, others), now)
+    known = situation(locations, os.environ, more=configured)
+    return view(known.snapshot, types, known.policy, known.others, now)
 
 
 def unreadable_files(locations: Paths, shown: View) -> list[Path]:

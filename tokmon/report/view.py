@@ -23,7 +23,7 @@ from tokmon.selection.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class LastKnown:
-    """The newest status of an account where no status counts, and why it is not used ("" for another reason than time)."""
+    """The newest status of an account where none counts, and why it is not used ("" where that is no matter of time)."""
 
     evidence: Evidence
     why_unused: str
@@ -66,27 +66,19 @@ class View:
         return {severity: severities.count(severity) for severity in Severity if severity in severities}
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """The policy of the choice, and `others`: a policy with a model for accounts that the choice leaves out."""
-
-    choice: Policy
-    others: Policy
-
-
-def view(snapshot: Snapshot, types: Mapping[str, str | None], policies: Policies, now: float) -> View:
+def view(snapshot: Snapshot, types: Mapping[str, str | None], policy: Policy, others: Policy, now: float) -> View:
     """The accounts as of `now`; `types` names those of models.json, each with its type by that file.
 
     An account of the policy has the assessment that the choice rests on: where every key of the chain is refused, that
-    is not quite what its own evidence says.
+    is not quite what its own evidence says. `others` has the models of accounts that the policy leaves out.
     """
-    decision = choose(policies.choice, snapshot, now)
+    decision = choose(policy, snapshot, now)
     candidates = () if decision is None else decision.candidates
     assessments = {candidate.provider: candidate.assessment for candidate in candidates}
     accounts = []
-    for name in dict.fromkeys([*types, *policies.choice.accounts, *sorted(snapshot.accounts)]):
+    for name in dict.fromkeys([*types, *policy.accounts, *sorted(snapshot.accounts)]):
         account = snapshot.accounts.get(name)
-        assessment = assessments.get(name) or assess(name, account, policies.others, now)
+        assessment = assessments.get(name) or assess(name, account, others, now)
         accounts.append(_account_view(name, account, assessment, types, now))
     return View(now, tuple(accounts))
 
