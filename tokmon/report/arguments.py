@@ -27,6 +27,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self._verb = verb
+        self._positionals.title = "arguments"
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments; UsageError, with the option that was probably meant, where they are wrong."""

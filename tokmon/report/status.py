@@ -117,16 +117,17 @@ class _Page:
         """Severity, name, type and assessment; without the type or in two lines where there is no room for all."""
         severity = self.style.paint(f"{view.severity:<8}", COLOURS[view.severity])
         kind = self.style.paint(clean(view.type), "dim") if view.type else ""
-        verdict = self._verdict(view)
+        remarks = self._verdict(view)
+        verdict = ", ".join(remarks)
         title = f"{severity}  {self.style.paint(fit(clean(view.name), self.width - 10), 'bold')}"
         for parts in ((kind, verdict), (verdict,), (kind,)):
             longer = "  ".join([title, *filter(None, parts)])
             if visible(longer) <= self.width:
-                return [longer] if verdict in parts else [longer, *self._wrap(verdict.split(", "), indent=2)]
-        return [title, *self._wrap(verdict.split(", "), indent=2)]
+                return [longer] if verdict in parts else [longer, *self._wrap(remarks, indent=2)]
+        return [title, *self._wrap(remarks, indent=2)]
 
-    def _verdict(self, view: AccountView) -> str:
-        """`excluded  7d used up, until 08:00Z, in 1h`: the assessment, then what else makes it urgent."""
+    def _verdict(self, view: AccountView) -> list[str]:
+        """`excluded  7d used up`, `until 08:00Z, in 1h`: the assessment, then what else makes it urgent."""
         assessment = view.assessment
         words = [clean(assessment.reason)] if assessment.reason != _NOTHING_MORE else []
         if assessment.until is not None:
@@ -137,7 +138,7 @@ class _Page:
             words += [f"{clean(gauge.window.name)} at {percent(gauge.window.utilization)}" for gauge in urgent]
         # An unknown account of severity UNKNOWN need not say so twice.
         known = assessment.fitness is not Fitness.UNKNOWN or view.severity is not Severity.UNKNOWN
-        return "  ".join(filter(None, (str(assessment.fitness) if known else "", ", ".join(words))))
+        return ["  ".join([*([str(assessment.fitness)] if known else []), *words[:1]]), *words[1:]]
 
     def _status(self, view: AccountView) -> list[str]:
         """The status that counts; where none does, the last one, and why it is not used."""

@@ -23,7 +23,7 @@ from tokmon.selection.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class LastKnown:
-    """The newest status of an account where none counts, and why it is not used ("" where that is no matter of time)."""
+    """The newest status of an account where none counts, and why it is not used ("" where time is not the reason)."""
 
     evidence: Evidence
     why_unused: str

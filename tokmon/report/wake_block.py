@@ -13,7 +13,7 @@ from tokmon.report.severity import SHORT_S, Severity, window_severity
 from tokmon.report.status import credits_words
 from tokmon.report.view import AccountView, View
 from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
-from tokmon.selection.assessment import Assessment, Fitness
+from tokmon.selection.assessment import Assessment, Fitness, concerns_everybody
 
 HEADER: Final = "## Token Economics"
 NOTHING: Final = "No accounts yet: none is configured, and no response has been recorded."
@@ -90,11 +90,12 @@ def _title(kind: str | None, number: int) -> str:
 
 
 def _as_fits(remarks: list[str], width: int) -> str:
-    """The first remark, and those of the others for which there is room."""
+    """The remarks up to the first for which there is no room."""
     line = shorten(remarks[0], width)
     for remark in remarks[1:]:
-        if len(line) + 2 + len(remark) <= width:
-            line += f", {remark}"
+        if len(line) + 2 + len(remark) > width:
+            break
+        line += f", {remark}"
     return line.rstrip()
 
 
@@ -113,7 +114,7 @@ def _remarks(view: AccountView, now: float) -> list[str]:
     if assessment.fitness is Fitness.EXCLUDED:
         remarks = _excluded(view, now)
     elif assessment.fitness is Fitness.UNKNOWN:
-        remarks = [clean(assessment.reason), *_last_known(view, now), *_figures(view.gauges, now)]
+        remarks = [clean(assessment.reason), *_figures(view.gauges, now), *_last_known(view, now)]
     else:
         figures = _figures(view.gauges, now)
         warning = _warning(view)
@@ -139,8 +140,9 @@ def _excluded(view: AccountView, now: float) -> list[str]:
         reason += f" ({fit(spoken(evidence.substatus), _NAME)})"
     if assessment.until is None:
         return [f"{reason}{age}{_remedy(assessment)}"]
-    ends = "resets in" if assessment.status in {Status.REJECTED, Status.UNKNOWN, Status.NO_CREDIT} else "retry in"
-    return [f"{reason}{age}", f"{ends} {about(assessment.until - now)}"]
+    limit = assessment.status in {Status.REJECTED, Status.NO_CREDIT, Status.UNKNOWN}
+    retry = not limit or (evidence is not None and concerns_everybody(evidence))
+    return [f"{reason}{age}", f"{'retry' if retry else 'resets'} in {about(assessment.until - now)}"]
 
 
 def _remedy(assessment: Assessment) -> str:

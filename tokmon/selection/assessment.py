@@ -36,7 +36,6 @@ _REFUSED: Final = {
     Status.NO_CREDIT: "no credit",
 }
 _KEY_REFUSED: Final = "login or key refused"
-_NO_DATA: Final = "no current data"
 _NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
 
@@ -129,7 +128,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
         provider,
         model,
         Fitness.UNKNOWN,
-        _NO_DATA if account.last or account.windows or account.models else _NO_QUOTA_DATA,
+        _without_status(account, now),
         evidence=evidence,
         age_s=None if evidence is None else now - evidence.stamp.ts,
         figures=tuple(known for known in windows if not known.expired(now)),
@@ -319,10 +318,19 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
         return replace(facts, fitness=Fitness.USABLE, reason="works")
-    served = account.history.last_served
-    if facts.reason == _NO_DATA and served is not None and now - served.ts <= PROBE_S:
-        return replace(facts, reason="key valid; no other current data")
     return facts
+
+
+def _without_status(account: Account, now: float) -> str:
+    """The reason of an account of which no status counts."""
+    if not (account.last or account.windows or account.models):
+        return _NO_QUOTA_DATA
+    # Windows outlast the status that came with them.
+    figures = any(not known.expired(now) for known in account.windows.values() if known.window.scope is None)
+    served = account.history.last_served
+    if served is not None and now - served.ts <= PROBE_S:
+        return f"key valid; {'no recent response' if figures else 'no other current data'}"
+    return "no recent response" if figures else "no current data"
 
 
 def _limit_ends(limits: list[Window], evidence: Evidence | None) -> float | None:
