@@ -62,7 +62,9 @@ def write(name: str, *lines: Record | bytes) -> Path:
     path = paths.find().logs / name
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path, "ab", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:
-        file.writelines(record if isinstance(record, bytes) else json.dumps(record).encode() + b"\n" for record in lines)
+        file.writelines(
+            record if isinstance(record, bytes) else json.dumps(record).encode() + b"\n" for record in lines
+        )
     return path
 
 

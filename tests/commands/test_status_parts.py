@@ -1,4 +1,4 @@
-"""What `tokmon status` shows beside status and windows: refused models, the plan, credits, money; and of hostile logs."""
+"""What `tokmon status` shows beside status and windows (models, plan, credits, money), and of hostile logs."""
 
 import json
 from datetime import UTC

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_select import decisions
-from tests.commands.test_select_asks import DEAD, asked_of, seats
+from tests.commands.test_select_probes import DEAD, asked_of, seats
 from tests.hooks.test_together import wake
 from tests.probes.loopback import Said
 

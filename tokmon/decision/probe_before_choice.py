@@ -89,7 +89,7 @@ def _probe(paths: Paths, targets: Collection[Target], state: State, until: float
         # After the lines: a process that waits for this reads them then.
         turns_of(paths).settle(outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
-        warn(f"the answers were not kept: {error}")
+        warn(f"the answers were not logged: {error}")
     return [_probe_result(result) for result in results]
 
 

@@ -136,7 +136,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
         check_passed=_check_passed(account, now),
         check_failed=_check_failed(account, now),
         unreachable=_is_newest(account.history.network_error, account, evidence, now),
-        throttled=_is_newest(account.history.throttled, account, evidence, now),
+        throttled=_is_throttled(account, evidence, now),
     )
     return _with_remarks(_judged(account, facts, policy, now), account, now)
 
@@ -154,6 +154,12 @@ def _with_remarks(assessment: Assessment, account: Account, now: float) -> Asses
     if assessment.throttled:
         remarks.append("last response was a 429 without details")
     return replace(assessment, reason="; ".join(remarks))
+
+
+def _is_throttled(account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Not by a 429 to a probe: that limits the probes, and no session."""
+    event = account.history.throttled
+    return event is not None and event.stamp.source != "probe" and _is_newest(event, account, evidence, now)
 
 
 def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
