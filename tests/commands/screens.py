@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,11 +33,14 @@ def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedPro
 @contextlib.contextmanager
 def _streams(*streams: io.TextIOWrapper) -> Iterator[None]:
     before = sys.stdin, sys.stdout, sys.stderr
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     sys.stdin, sys.stdout, sys.stderr = streams
     try:
         yield
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class Screens(NamedTuple):
