@@ -52,9 +52,9 @@ def snapshot(*lines: Record) -> Snapshot:
     return fold(Snapshot(), lines)
 
 
-def shown(*lines: Record, now: float = NOW, **types: str | None) -> View:
+def shown(*lines: Record, at: float = NOW, types: Mapping[str, str | None] | None = None) -> View:
     """The lines as the screens show them, with no chain configured; `types` are the accounts of models.json."""
-    return view(snapshot(*lines), types, Policy(), Policy(), now)
+    return view(snapshot(*lines), types or {}, Policy(), Policy(), at)
 
 
 def write(name: str, *lines: Record | bytes) -> Path:

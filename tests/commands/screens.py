@@ -15,10 +15,10 @@ from unittest.mock import patch
 from tokmon import cli
 
 
-def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
     """`tokmon ARGUMENTS` in this process: a tenth of the cost of a new one. What an exit or a signal does needs one."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+    given = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     with _streams(given, out, err), patch.dict(os.environ, env):
         try:
             code = cli.main([*arguments])
@@ -26,7 +26,7 @@ def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedPro
             code = int(error.code or 0)
         for stream in (out, err):
             stream.flush()
-    texts = (stream.buffer.getvalue().decode("utf-8") for stream in (out, err))  # type: ignore[attr-defined]
+    texts = (stream.buffer.getvalue().decode("utf-8") for stream in (out, err))
     return subprocess.CompletedProcess(arguments, code, *texts)
 
 
@@ -63,10 +63,9 @@ class Screens(NamedTuple):
 
 def screens_of(account: str) -> Screens:
     """All screens, of the evidence in this home."""
-    wide = {"COLUMNS": "200"}
     report = json.loads(run("status", "--json").stdout)
     (known,) = [entry for entry in report["providers"] if entry["provider"] == account]
-    text = run("status", **wide).stdout
+    text = run("status", COLUMNS="200").stdout
     block = re.search(rf"^\w+ +{account}( .*)?$(\n  .*$)*", text, re.MULTILINE)
     wake = re.search(rf"^  {account} +(.*)$", run("status", "--format", "wake").stdout, re.MULTILINE)
     guard = run("guard", account)

@@ -29,7 +29,7 @@ SEAT = line(
 
 
 def only(*lines: Record, now: float = NOW) -> AccountView:
-    (account,) = shown(*lines, now=now).accounts
+    (account,) = shown(*lines, at=now).accounts
     return account
 
 
@@ -153,7 +153,7 @@ def test_each_figure_shows_its_own_age_and_source() -> None:
 
 
 def test_accounts_of_models_json_come_first_in_its_order_and_others_follow_by_name() -> None:
-    pool = shown(line("b"), line("z"), y="xai", b="gateway")
+    pool = shown(line("b"), line("z"), types={"y": "xai", "b": "gateway"})
     assert [(account.name, account.type, account.configured) for account in pool.accounts] == [
         ("y", "xai", True),
         ("b", "gateway", True),
@@ -179,7 +179,7 @@ def test_no_line_of_the_report_is_longer_than_the_terminal(width: int) -> None:
 
 
 def test_json_keeps_the_figure_of_an_expired_window_apart() -> None:
-    report = to_json(shown(line("a", "allowed", window("5h", 0.42, -HOUR), age=3 * HOUR), b="xai"))
+    report = to_json(shown(line("a", "allowed", window("5h", 0.42, -HOUR), age=3 * HOUR), types={"b": "xai"}))
     assert (report["version"], report["now"]) == (1, "2026-11-22T07:00:00Z")
     assert report["overall"] == {"CRITICAL": 0, "WARN": 0, "OK": 1, "UNKNOWN": 1}
     unseen, known = report["providers"]

@@ -21,7 +21,7 @@ REFUSED = line("a", "rejected", scope="model", model="opus", blocked_until="2026
 
 
 def as_json(*lines: Record, now: float = NOW) -> dict[str, Any]:
-    (account,) = json.loads(json.dumps(to_json(shown(*lines, now=now))))["providers"]
+    (account,) = json.loads(json.dumps(to_json(shown(*lines, at=now))))["providers"]
     known: dict[str, Any] = account
     return known
 

@@ -16,11 +16,11 @@ from tokmon.report.status import status_text
 from tokmon.report.words import Style
 
 
-def rows(*lines: Record, width: int, **types: str) -> list[str]:
-    return status_text(shown(*lines, **types), width, Style(zone=UTC))
+def rows(*lines: Record, width: int, **types: str | None) -> list[str]:
+    return status_text(shown(*lines, types=types), width, Style(zone=UTC))
 
 
-def words(*lines: Record, width: int, **types: str) -> str:
+def words(*lines: Record, width: int, **types: str | None) -> str:
     """The same without its layout."""
     return " ".join(" ".join(rows(*lines, width=width, **types)).split())
 

@@ -17,8 +17,8 @@ from tokmon.report.words import Style, about
 MINUTE = 60.0
 
 
-def block(*lines: Record, **types: str) -> str:
-    return "\n".join(wake_text(shown(*lines, **types), Style(marks=True)))
+def block(*lines: Record, **types: str | None) -> str:
+    return "\n".join(wake_text(shown(*lines, types=types), Style(marks=True)))
 
 
 def one(*lines: Record) -> str:
@@ -39,7 +39,9 @@ SEATS = (
     line("team-ludo", "invalid_key", type="teams-direct", age=3 * HOUR),
     line("team-buio", "allowed", window("7d", 1.02, 2 * DAY), overage={"in_use": True}, type="teams-direct"),
 )
-TEAM = dict.fromkeys(("team-vigilio", "team-ludo", "team-buio", "team-molto", "team-nadja"), "teams-direct")
+TEAM: dict[str, str | None] = dict.fromkeys(
+    ("team-vigilio", "team-ludo", "team-buio", "team-molto", "team-nadja"), "teams-direct"
+)
 
 
 def test_the_block_of_a_pool_reads_like_this() -> None:
@@ -58,7 +60,7 @@ def test_the_block_of_a_pool_reads_like_this() -> None:
 
 
 def test_an_encoding_without_the_marks_gets_ascii_alone() -> None:
-    rows = wake_text(shown(*SEATS, **TEAM), Style())
+    rows = wake_text(shown(*SEATS, types=TEAM), Style())
     assert "\n".join(rows).isascii()
     assert [row.split()[1] for row in rows[2:]] == ["x", "x", "!", "+", "?"]
 
