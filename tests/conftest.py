@@ -6,9 +6,20 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.pi import install
+
 # A test is never timed: what a busy machine does to an example says nothing about the program.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of pi where pi is not installed, which needs an npm registry."""
+    reason = install.missing() if any(item.get_closest_marker("pi") for item in items) else None
+    if reason is not None:
+        for item in items:
+            if item.get_closest_marker("pi"):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A family is one module, one line of the table and its fixtures, and nothing else: one is made up in a copy."""
+"""A new family needs one module, one line in the table and its fixtures. The test adds one to a copy of the project."""
 
 import json
 import os
@@ -16,25 +16,25 @@ MODULE = '''"""A provider that nobody has. Source: made up."""
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, ErrorClass
 
 NAME: Final = "madeup"
 PREFIXES: Final = ("x-madeup-",)
 
 
-def parse(evidence: RawResponse) -> Reading | None:
-    """Read the one window there is."""
-    words = ("limit", "remaining", "reset")
-    said = {word: value for word in words if (value := evidence.headers.get(f"x-madeup-{word}"))}
-    if not said:
+def parse(response: RawResponse) -> Reading | None:
+    """Read the only window."""
+    names = ("limit", "remaining", "reset")
+    fields = {name: value for name in names if (value := response.headers.get(f"x-madeup-{name}"))}
+    if not fields:
         return None
-    window, warnings = values.counted("moons", said, evidence.at)
+    window, warnings = values.counted_window("moons", fields, response.at)
     return Reading(windows=(window,), family=NAME, warnings=tuple(warnings))
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """Read the one error there is."""
-    return Verdict(Status.NO_CREDIT, Scope.ACCOUNT) if "out of moons" in error.said else None
+def classify(error: ErrorText) -> ErrorClass | None:
+    """Classify the only error."""
+    return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT) if "out of moons" in error.lowercase else None
 '''
 FIXTURES = [
     {
@@ -68,16 +68,16 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tokmon" / "families" / "madeup.py").write_text(MODULE, encoding="utf-8")
     table = tmp_path / "tokmon" / "families" / "__init__.py"
-    told = table.read_text(encoding="utf-8")
-    assert told.count('    "cloudflare",\n') == 1
-    table.write_text(told.replace('    "cloudflare",\n', '    "cloudflare",\n    "madeup",\n'), encoding="utf-8")
+    text = table.read_text(encoding="utf-8")
+    assert text.count('    "cloudflare",\n') == 1
+    table.write_text(text.replace('    "cloudflare",\n', '    "cloudflare",\n    "madeup",\n'), encoding="utf-8")
     captures = tmp_path / "tests" / "fixtures" / "headers.json"
     every = json.loads(captures.read_text(encoding="utf-8"))
     captures.write_text(json.dumps({**every, "fixtures": [*every["fixtures"], *FIXTURES]}), encoding="utf-8")
     return tmp_path
 
 
-def test_a_new_family_is_read_captured_and_shown(checkout: Path) -> None:
+def test_new_family_in_one_module_is_read_captured_and_documented(checkout: Path) -> None:
     def run(*command: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *command],
@@ -91,8 +91,8 @@ def test_a_new_family_is_read_captured_and_shown(checkout: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("tokmon", "extension", "--pi-version", "1.5.2", "--output", "extensions/tokmon.ts")
-    assert '"x-madeup-"' in (checkout / "extensions" / "tokmon.ts").read_text(encoding="utf-8")
+    run("tokmon", "extension")
+    assert '"x-madeup-"' in (checkout / "extensions" / "tokmon" / "schema.ts").read_text(encoding="utf-8")
     tests = ("test_families.py", "commands/test_read.py", "sidecar/test_round_trip.py", "extension/test_contract.py")
     said = run("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *(f"tests/{name}" for name in tests))
     assert " passed" in said

@@ -1,4 +1,4 @@
-"""Every family against its captures, and what holds of any input."""
+"""Every family against its captures, and properties of any input."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.captures import FIXTURES, differences, every_capture, evidence, expected_of
+from tests.captures import FIXTURES, differences, every_capture, expected_of, response_of
 from tokmon import families
 from tokmon.evidence.model import RawResponse, Scope, Status, replace
 from tokmon.evidence.reading import reading_json
@@ -14,20 +14,20 @@ from tokmon.wire.instants import parse_rfc3339
 
 
 @every_capture
-def test_a_capture_reads_as_expected(fixture: dict[str, Any]) -> None:
-    reading = families.read(evidence(fixture))
+def test_capture_is_read_as_its_fixture_expects(fixture: dict[str, Any]) -> None:
+    reading = families.read(response_of(fixture))
     assert differences(reading_json(reading), expected_of(fixture)) == {}
     for warning in fixture["expected"].get("warnings", ()):
         assert any(line.startswith(warning) for line in reading.warnings)
     for window in fixture["expected"]["windows"]:
         if window.get("expired"):
-            found = reading.window(window["name"])
-            assert found is not None
-            assert found.expired(parse_rfc3339(fixture["captured_at"]))
+            expired = reading.window(window["name"])
+            assert expired is not None
+            assert expired.expired(parse_rfc3339(fixture["captured_at"]))
 
 
-def test_a_family_that_fails_loses_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_evidence: RawResponse) -> None:
+def test_exception_in_one_family_keeps_the_readings_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_response: RawResponse) -> None:
         raise KeyError("x")
 
     monkeypatch.setattr(families.FAMILIES[0], "parse", fail)
@@ -38,7 +38,7 @@ def test_a_family_that_fails_loses_nothing_of_the_others(monkeypatch: pytest.Mon
     assert reading.warnings == ("unlucky failed: KeyError",)
 
 
-def test_every_family_is_in_the_allow_list_by_its_prefixes() -> None:
+def test_allow_list_contains_the_prefixes_of_every_family() -> None:
     for family in families.FAMILIES:
         assert set(family.PREFIXES) <= set(families.ALLOWED_PREFIXES)
 
@@ -53,7 +53,7 @@ def test_every_rate_limit_header_of_the_fixtures_is_on_the_allow_list(fixture: d
 @pytest.mark.parametrize(
     "name", ["set-cookie", "authorization", "x-api-key", "llm_provider-set-cookie", "x-goog-api-key"]
 )
-def test_what_may_hold_a_credential_is_never_allowed(name: str) -> None:
+def test_headers_that_may_hold_a_credential_are_never_allowed(name: str) -> None:
     assert not families.allowed(name)
 
 
@@ -61,7 +61,7 @@ def _unified(**fields: str) -> dict[str, str]:
     return {f"anthropic-ratelimit-unified-{name.replace('_', '-')}": value for name, value in fields.items()}
 
 
-def test_a_window_of_a_name_never_seen_is_read_like_any_other() -> None:
+def test_window_with_an_unknown_name_is_read() -> None:
     headers = _unified(status="allowed") | {
         "anthropic-ratelimit-unified-30d-utilization": "0.5",
         "anthropic-ratelimit-unified-7d_next-utilization": "0.25",
@@ -74,7 +74,7 @@ def test_a_window_of_a_name_never_seen_is_read_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("apostrophe", ["'", "\N{RIGHT SINGLE QUOTATION MARK}"])
-def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
+def test_error_text_matches_with_straight_and_curly_apostrophes(apostrophe: str) -> None:
     text = f"400 You{apostrophe}re out of extra usage. Add more at claude.ai/settings/usage and keep going."
     assert families.read(RawResponse(None, {}, 0.0, text)).status is Status.NO_CREDIT
 
@@ -114,7 +114,9 @@ def test_apostrophes_come_straight_and_curly(apostrophe: str) -> None:
         ("429 Monthly usage limit reached. Resets in 12 days.", "rejected", "account", 1_036_800),
     ],
 )
-def test_texts_as_pi_delivers_them(text: str, status: str, scope: str, wait: float | None) -> None:
+def test_error_text_as_pi_shows_it_gives_status_scope_and_wait(
+    text: str, status: str, scope: str, wait: float | None
+) -> None:
     reading = families.read(RawResponse(None, {}, 1_795_327_200.0, text))
     assert (reading.status, reading.scope, reading.retry_after_s) == (status, scope, wait)
     assert (reading.blocked_until is None) == (wait is None)
@@ -125,10 +127,10 @@ _QUOTED = "overloaded_error: authentication_error, rate_limit_exceeded (1002) (1
 
 @pytest.mark.parametrize("code", [400, 404, 405, 413, 415, 422])
 @pytest.mark.parametrize("form", ["{}", '{{"error":{{"type":"invalid_request_error","message":"{}"}}}}'])
-def test_what_a_bad_request_quotes_is_not_what_was_refused(code: int, form: str) -> None:
+def test_words_quoted_in_a_bad_request_do_not_set_the_status(code: int, form: str) -> None:
     text = form.format(_QUOTED)
-    for seen in (RawResponse(code, {}, 0.0, text), RawResponse(None, {}, 0.0, f"{code} {text}")):
-        reading = families.read(seen)
+    for response in (RawResponse(code, {}, 0.0, text), RawResponse(None, {}, 0.0, f"{code} {text}")):
+        reading = families.read(response)
         assert (reading.status, reading.substatus) == (Status.ALLOWED, "request_error")
 
 
@@ -141,7 +143,7 @@ def test_what_a_bad_request_quotes_is_not_what_was_refused(code: int, form: str)
         '{"base_resp":{"status_code":0,"status_msg":"success"}}',
     ],
 )
-def test_an_answer_that_was_served_may_quote_any_error(text: str) -> None:
+def test_served_answer_that_quotes_an_error_is_allowed(text: str) -> None:
     assert families.read(RawResponse(200, {}, 0.0, text)).status is Status.ALLOWED
 
 
@@ -158,21 +160,21 @@ def test_an_answer_that_was_served_may_quote_any_error(text: str) -> None:
         ("Request was aborted", "allowed"),
     ],
 )
-def test_an_error_within_a_stream_is_the_outcome(text: str, status: str) -> None:
+def test_error_inside_a_stream_sets_the_status(text: str, status: str) -> None:
     assert families.read(RawResponse(200, {}, 0.0, text)).status == status
 
 
 @pytest.mark.parametrize("text", ["terminated", "other side closed", "WebSocket closed 1006", "upstream connect error"])
-def test_a_connection_that_ended_is_a_matter_of_the_network(text: str) -> None:
+def test_broken_connection_is_a_network_error(text: str) -> None:
     assert families.read(RawResponse(None, {}, 0.0, text)).status is Status.NETWORK_ERROR
 
 
-def test_a_throttle_beside_headers_that_allow_is_about_the_request() -> None:
+def test_429_with_headers_that_allow_concerns_only_the_request() -> None:
     reading = families.read(RawResponse(429, _unified(status="allowed", **{"5h_utilization": "0.2"}), 0.0))
     assert (reading.status, reading.scope) == (Status.REJECTED, Scope.REQUEST)
 
 
-def test_duplicates_that_differ_count_as_the_worst_of_them_with_a_warning() -> None:
+def test_conflicting_duplicate_values_give_the_worst_one_and_a_warning() -> None:
     reading = families.read(
         RawResponse(200, _unified(status="allowed, allowed_warning", **{"5h_utilization": "0.2, 0.7"}), 0.0)
     )
@@ -194,34 +196,34 @@ def test_duplicates_that_differ_count_as_the_worst_of_them_with_a_warning() -> N
         ({"x-codex-primary-used-percent": "x"}, "unparseable used-percent: primary = x"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_raw_value(headers: dict[str, str], warning: str) -> None:
+def test_unparseable_value_gives_a_warning_with_the_raw_value(headers: dict[str, str], warning: str) -> None:
     assert families.read(RawResponse(200, headers, 0.0)).warnings == (warning,)
 
 
-def test_words_of_a_status_are_read_in_any_case() -> None:
+def test_status_words_are_read_in_any_case() -> None:
     reading = families.read(RawResponse(200, _unified(status="Allowed", **{"5h_status": "ALLOWED"}), 0.0))
     assert (reading.status, reading.windows[0].status) == (Status.ALLOWED, "allowed")
 
 
-def test_an_instant_with_its_offset_is_read_in_a_quota_of_copilot() -> None:
+def test_copilot_reset_with_a_utc_offset_is_read() -> None:
     headers = {"x-quota-snapshot-chat": "ent=300&rem=50.0&rst=2026-10-01T00:00:00+00:00"}
     assert families.read(RawResponse(200, headers, 0.0)).windows[0].resets_at == parse_rfc3339("2026-10-01T00:00:00Z")
 
 
-def test_the_window_that_binds_behind_a_proxy_has_the_name_of_that_window() -> None:
+def test_binding_window_behind_a_proxy_has_its_upstream_name() -> None:
     headers = _unified(status="rejected", representative_claim="five_hour", **{"5h_status": "rejected"})
-    behind = {f"llm_provider-{name}": value for name, value in headers.items()}
-    reading = families.read(RawResponse(429, behind, 0.0))
+    upstream = {f"llm_provider-{name}": value for name, value in headers.items()}
+    reading = families.read(RawResponse(429, upstream, 0.0))
     assert reading.binding == reading.windows[0].name == "upstream:5h"
 
 
-def test_a_served_answer_with_a_spent_window_names_it_without_a_claim() -> None:
+def test_served_response_with_a_full_window_names_it_as_binding() -> None:
     headers = _unified(**{"5h_status": "allowed", "7d_status": "rejected", "7d_utilization": "1.02"})
     reading = families.read(RawResponse(200, headers, 0.0))
     assert (reading.status, reading.binding) == (Status.ALLOWED_WARNING, "7d")
 
 
-def test_a_spend_limit_says_when_access_comes_back() -> None:
+def test_anthropic_spend_limit_text_gives_the_end_of_the_block() -> None:
     text = "You have reached your specified API usage limits. You will regain access on 2026-08-01 at 00:00 UTC."
     reading = families.read(RawResponse(400, {}, 0.0, text))
     assert (reading.status, reading.blocked_until) == (Status.NO_CREDIT, parse_rfc3339("2026-08-01T00:00:00Z"))
@@ -240,7 +242,7 @@ def test_a_spend_limit_says_when_access_comes_back() -> None:
         (529, Status.OVERLOADED),
     ],
 )
-def test_a_status_code_without_text_claims_no_more_than_it_knows(code: int, status: Status) -> None:
+def test_bare_status_code_sets_a_status_only_where_it_is_certain(code: int, status: Status) -> None:
     assert families.read(RawResponse(code, {}, 0.0)).status is status
 
 
@@ -262,44 +264,46 @@ def test_arbitrary_headers_and_texts_raise_nothing(headers: dict[str, str], code
 
 @given(st.sampled_from(FIXTURES), st.randoms())
 def test_the_order_of_headers_does_not_matter(fixture: dict[str, Any], random: Any) -> None:
-    seen = evidence(fixture)
-    shuffled = list(seen.headers.items())
+    response = response_of(fixture)
+    shuffled = list(response.headers.items())
     random.shuffle(shuffled)
-    assert families.read(replace(seen, headers=dict(shuffled))) == families.read(seen)
+    assert families.read(replace(response, headers=dict(shuffled))) == families.read(response)
 
 
 @given(st.sampled_from(FIXTURES), _HEADERS)
-def test_headers_of_nobody_change_nothing(fixture: dict[str, Any], others: dict[str, str]) -> None:
-    seen = evidence(fixture)
+def test_unknown_headers_do_not_change_the_reading(fixture: dict[str, Any], others: dict[str, str]) -> None:
+    response = response_of(fixture)
     noise = {f"x-noise-{name}": value for name, value in others.items()}
-    assert families.read(replace(seen, headers={**noise, **seen.headers})) == families.read(seen)
+    assert families.read(replace(response, headers={**noise, **response.headers})) == families.read(response)
 
 
 @given(st.sampled_from(FIXTURES), st.data())
-def test_removing_a_header_only_ever_removes_figures(fixture: dict[str, Any], data: st.DataObject) -> None:
-    seen = evidence(fixture)
-    if not seen.headers:
+def test_removing_a_header_never_adds_or_changes_a_figure(fixture: dict[str, Any], data: st.DataObject) -> None:
+    response = response_of(fixture)
+    if not response.headers:
         return
-    gone = data.draw(st.sampled_from(sorted(seen.headers)))
-    fewer = {name: value for name, value in seen.headers.items() if name != gone}
-    full = families.read(seen)
-    for window in families.read(replace(seen, headers=fewer)).windows:
-        # A slot whose length is not said any more has lost its name.
+    removed = data.draw(st.sampled_from(sorted(response.headers)))
+    fewer = {name: value for name, value in response.headers.items() if name != removed}
+    full = families.read(response)
+    for window in families.read(replace(response, headers=fewer)).windows:
+        # A slot without its length is named after the slot.
         before = full.window(window.name) or next(
-            each for each in full.windows if each.slot and (each.slot, each.scope) == (window.slot, window.scope)
+            other for other in full.windows if other.slot and (other.slot, other.scope) == (window.slot, window.scope)
         )
         assert window.utilization in {None, before.utilization}
-        # Where a reset is said twice, as an instant and as a span, the span is what is left: some seconds off.
+        # If a reset is sent as an instant and as a wait, only the wait is left, which differs by some seconds.
         assert window.resets_at is None or window.resets_at == pytest.approx(before.resets_at, abs=120)
         assert window.limit in {None, before.limit}
         assert window.remaining in {None, before.remaining}
 
 
 @given(st.sampled_from(FIXTURES), st.floats(-1e6, 1e6))
-def test_relative_resets_move_with_the_capture_and_absolute_ones_do_not(fixture: dict[str, Any], shift: float) -> None:
-    seen = evidence(fixture)
-    moved = families.read(replace(seen, at=seen.at + shift))
-    for before, after in zip(families.read(seen).windows, moved.windows, strict=True):
+def test_relative_resets_move_with_the_capture_and_absolute_resets_do_not(
+    fixture: dict[str, Any], shift: float
+) -> None:
+    response = response_of(fixture)
+    moved = families.read(replace(response, at=response.at + shift))
+    for before, after in zip(families.read(response).windows, moved.windows, strict=True):
         assert before.utilization == after.utilization
         if before.resets_at is None or after.resets_at is None:
             assert before.resets_at == after.resets_at
@@ -310,6 +314,6 @@ def test_relative_resets_move_with_the_capture_and_absolute_ones_do_not(fixture:
 
 
 @given(st.sampled_from(FIXTURES))
-def test_names_are_blind_to_case(fixture: dict[str, Any]) -> None:
-    shouted = {**fixture, "headers": {name.upper(): value for name, value in fixture["headers"].items()}}
-    assert families.read(evidence(shouted)) == families.read(evidence(fixture))
+def test_header_names_are_read_in_any_case(fixture: dict[str, Any]) -> None:
+    upper_case = {**fixture, "headers": {name.upper(): value for name, value in fixture["headers"].items()}}
+    assert families.read(response_of(upper_case)) == families.read(response_of(fixture))

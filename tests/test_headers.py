@@ -126,7 +126,7 @@ def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
     [(100, 25, 0.75), (100, 0, 1.0), (None, 0, 1.0), (None, 5, None), (0, None, None), (30, 40, 0.0), (0, 5, None)],
 )
 def test_what_is_used_of_a_count(limit: float | None, remaining: float | None, used: float | None) -> None:
-    assert values.used(limit, remaining) == used
+    assert values.used_fraction(limit, remaining) == used
 
 
 def test_a_local_time_is_read_in_the_zone_that_is_known() -> None:
@@ -141,7 +141,7 @@ def test_no_text_raises(text: str) -> None:
         values.fraction,
         values.instant,
         values.flag,
-        values.single,
+        values.first_value,
         values.count,
         values.duration,
     ):

@@ -221,8 +221,8 @@ def test_equal_numbers_are_kept_in_one_form_whichever_was_read_first(numbers: tu
     assert first == second
 
 
-@pytest.mark.parametrize("part", ["type", "plan", "credits", "binding", "last", "paid"])
-@pytest.mark.parametrize("name", ["ts", "id", "source", "said"])
+@pytest.mark.parametrize("part", ["type", "plan", "credits", "binding", "last", "overage"])
+@pytest.mark.parametrize("name", ["ts", "id", "source", "value"])
 @pytest.mark.parametrize("value", [None, 1, [], {}, True])
 def test_a_damaged_one_is_refused_when_it_is_loaded(part: str, name: str, value: object) -> None:
     line = _line(1, type="xai", plan="pro", credits={"balance": "1"}, claim="five_hour", status="allowed", overage={})

@@ -16,7 +16,7 @@ from tokmon.evidence import snapshot
 from tokmon.evidence.log_line import ReadText
 from tokmon.evidence.snapshot import Evidence
 from tokmon.paths import Paths
-from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file
@@ -157,7 +157,7 @@ def _refuse(_place: int, _line: bytes, error: WireError) -> None:
 def _stored(count: int) -> list[bytes]:
     """Lines as the sidecar writes them."""
     pending = {"capture": Pending(), "usage": Pending()}
-    Ingest({}, Recent(), pending).take(b"".join(events.turns(0, count, "state-")), _refuse)
+    Ingest({}, RecentIds(), pending).add_lines(b"".join(events.turns(0, count, "state-")), _refuse)
     return b"".join(pending["capture"].blocks + pending["usage"].blocks).splitlines()
 
 

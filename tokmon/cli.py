@@ -14,7 +14,7 @@ VERBS: Final = {
     "check": "test every account with a short pi session",
     "config": "show the active configuration, or create one",
     "doctor": "find what is wrong, and how to fix it",
-    "extension": "render the pi extension for the installed pi",
+    "extension": "generate the part of the pi extension that comes from the Python schema",
     "guard": "tell a script by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
     "install": "install or upgrade tokmon, for one user or for every member of the host",
     "monitor": "probe every provider for its current quota, and show it",

@@ -8,7 +8,6 @@
         SettingsError      ... in the configuration
       StoreError           a log cannot be read or written
       RunningError         another sidecar holds the lock
-      RenderError          the extension cannot be rendered for that pi
       InstallError         a step of the installer failed
 
 Messages are lower case, without a full stop, literals in backticks; `hint` says what to do.
@@ -74,10 +73,6 @@ class StoreError(TokmonError):
 
 class RunningError(TokmonError):
     """Another sidecar of this member holds the lock."""
-
-
-class RenderError(TokmonError):
-    """The extension cannot be rendered for that pi."""
 
 
 class InstallError(TokmonError):

@@ -6,6 +6,7 @@ The extension follows the same rules in TypeScript; `tests/test_paths.py` compar
 
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,12 @@ class Paths:
 
     @property
     def extension(self) -> Path:
-        """Where pi loads our extension from."""
+        """Where pi loads tokmon's extension from: a link to a folder."""
+        return self.agent / "extensions" / "tokmon"
+
+    @property
+    def old_extension(self) -> Path:
+        """Where tokmon 0.1.0 put its extension, a single file."""
         return self.agent / "extensions" / "tokmon.ts"
 
     @property
@@ -130,6 +136,12 @@ def private_folder(path: Path) -> Path:
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(FOLDER_MODE)
     return path
+
+
+def installed_prefix() -> Path | None:
+    """The prefix of the installed program that runs (`versions/`, `current`, …); None outside of one."""
+    versions = Path(sys.prefix).parent
+    return versions.parent if versions.name == "versions" and versions.parent.name == "tokmon" else None
 
 
 def shipped_folder(name: str, package: Path = _PACKAGE) -> Path:

@@ -23,13 +23,13 @@ from multiprocessing import Process
 from typing import Any, Final
 
 from tests.bench import events
-from tests.captures import FIXTURES, evidence
+from tests.captures import FIXTURES, response_of
 from tokmon import families, paths, store
 from tokmon.commands.read import read_line
 from tokmon.evidence.model import RawResponse
 from tokmon.paths import Paths
-from tokmon.pi.models_json import Account
-from tokmon.sidecar.dedup import Recent
+from tokmon.pi.models_json import ConfiguredAccount
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file
@@ -117,7 +117,7 @@ def reading(count: int) -> list[Figure]:
     """The floor, `families.read` alone, and all of `tokmon read` but its pipes; each the median of some rounds."""
     found = list(captures(count))
     lines = [line_of(fixture) for fixture in found]
-    evidences = [evidence(fixture) for fixture in found]
+    evidences = [response_of(fixture) for fixture in found]
     gc.freeze()  # a program that reads from a pipe has not all of this about it, to be looked through for garbage
     took: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
@@ -157,16 +157,16 @@ def write_logs(found: Paths, count: int) -> None:
     """The logs of so many events of some clients at once, as the sidecar writes them."""
     found.logs.mkdir(parents=True)
     pending = {"capture": Pending(), "usage": Pending()}
-    ingest = Ingest(dict.fromkeys(events.SEATS, Account()), Recent(), pending)
+    ingest = Ingest(dict.fromkeys(events.SEATS, ConfiguredAccount()), RecentIds(), pending)
     clients = [events.turns(client, count // _CLIENTS, "r") for client in range(_CLIENTS)]
     turns = chain.from_iterable(zip(*clients, strict=True))
     with found.piggyback.open("wb") as captured, found.usage.open("wb") as used:
         while batch := b"".join(islice(turns, _BATCH)):
-            ingest.take(batch, lambda place, _line, error: sys.exit(f"{place}: {error}"))
+            ingest.add_lines(batch, lambda place, _line, error: sys.exit(f"{place}: {error}"))
             for log, kind in ((captured, "capture"), (used, "usage")):
                 log.writelines(pending[kind].blocks)
-                pending[kind].keep(b"")
-            ingest.observations()
+                pending[kind].retain(b"")
+            ingest.drain_evidence()
 
 
 def catching_up(count: int, found: Paths) -> list[Figure]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import daemons
+from tests.extension.driver import EXTENSION
 from tests.pi.answers import Answer, unified
 from tests.pi.install import Pi
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
-from tokmon.pi import schema_ts
 
 BASE: Final = "without"
 CONTROL: Final = "without, again"
@@ -43,15 +43,12 @@ class Compared:
 @contextmanager
 def homes(pi: Pi, root: Path, provider: Provider) -> Iterator[Compared]:
     """Make a home for each variant, and run the sidecar of the one that has one."""
-    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
     root.mkdir()
-    rendered = root / "tokmon.ts"
-    rendered.write_text(schema_ts.render(schema_ts.version(pi.version), source), encoding="utf-8")
     made: dict[str, Home] = {}
     captures: dict[str, Callable[[], int]] = {}
     with ExitStack() as stack:
         for number, variant in enumerate(VARIANTS):
-            extensions = [rendered] if variant in {SIDECAR, ALONE} else []
+            extensions = [EXTENSION] if variant in {SIDECAR, ALONE} else []
             env = {"TOKMON_NO_SPAWN": "1", "TOKMON_MEMBER": "bench"}
             logs: Path | None = None
             if variant == SIDECAR:

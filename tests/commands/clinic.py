@@ -12,7 +12,6 @@ from pathlib import Path
 from tokmon import paths
 from tokmon.doctor_checks import examine
 from tokmon.doctor_checks.subject import Subject
-from tokmon.pi import schema_ts
 from tokmon.report.findings import Finding, Level
 
 
@@ -43,15 +42,10 @@ def pi_of(version: str, home: Path) -> str:
     return program(home / "bin" / "pi", f"echo {version} >&2")
 
 
-def rendered(version: str) -> str:
-    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
-    return schema_ts.render(schema_ts.version(version), source)
-
-
-def install(text: str) -> Path:
+def foreign_extension() -> Path:
     path = paths.find().extension
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text("export default () => {};\n", encoding="utf-8")
     return path
 
 

@@ -18,7 +18,7 @@ from tests.sidecar.running import wait_until
 from tokmon import paths
 from tokmon.decision import decision_file
 from tokmon.evidence.history import History
-from tokmon.pi.extension import OURS
+from tokmon.pi import extension
 from tokmon.store import state_file
 
 KEY = "plain-key-without-a-shape"
@@ -199,11 +199,11 @@ def test_a_missing_pi_is_one_error() -> None:
 
 def test_only_the_extension_of_tokmon_is_loaded(tmp_path: Path) -> None:
     own = paths.find().extension
-    own.parent.mkdir(parents=True)
-    own.write_text(f"// {OURS}\n", encoding="utf-8")
+    extension.install(paths.find())
     asked = pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')
     run("check", "team-a", "--pi", str(asked))
     run("check", "team-a", "--pi", str(asked), TOKMON_DISABLE="1")
+    own.unlink()
     own.write_text("// somebody's\n", encoding="utf-8")
     run("check", "team-a", "--pi", str(asked))
     rows = (paths.find().home / "asked").read_text("utf-8").splitlines()
@@ -212,9 +212,7 @@ def test_only_the_extension_of_tokmon_is_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ['echo "Error: Failed to load extension $before" >&2; exit 1', "exit 0"])
 def test_a_failing_extension_does_not_fail_the_check(tmp_path: Path, broken: str) -> None:
-    own = paths.find().extension
-    own.parent.mkdir(parents=True)
-    own.write_text(f"// {OURS}\n", encoding="utf-8")
+    extension.install(paths.find())
     script = f'for word; do [ "$before" = -e ] && {{ before=$word; {broken}; }}; before=$word; done; echo ok'
     assert run("check", "team-a", "--pi", str(pi(tmp_path, script))).returncode == 0
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.commands.clinic import install, pi_of, rendered
+from tests.commands.clinic import pi_of
 from tests.commands.logbook import tokmon
 from tests.sidecar.running import sidecar
 from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.subject import Subject
 from tokmon.paths import Paths
+from tokmon.pi import extension
 from tokmon.report.findings import Level, Named, fail, finding_text, to_json
 from tokmon.report.words import Style
 
@@ -25,7 +26,7 @@ def checks(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def installed(home: Path) -> Paths:
     pi_of("1.5.2", home)
-    install(rendered("1.5.2"))
+    extension.install(paths.find())
     return paths.find()
 
 

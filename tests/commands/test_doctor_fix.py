@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import stat
 from contextlib import closing
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import install, listening, our_socket, pi_of, program, rendered, subject
+from tests.commands.clinic import foreign_extension, listening, our_socket, pi_of, program, subject
 from tests.commands.logbook import tokmon
+from tests.extension.driver import EXTENSION, OLDER
 from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.repairs import possible
@@ -113,37 +115,39 @@ def test_no_socket_of_somebody_elses_place_is_touched(tmp_path: Path) -> None:
         assert mode(real) == 0o666
 
 
-@pytest.mark.parametrize("before", ["missing", "for another pi"])
-def test_the_extension_is_written_for_the_pi_that_is_installed(tmp_path: Path, before: str) -> None:
-    pi = pi_of("1.5.2", tmp_path)
-    path = paths.find().extension if before == "missing" else install(rendered("0.73.1"))
-    assert fixable("extension", TOKMON_PI=pi) == (f"the extension for pi 1.5.2 at `{path}`",)
-    assert path.exists() == (before != "missing")
-    named = fixed("extension", TOKMON_PI=pi)
+@pytest.mark.parametrize("before", ["missing", "an older file", "a copy", "a link that leads nowhere"])
+def test_the_extension_is_linked(tmp_path: Path, before: str) -> None:
+    link, old = paths.find().extension, paths.find().old_extension
+    link.parent.mkdir(parents=True)
+    match before:
+        case "an older file":
+            shutil.copy(OLDER, old)
+        case "a copy":
+            shutil.copytree(EXTENSION, link)
+        case "a link that leads nowhere":
+            link.symlink_to(tmp_path / "current" / "extensions" / "tokmon")
+    assert fixable("extension") == (f"the link `{link}` to tokmon's extension",)
+    named = fixed("extension")
     assert (named.finding.level, len(named.fixed)) == (Level.OK, 1)
-    assert path.read_text() == rendered("1.5.2")
-    assert fixed("extension", TOKMON_PI=pi).fixed == ()
-    assert json.loads(extension.memory(paths.find()).read_bytes())["command"] == [pi]
+    assert link.readlink() == extension.source()
+    assert list(link.parent.iterdir()) == [link]
+    assert fixed("extension").fixed == ()
 
 
-@pytest.mark.parametrize("reason", ["foreign", "link", "no pi", "too old", "off", "no command"])
-def test_an_extension_that_is_not_ours_to_write_is_left(tmp_path: Path, reason: str) -> None:
-    path = paths.find().extension
-    text = "export default () => {};\n" if reason == "foreign" else rendered("0.73.1")
-    own = made(tmp_path / "own.ts", 0o600, text)
-    if reason == "link":
-        path.parent.mkdir(parents=True)
-        path.symlink_to(own)
-    else:
-        install(text)
-    env = {"TOKMON_PI": pi_of("0.60.0" if reason == "too old" else "1.5.2", tmp_path)}
-    env |= {"no pi": {"TOKMON_PI": "/nowhere"}, "no command": {"TOKMON_PI": "'"}, "off": {"TOKMON_DISABLE": "1"}}.get(
-        reason, {}
-    )
+@pytest.mark.parametrize("reason", ["foreign", "foreign link", "off"])
+def test_an_extension_of_another_is_left(tmp_path: Path, reason: str) -> None:
+    path = foreign_extension()
+    if reason == "foreign link":
+        path.rename(tmp_path / "own.ts")
+        path.symlink_to(tmp_path / "own.ts")
+    if reason == "off":
+        path.unlink()
+    before = sorted(path.parent.iterdir())
+    env = {"TOKMON_DISABLE": "1"} if reason == "off" else {}
     assert fixable("extension", **env) == ()
     assert fixed("extension", **env).fixed == ()
-    assert path.read_text() == text
-    assert path.is_symlink() == (reason == "link")
+    assert sorted(path.parent.iterdir()) == before
+    assert path.is_symlink() == (reason == "foreign link")
 
 
 def test_what_cannot_be_mended_is_said_and_the_rest_is_mended(tmp_path: Path) -> None:
@@ -153,7 +157,7 @@ def test_what_cannot_be_mended_is_said_and_the_rest_is_mended(tmp_path: Path) ->
     (paths.find().agent / "extensions").write_text("in the way")
     done = tokmon("doctor", "--fix", TOKMON_PI=pi)
     assert done.returncode == 1
-    assert "not fixed: the extension for pi 1.5.2" in done.stdout
+    assert "not fixed: the link" in done.stdout
     assert f"fixed: mode 600 for `{log}`" in done.stdout
     assert mode(log) == 0o600
 
@@ -162,15 +166,18 @@ def test_the_whole_doctor_says_what_it_would_do_then_does_it_and_then_has_nothin
     pi = program(tmp_path / "pi", "echo 0.87.1")
     made(paths.find().piggyback, 0o640, "")
     made(paths.find().logs, 0o750)
-    path = install(rendered("0.66.1"))
+    path = paths.find().old_extension
+    path.parent.mkdir(parents=True)
+    shutil.copy(OLDER, path)
     said = tokmon("doctor", TOKMON_PI=pi).stdout
     assert said.count("doctor --fix: ") == 3
-    assert path.read_text() == rendered("0.66.1")
+    assert path.exists()
     checks = {each["name"]: each for each in json.loads(tokmon("doctor", "--json", TOKMON_PI=pi).stdout)["checks"]}
     assert list(checks) == list(TABLE)
     assert [name for name in checks if checks[name]["fixable"]] == ["folders", "files", "extension"]
     assert tokmon("doctor", "--fix", TOKMON_PI=pi).stdout.count(" fixed: ") == 3
-    assert path.read_text() == rendered("0.87.1")
+    assert not path.exists()
+    assert paths.find().extension.readlink() == extension.source()
     again = tokmon("doctor", "--fix", TOKMON_PI=pi).stdout
     assert "fixed:" not in again
     assert "--fix:" not in again

@@ -1,14 +1,15 @@
 """Pi, the extension and models.json, made to fail by real programs and files."""
 
-import shlex
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import found, install, level, pi_of, program, rendered
+from tests.commands.clinic import foreign_extension, found, level, pi_of, program
+from tests.extension.driver import EXTENSION, OLDER
+from tests.installed_pi import npm_pi
 from tokmon import paths
+from tokmon.pi import extension
 from tokmon.report.findings import Level
 
 
@@ -29,7 +30,7 @@ def test_pi_is_found_by_its_name_or_by_its_variable(tmp_path: Path) -> None:
         ("echo hello", "named no version"),
         ("exit 3", "ended with 3"),
         ("sleep 60 & sleep 60", "did not answer in 5 s"),
-        ("echo 0.60.0", "not supported"),
+        ("echo 0.60.0", "older than 0.66.1, the oldest supported version"),
     ],
 )
 def test_a_pi_that_says_nothing_sensible_fails(script: str, words: str, tmp_path: Path) -> None:
@@ -44,28 +45,42 @@ def test_a_missing_pi_fails(tmp_path: Path) -> None:
     assert level("pi", TOKMON_PI="'") == "fail"
 
 
-def test_the_extension_is_compared_with_what_this_pi_needs(tmp_path: Path) -> None:
-    install(rendered("1.5.2"))
-    assert level("extension", TOKMON_PI=pi_of("1.5.2", tmp_path)) == "ok"
-    assert level("extension", TOKMON_PI=pi_of("0.66.1", tmp_path)) == "warn"
-    assert level("extension", TOKMON_PI=pi_of("0.60.0", tmp_path)) == "fail"
-    assert level("extension", TOKMON_PI=str(tmp_path / "none")) == "unknown"
+def test_the_version_is_read_from_the_package_and_pi_is_not_started(tmp_path: Path) -> None:
+    program = npm_pi(tmp_path, "1.5.2", "exit 9")
+    assert found("pi", TOKMON_PI=str(program)).text == f"1.5.2 at `{program}`"
 
 
-def test_an_extension_that_is_missing_foreign_unreadable_or_off_is_told(tmp_path: Path) -> None:
-    fix = found("extension", TOKMON_PI=pi_of("1.5.2", tmp_path)).fix
-    subprocess.run([sys.executable, "-m", *shlex.split(str(fix).strip("`"))], check=True)
-    assert level("extension", TOKMON_PI=pi_of("1.5.2", tmp_path)) == "ok"
-    paths.find().extension.unlink()
-    assert level("extension") == "fail"
-    path = install("export default () => {};\n")
-    assert found("extension").text.endswith("is not tokmon's")
-    path.write_bytes(b"\xff\xfe")
-    assert level("extension") == "fail"
+@pytest.mark.parametrize("package", ["{", "[]", "{}", '{"name": "x/pi-coding-agent", "version": "new"}', "[" * 100_000])
+def test_a_package_without_a_version_lets_pi_be_asked(tmp_path: Path, package: str) -> None:
+    program = npm_pi(tmp_path, "1.5.2", "echo 1.4.0")
+    (program.resolve().parents[2] / "package.json").write_text(package)
+    assert found("pi", TOKMON_PI=str(program)).text == f"1.4.0 at `{program}`"
+
+
+def test_an_extension_that_is_missing_of_another_or_off_is_reported() -> None:
+    link, source = paths.find().extension, extension.source()
+    assert found("extension").text == f"`{link}` is missing: nothing is captured"
+    extension.install(paths.find())
+    assert found("extension").text == f"`{link}`, linked to `{source}`"
     assert level("extension", TOKMON_DISABLE="1") == "warn"
-    path.unlink()
-    path.symlink_to(tmp_path)
+    link.unlink()
+    foreign_extension()
+    assert (level("extension"), "is not tokmon's" in found("extension").text) == ("fail", True)
+    link.write_bytes(b"\xff\xfe")
     assert level("extension") == "fail"
+
+
+def test_an_extension_of_another_tokmon_is_reported(tmp_path: Path) -> None:
+    link, old = paths.find().extension, paths.find().old_extension
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "current" / "extensions" / "tokmon")
+    assert "is missing" in found("extension").text
+    shutil.copy(OLDER, old)
+    assert found("extension").text == f"`{old}` belongs to an older tokmon"
+    old.unlink()
+    link.unlink()
+    shutil.copytree(EXTENSION, link)
+    assert "is not linked to this program's extension" in found("extension").text
 
 
 def test_models_that_are_not_json_are_told() -> None:

@@ -16,13 +16,13 @@ import pytest
 from tests.commands.logbook import configure, tokmon, write
 from tests.commands.test_select import decisions, now_line
 from tests.configuration import select
-from tests.probes.loopback import USAGE, Asked, Loopback, Said, error, healthy, loopback
+from tests.probes.loopback import USAGE, Loopback, Reply, Request, error, healthy, loopback
 from tests.sidecar.running import wait_until
 from tokmon import paths
 from tokmon.wire.instants import rfc3339
 
 CHAIN = ("team-a", "team-b")
-DEAD = Said(401, error("invalid x-api-key", "authentication_error"))
+DEAD = Reply(401, error("invalid x-api-key", "authentication_error"))
 LONG = {"TOKMON_DEADLINE_MS": "60000"}
 """Longer than the busiest machine takes."""
 
@@ -38,19 +38,19 @@ def later() -> str:
     return rfc3339(time.time() + 7200)
 
 
-def usage(five: float, week: float) -> Said:
+def usage(five: float, week: float) -> Reply:
     body = USAGE | {
         "five_hour": {"utilization": five, "resets_at": later()},
         "seven_day": {"utilization": week, "resets_at": later()},
     }
-    return Said(body=body)
+    return Reply(body=body)
 
 
 @contextlib.contextmanager
-def seats(**answers: Said) -> Iterator[Loopback]:
+def seats(**answers: Reply) -> Iterator[Loopback]:
     """Two seats and a gateway as the emergency; who is not named is healthy."""
 
-    def script(asked: Asked) -> Said:
+    def script(asked: Request) -> Reply:
         return answers.get(asked.headers.get("x-who", "").replace("-", "_"), healthy(asked))
 
     select(chain=list(CHAIN), emergency="gate", policy="threshold", model="claude-sonnet-4-6")
@@ -60,7 +60,7 @@ def seats(**answers: Said) -> Iterator[Loopback]:
 
 
 def asked_of(server: Loopback) -> list[str]:
-    return sorted(each.headers["x-who"] for each in server.asked)
+    return sorted(each.headers["x-who"] for each in server.requests)
 
 
 def lines() -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def test_without_any_data_the_chain_is_probed_and_nothing_else() -> None:
     with seats(team_a=usage(10.0, 96.0), team_b=usage(10.0, 20.0)) as server:
         assert choice() == "team-b"
         assert asked_of(server) == ["team-a", "team-b"]
-        assert {each.path for each in server.asked} == {"/api/oauth/usage"}
+        assert {each.path for each in server.requests} == {"/api/oauth/usage"}
     (decision,) = decisions()
     assert [(each["provider"], each["http_status"], each["status"]) for each in decision["probes"]] == [
         ("team-a", 200, "allowed"),
@@ -103,7 +103,7 @@ def test_accounts_with_current_data_or_without_a_chance_are_not_probed() -> None
     with seats() as server:
         write("piggyback.jsonl", now_line("team-a", 0.5))
         assert choice() == "team-a"
-        assert server.asked == []
+        assert server.requests == []
     assert decisions()[0]["probes"] == []
     assert not (paths.find().state / "probes.json").exists()
 
@@ -113,7 +113,7 @@ def test_a_check_by_another_tool_makes_a_probe_unnecessary(tmp_path: Path) -> No
     (tmp_path / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
     with seats() as server:
         assert choice(TOKMON_SELECT_CHECK_FILE=str(tmp_path / "checks.json")) == "team-a"
-        assert server.asked == []
+        assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_check_by_another_tool_makes_a_probe_unnecessary(tmp_path: Path) -> No
 def test_nothing_is_probed_with_no_probe_a_pin_or_no_time(arguments: tuple[str, ...], env: dict[str, str]) -> None:
     with seats() as server:
         assert choice(*arguments, **env) == "team-a"
-        assert server.asked == []
+        assert server.requests == []
     assert not (paths.find().state / "probes.json").exists()
 
 
@@ -138,7 +138,7 @@ def test_the_fallback_is_probed_after_the_whole_chain_was_refused() -> None:
     with seats(team_a=DEAD, team_b=DEAD) as server:
         select(chain=list(CHAIN), fallback=["gate"], emergency="last", policy="threshold", model="claude-sonnet-4-6")
         assert choice() == "gate"
-        assert [each.headers["x-who"] for each in server.asked][2:] == ["gate"]
+        assert [each.headers["x-who"] for each in server.requests][2:] == ["gate"]
     assert [each["provider"] for each in decisions()[0]["probes"]] == ["team-a", "team-b", "gate"]
 
 
@@ -155,7 +155,7 @@ def test_when_every_key_was_refused_all_are_probed_again() -> None:
 
 
 def test_no_process_probes_an_account_again_within_twenty_minutes() -> None:
-    with seats(team_a=Said(500, {}), team_b=Said(500, {})) as server:
+    with seats(team_a=Reply(500, {}), team_b=Reply(500, {})) as server:
         for _ in range(2):
             assert choice() == "team-a", "nothing is known as before"
         tokmon("monitor", "--provider", "team-a")
@@ -164,31 +164,31 @@ def test_no_process_probes_an_account_again_within_twenty_minutes() -> None:
 
 
 def test_an_account_that_throttles_probes_is_left_alone_for_an_hour() -> None:
-    with seats(team_a=Said(429, error("Rate limited", "rate_limit_error"))):
+    with seats(team_a=Reply(429, error("Rate limited", "rate_limit_error"))):
         assert choice() == "team-a"
-    known = json.loads((paths.find().state / "probes.json").read_text("utf-8"))["providers"]
-    assert known["team-a"]["next_at"] - known["team-a"]["asked_at"] >= 3600
-    assert known["team-b"]["next_at"] - known["team-b"]["asked_at"] < 1500
+    known = json.loads((paths.find().state / "probes.json").read_text("utf-8"))["accounts"]
+    assert known["team-a"]["next_at"] - known["team-a"]["probed_at"] >= 3600
+    assert known["team-b"]["next_at"] - known["team-b"]["probed_at"] < 1500
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        Said(body=b"<html>"),
-        Said(body=b"\xff\x00" * 1000),
-        Said(body=b"{" * 100_000),
-        Said(body={"five_hour": {"utilization": "x", "resets_at": []}, "seven_day": 7}),
-        Said(302, {}, {"location": "http://127.0.0.1:9/"}),
-        Said(418, {}),
-        Said(404, {}),
-        Said(500, b""),
-        Said(200, b"", {"content-encoding": "gzip"}),
+        Reply(body=b"<html>"),
+        Reply(body=b"\xff\x00" * 1000),
+        Reply(body=b"{" * 100_000),
+        Reply(body={"five_hour": {"utilization": "x", "resets_at": []}, "seven_day": 7}),
+        Reply(302, {}, {"location": "http://127.0.0.1:9/"}),
+        Reply(418, {}),
+        Reply(404, {}),
+        Reply(500, b""),
+        Reply(200, b"", {"content-encoding": "gzip"}),
     ],
 )
-def test_an_unreadable_answer_changes_nothing(said: Said) -> None:
+def test_an_unreadable_answer_changes_nothing(said: Reply) -> None:
     with seats(team_a=said, team_b=said) as server:
         assert choice() == "team-a"
-        assert len(server.asked) >= 2
+        assert len(server.requests) >= 2
 
 
 @pytest.mark.parametrize("broken", ["refused", "proxy", "address", "no name"])
@@ -210,7 +210,7 @@ def test_nothing_is_probed_where_the_probe_limit_cannot_be_recorded(name: str) -
         (paths.find().state / name).mkdir(parents=True, mode=0o700)
         paths.find().state.chmod(0o700)
         done = tokmon("select", **LONG)
-        assert server.asked == []
+        assert server.requests == []
     assert (done.stdout, done.returncode) == ("team-a claude-sonnet-4-6\n", 0)
     assert done.stderr.startswith("warning: no account was probed: cannot ")
 
@@ -234,7 +234,7 @@ def test_answers_that_cannot_be_logged_are_used_with_a_warning() -> None:
 
 
 def test_an_answer_is_used_although_another_account_hangs() -> None:
-    with seats(team_a=DEAD, team_b=Said(hold=True)) as server:
+    with seats(team_a=DEAD, team_b=Reply(hold=True)) as server:
         assert choice(TOKMON_DEADLINE_MS="7000") == "team-b"
         assert not server.over.is_set(), "it hangs still"
     assert [(line["provider"], line["status"]) for line in lines()] == [
@@ -244,7 +244,7 @@ def test_an_answer_is_used_although_another_account_hangs() -> None:
 
 
 def test_an_account_that_answers_goes_before_one_that_hangs() -> None:
-    with seats(team_a=Said(hold=True)):
+    with seats(team_a=Reply(hold=True)):
         assert choice(TOKMON_DEADLINE_MS="7000") == "team-b"
     (decision,) = decisions()
     assert "the network failed for others" in decision["reason"]
@@ -269,7 +269,7 @@ def test_a_hanging_name_server_delays_neither_the_choice_nor_the_exit(tmp_path: 
 def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
     arrived, go_on = threading.Barrier(3), threading.Event()
 
-    def script(asked: Asked) -> Said:
+    def script(asked: Request) -> Reply:
         arrived.wait(60)
         go_on.wait(60)
         return DEAD if asked.headers["x-who"] == "team-a" else healthy(asked)
@@ -280,8 +280,8 @@ def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
         first = started()
         arrived.wait(60)
         known = json.loads((folder / "probes.json").read_text("utf-8"))
-        for entry in known["providers"].values():
-            entry["asked_at"] = time.time() + 50  # a busy machine may take long to come to where it waits
+        for entry in known["accounts"].values():
+            entry["probed_at"] = time.time() + 50  # a busy machine may take long to come to where it waits
         (folder / "probes.json").write_text(json.dumps(known), encoding="utf-8")
         second = started()
         wait_until(lambda: (folder / "probes.lock").read_text("ascii") == f"{second.pid}\n", "it looks", 60)
@@ -303,9 +303,9 @@ def test_of_fifty_selects_at_once_one_probes_and_all_answer() -> None:
 
 
 def test_select_goes_on_when_the_probing_process_was_killed() -> None:
-    with seats(team_a=Said(hold=True), team_b=Said(hold=True)) as server:
+    with seats(team_a=Reply(hold=True), team_b=Reply(hold=True)) as server:
         first = started()
-        wait_until(lambda: len(server.asked) == 2, "it asks", 60)
+        wait_until(lambda: len(server.requests) == 2, "it asks", 60)
         first.kill()
         first.communicate(timeout=30)
         assert choice() == "team-a"

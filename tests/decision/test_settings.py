@@ -118,7 +118,7 @@ def test_the_words_and_the_defaults_are_those_of_the_policy() -> None:
         ({"models": {"a": 1}}, "select.models.a", "`1`, and must be a name"),
         ({"models": "a"}, "select.models", "`a`, and must be a table of models by provider"),
         ({"check_file": "checks.json"}, "select.check_file", "`checks.json`, and must be a path that begins with"),
-        ({"chian": ["a"]}, "select.chian", "`['a']`, and no key is called so"),
+        ({"chian": ["a"]}, "select.chian", "`['a']`, unknown key"),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_its_key_its_value_and_its_file(

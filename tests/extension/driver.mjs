@@ -1,4 +1,4 @@
-// Runs extensions/tokmon.ts with a small fake of pi: reads a scenario (JSON) on stdin, does its steps one after another,
+// Runs extensions/tokmon with a small fake of pi: reads a scenario (JSON) on stdin, does its steps one after another,
 // and prints what was seen as JSON. The real fetch is replaced first, by one that answers from the scenario.
 import { rmSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -72,9 +72,10 @@ const pi = {
 };
 
 const steps = {
-	async load({ beside = false }) {
+	// Replaces what was loaded, as /reload does, or with `beside` is loaded as well; `file` is another extension.
+	async load({ beside = false, file = `${scenario.extension}/index.ts` }) {
 		if (!beside) pi.handlers = {};
-		const url = pathToFileURL(scenario.extension);
+		const url = pathToFileURL(file);
 		url.search = `?${Math.random()}`;
 		const returned = (await import(url.href)).default(pi);
 		return {
@@ -133,10 +134,10 @@ const steps = {
 		await new Promise((resolve) => setTimeout(resolve, ms));
 	},
 	async state() {
-		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v1") in globalThis };
+		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v2") in globalThis };
 	},
-	async call({ name, args }) {
-		return { value: (await import(pathToFileURL(scenario.extension).href))[name](...args) };
+	async call({ file, name, args }) {
+		return { value: (await import(pathToFileURL(`${scenario.extension}/${file}`).href))[name](...args) };
 	},
 	async exit() {
 		process.stdout.write(JSON.stringify(results));

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.pi.install import node
-from tokmon.pi import schema_ts
+from tokmon import paths
 
 DRIVER: Final = Path(__file__).parent / "driver.mjs"
+EXTENSION: Final = paths.shipped_folder("extensions") / "tokmon"
+OLDER: Final = Path(__file__).parents[1] / "fixtures" / "tokmon-0.1.0.ts"
+"""The single file that tokmon 0.1.0 installed, as it was rendered for pi 0.81.1 and later."""
 
 Step = dict[str, Any]
 
@@ -57,15 +60,13 @@ class Done:
 def drive(
     *steps: Step,
     env: Mapping[str, str] | None = None,
-    file: Path | None = None,
     **scenario: Any,
 ) -> Done:
-    """Run the steps in one Node process with the committed extension, or with `file`."""
-    source = file or schema_ts.folder() / "tokmon.ts"
+    """Run the steps in one Node process with the extension."""
     began = time.monotonic()
     done = subprocess.run(
         [str(node()), "--no-warnings", str(DRIVER)],
-        input=json.dumps({"extension": str(source), "steps": steps, **scenario}),
+        input=json.dumps({"extension": str(EXTENSION), "steps": steps, **scenario}),
         env={**os.environ, "TOKMON_NO_SPAWN": "1", **(env or {})},
         capture_output=True,
         text=True,

@@ -227,8 +227,8 @@ def test_the_paths_are_those_of_python_whatever_the_environment() -> None:
     steps: list[Step] = []
     for case in cases:
         steps += [
-            {"do": "call", "name": "socketPaths", "args": [case]},
-            {"do": "call", "name": "stateFolder", "args": [case]},
+            {"do": "call", "file": "spool.ts", "name": "socketPaths", "args": [case]},
+            {"do": "call", "file": "spool.ts", "name": "stateFolder", "args": [case]},
         ]
     done = drive(*steps)
     home = Path(os.environ["HOME"])

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run the hook by every shell that this machine has."""
+"""Fixtures of the tests that run the hook: by every shell that this machine has, or by one alone."""
 
 import shutil
 import sys
@@ -10,23 +10,25 @@ from tests.hooks.wake import Wake
 from tests.install.capabilities import SHELLS, without_shell
 
 
+def _wake(shell: str, folder: Path) -> Wake:
+    if reason := without_shell(shell):
+        pytest.skip(reason)
+    program, *words = SHELLS[shell]
+    wake = Wake(folder / "a wake's *", (shutil.which(program) or program, *words))
+    wake.tokmon()
+    return wake
+
+
 @pytest.fixture(params=SHELLS)
 def wake(request: pytest.FixtureRequest, tmp_path: Path) -> Wake:
-    """A wake in which tokmon would answer, no decision is written down but an old one, and every name is odd."""
-    if reason := without_shell(request.param):
-        pytest.skip(reason)
-    program, *words = SHELLS[request.param]
-    made = Wake(tmp_path / "a wake's *", (shutil.which(program) or program, *words))
-    made.tokmon()
-    return made
+    """By every shell: tokmon would answer, the decision file is of another boot, and folders have odd names."""
+    return _wake(request.param, tmp_path)
 
 
-@pytest.fixture(params=["timeout", "watchdog"])
-def kept(request: pytest.FixtureRequest, wake: Wake) -> Wake:
-    """A wake whose deadline is kept by the program `timeout`, or by the hook alone."""
-    if request.param == "watchdog":
-        wake.without_timeout()
-    return wake
+@pytest.fixture
+def text_wake(tmp_path: Path) -> Wake:
+    """The same by dash alone: for what is a matter of text, and no shell's own."""
+    return _wake("dash", tmp_path)
 
 
 @pytest.fixture

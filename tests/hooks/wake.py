@@ -1,30 +1,34 @@
-"""A wake: the real hook, by a real shell, in a folder of its own, with what each of its runs must hold to."""
+"""A wake: the real hook, run by a real shell, in a folder of its own, with what each of its runs must hold to."""
 
 import contextlib
 import ctypes
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 HOOK: Final = Path(__file__).resolve().parents[2] / "hooks" / "budget-select"
-LINE: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,200} [A-Za-z0-9._:/@+-]{1,200}\n")
-SLACK_S: Final = 8.0
-"""How much later than the deadline a wake may end here: far less than what hangs, more than a busy machine takes."""
+LINE: Final = re.compile(r"[A-Za-z0-9._:/@+][A-Za-z0-9._:/@+-]{0,199} [A-Za-z0-9._:/@+][A-Za-z0-9._:/@+-]{0,199}\n")
+SLACK_S: Final = 60.0
+"""How much later than its deadline a wake is taken to hang: much more than a busy machine takes."""
 
 DECIDED: Final = "team-ludo claude-sonnet-4-6"
-ASKED: Final = "from-tokmon asked"
+ASKED: Final = "from-tokmon answer"
 LAST: Final = "last-good decision"
+FIRST: Final = "team-first first-model"
+ACCOUNTS: Final = (FIRST, "team-pin pin-model", "team-ludo claude-sonnet-4-6")
 DEFAULT: Final = "default-provider default-model"
 BUILT_IN: Final = "anthropic claude-sonnet-4-6"
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_AGE_S: Final = 100
 
 
 def uptime() -> int:
@@ -32,20 +36,18 @@ def uptime() -> int:
     return int(Path("/proc/uptime").read_text(encoding="ascii").split(".")[0])
 
 
-def decision(pair: str = DECIDED, *, boot: str | None = None, issued: int = 0, expires: int = 50) -> str:
-    """A decision file's line; the times are relative to now."""
-    now = uptime()
-    boot = _BOOT.read_text(encoding="ascii").strip() if boot is None else boot
-    return f"tokmon-decision 1 {boot} {now + issued} {now + expires} {pair} end\n"
+def boot() -> str:
+    """The boot that ISSUED and EXPIRES count from."""
+    return _BOOT.read_text(encoding="ascii").strip()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a wake printed and how long it took, until nobody held its pipes."""
+class Run:
+    """What a wake printed, and the process number that it had."""
 
     line: str
-    errors: str
-    seconds: float
+    remark: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +59,30 @@ class Wake:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for each in (self.runtime, self.state, self.home, self.programs):
-            each.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.environment.update(
-            HOME=str(self.home),
-            PATH=f"{self.programs}:/usr/bin:/bin",
-            XDG_RUNTIME_DIR=str(self.runtime.parent),
-            TOKMON_DEADLINE_MS="5000",
-        )
-        self.last.write_text(decision(LAST, boot="another-boot"), encoding="ascii")
+        for folder in (self.state, self.logs, self.config, self.programs):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.config / "config.toml").touch()
+        (self.logs / "piggyback.jsonl").touch()
+        for path in self.inputs:
+            os.utime(path, (time.time() - _AGE_S,) * 2)
+        self.environment.update(HOME=str(self.home), PATH=f"{self.programs}:/usr/bin:/bin", TOKMON_DEADLINE_MS="20000")
+        self.decide(pair=LAST, boot_id="another-boot")
 
     @property
     def home(self) -> Path:
         return self.folder / "home"
 
     @property
-    def runtime(self) -> Path:
-        return self.folder / "run" / "tokmon"
-
-    @property
     def state(self) -> Path:
         return self.home / ".local" / "state" / "tokmon"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / ".logs" / "token-monitor"
+
+    @property
+    def config(self) -> Path:
+        return self.home / ".config" / "tokmon"
 
     @property
     def programs(self) -> Path:
@@ -85,16 +90,47 @@ class Wake:
 
     @property
     def decision(self) -> Path:
-        return self.runtime / "decision"
+        return self.state / "decision"
 
     @property
-    def last(self) -> Path:
-        return self.state / "decision.last"
+    def lock(self) -> Path:
+        return self.state / "decision.lock"
 
-    def decide(self, line: str | bytes | None = None) -> None:
-        """Write the decision file, as the sidecar would unless told otherwise."""
-        line = decision() if line is None else line
-        self.decision.write_bytes(line if isinstance(line, bytes) else line.encode())
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What a decision rests on here, older than it."""
+        return self.config, self.config / "config.toml", self.logs, self.logs / "piggyback.jsonl"
+
+    @property
+    def places(self) -> str:
+        """The folders that a decision is for."""
+        return f"{self.config} {self.logs} {self.home / '.pi' / 'agent'}"
+
+    def text(  # noqa: PLR0913 - the fields of the file
+        self,
+        *,
+        pair: str = DECIDED,
+        boot_id: str | None = None,
+        issued: int = 0,
+        expires: int = 3000,
+        places: str | None = None,
+        equal: Sequence[str] = (),
+        inputs: Sequence[Path] | None = None,
+        accounts: Sequence[str] = ACCOUNTS,
+    ) -> str:
+        """A decision file; the times are seconds from now."""
+        now = uptime()
+        head = f"tokmon-decision/2 {boot() if boot_id is None else boot_id} {now + issued} {now + expires} {pair} end"
+        lines = [head, f"for {self.places if places is None else places}"]
+        lines += [f"equal {other}" for other in equal]
+        lines += [f"input {path}" for path in (self.inputs if inputs is None else inputs)]
+        lines += [f"account {account}" for account in accounts]
+        return "\n".join([*lines, "end", ""])
+
+    def decide(self, content: str | bytes | None = None, **fields: Any) -> None:
+        """Write the decision file: a fresh one, unless `content` or `fields` say otherwise."""
+        content = self.text(**fields) if content is None else content
+        self.decision.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     def tokmon(self, script: str = f"echo {ASKED}", path: Path | None = None) -> Path:
         """Put a shell script in tokmon's place."""
@@ -104,53 +140,74 @@ class Wake:
         path.chmod(0o755)
         return path
 
-    def without_timeout(self) -> None:
-        """Leave the deadline to the hook: the program `timeout` is not one that it takes."""
-        (self.programs / "timeout").symlink_to("/bin/false")
+    def start(
+        self, before: Sequence[str] = (), stderr: int | IO[bytes] = subprocess.PIPE, **more: str | None
+    ) -> "Process":
+        """Start the hook, wrapped by the words `before`; `more` are variables for it, None takes one away."""
+        env = {name: value for name, value in (self.environment | more).items() if value is not None}
+        words = [*before, *self.shell, str(HOOK)]
+        return subprocess.Popen(
+            words, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
+        )
 
-    def said(
-        self,
-        *,
-        before: tuple[str, ...] = (),
-        cwd: str = "/",
-        stdin: IO[bytes] | None = None,
-        outlived: str = "",
-        **more: str | None,
-    ) -> Said:
-        """One run, wrapped by the words `before`; `more` are variables for it, None takes one away.
-
-        `outlived`: whether it may leave processes behind, `by dead` ones alone or `by its own`, as tokmon's are.
-        """
-        changed = self.environment | more
-        env = {name: value for name, value in changed.items() if value is not None}
-        deadline = env.get("TOKMON_DEADLINE_MS", "")
-        patience = (int(deadline) / 1e3 if deadline.isdecimal() else 3.0) + SLACK_S
-        with alone(outlived):
-            started = time.monotonic()
-            done = subprocess.run(
-                [*before, *self.shell, HOOK],
-                env=env,
-                cwd=cwd,
-                stdin=stdin or subprocess.DEVNULL,
-                capture_output=True,
-                timeout=min(patience, 60),
-                check=False,
-            )
-            seconds = time.monotonic() - started
-        line, errors = done.stdout.decode(), done.stderr.decode()
-        assert done.returncode == 0, errors
-        assert LINE.fullmatch(line), (line[:500], errors[:500])
-        assert errors.count("\n") <= 1, errors
-        return Said(line.strip(), errors.strip(), seconds)
+    def run(self, before: Sequence[str] = (), *, leaves_processes: bool = False, **more: str | None) -> Run:
+        """One run, which prints one line and ends with 0. `leaves_processes`: as the fake tokmon does."""
+        with alone(allowed=leaves_processes), self.start(before, **more) as process:
+            return finished(process)
 
     def line(self, **more: str | None) -> str:
         """The line of one run."""
-        return self.said(**more).line  # type: ignore[arg-type]  # variables alone
+        return self.run(**more).line  # type: ignore[arg-type]  # variables alone
+
+    def batch(self, contents: Sequence[str | bytes], **more: str) -> list[tuple[str, bool]]:
+        """The line for each of those decision files, asking nobody, and whether the decision was taken for fresh."""
+        cases = self.folder / "cases"
+        cases.mkdir()
+        for number, content in enumerate(contents):
+            (cases / f"{number:06}").write_bytes(content if isinstance(content, bytes) else content.encode())
+        words = shlex.join([*self.shell, str(HOOK)])
+        script = f'for file in "$0"/*; do TOKMON_DECISION=$file {words} 2>&1; echo "=$?"; done'
+        done = subprocess.run(
+            ["sh", "-c", script, str(cases)],
+            env=self.environment | {"TOKMON_DEADLINE_MS": "0"} | more,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SLACK_S * 5,
+            check=True,
+        )
+        outputs = done.stdout.split("=0\n")
+        assert (len(outputs), outputs[-1], done.stderr) == (len(contents) + 1, "", "")
+        for number in range(len(contents)):
+            (cases / f"{number:06}").unlink()
+        cases.rmdir()
+        return [_parsed(output) for output in outputs[:-1]]
+
+
+Process = subprocess.Popen[bytes]
+
+
+def _parsed(output: str) -> tuple[str, bool]:
+    line, *remarks = output.splitlines(keepends=True)
+    assert LINE.fullmatch(line), output[:500]
+    assert len(remarks) <= 1, output[:500]
+    return line.strip(), not remarks
+
+
+def finished(process: Process) -> Run:
+    """What it printed: one line, with at most one on stderr, and exit code 0."""
+    stdout, stderr = process.communicate(timeout=SLACK_S)
+    line, remark = stdout.decode(), (stderr or b"").decode()
+    assert process.returncode == 0, remark
+    assert LINE.fullmatch(line), (line[:500], remark[:500])
+    assert remark.count("\n") <= 1, remark
+    return Run(line.strip(), remark.strip(), process.pid)
 
 
 @contextlib.contextmanager
-def alone(outlived: str = "") -> Iterator[None]:
-    """Expect that no process outlives what runs inside, not even a dead one, unless it may."""
+def alone(*, allowed: bool = False) -> Iterator[None]:
+    """Expect that no living process outlives what runs inside, unless that is allowed."""
     prctl = ctypes.CDLL(None).prctl
     before = _children()
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -158,27 +215,25 @@ def alone(outlived: str = "") -> Iterator[None]:
         yield
     finally:
         left = _children() - before
-        patience = time.monotonic() + SLACK_S
-        while outlived == "by dead" and time.monotonic() < patience and _living(left):
-            time.sleep(0.01)  # killed, and on a busy machine not dead yet
-        names = [_name(pid) for pid in left]
+        end = time.monotonic() + 5
+        while not allowed and _living(left) and time.monotonic() < end:
+            time.sleep(0.01)  # yash does not wait for the first part of a pipeline, which has nothing left to do
+        living = _living(left)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-    if outlived == "by dead":
-        names = [each for each in names if not each.endswith(" Z")]
-    assert outlived == "by its own" or not names, names
+    assert allowed or not living, living
 
 
-def _living(processes: set[int]) -> list[int]:
-    return [pid for pid in processes if not _name(pid).endswith(" Z")]
+def _living(processes: set[int]) -> list[str]:
+    return [name for name in map(_name, processes) if not name.endswith(" Z")]
 
 
 def _children() -> set[int]:
     threads = Path("/proc/self/task").iterdir()
-    return {int(pid) for each in threads for pid in (each / "children").read_text(encoding="ascii").split()}
+    return {int(pid) for thread in threads for pid in (thread / "children").read_text(encoding="ascii").split()}
 
 
 def _name(pid: int) -> str:

@@ -10,7 +10,17 @@ import sys
 from pathlib import Path
 from typing import Final
 
-SHELLS: Final = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
+SHELLS: Final = {
+    "dash": ("dash",),
+    "bash": ("bash",),
+    "busybox": ("busybox", "sh"),
+    "mksh": ("mksh",),
+    "yash": ("yash",),
+    "zsh": ("zsh", "--emulate", "sh"),
+}
+"""What runs a script by that shell, as `sh` would."""
+USUAL_SHELLS: Final = ("dash", "bash", "busybox")
+"""What `sh` is on Debian, macOS and Alpine."""
 _NAMESPACES: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup")
 STRACE: Final = ("strace", "--follow-forks", "--seccomp-bpf", "--decode-pids=pidns", "--quiet=all", "--signal=none")
 _MANAGER: Final = "/lib/systemd/systemd"

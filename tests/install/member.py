@@ -38,7 +38,12 @@ class Member:
 
     @property
     def extension(self) -> Path:
-        return self.home / ".pi" / "agent" / "extensions" / "tokmon.ts"
+        return self.home / ".pi" / "agent" / "extensions" / "tokmon"
+
+    @property
+    def old_extension(self) -> Path:
+        """Where tokmon 0.1.0 put its single file."""
+        return self.extension.with_name("tokmon.ts")
 
     def install(
         self,

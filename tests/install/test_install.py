@@ -1,15 +1,22 @@
 """One member's install, by every shell there is."""
 
-import shlex
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.extension.driver import EXTENSION, OLDER
+from tests.extension.listener import Listener
 from tests.install.conftest import give_pi
 from tests.install.member import Member, names, tree
+from tests.installed_pi import npm_pi
 from tests.pi import install as pis
+from tests.pi.provider import Provider
+from tests.pi.runner import Home
+from tests.pi.seats import Seat
 
 
 def test_an_install_gives_a_program_and_an_extension_and_a_second_one_changes_nothing(
@@ -20,7 +27,9 @@ def test_an_install_gives_a_program_and_an_extension_and_a_second_one_changes_no
     assert done.returncode == 0, done.stderr
     assert tree(member.checkout) == source
     assert member.run("--version").stdout.startswith("tokmon ")
-    assert member.run("extension", "--check", "--output", str(member.extension)).returncode == 0
+    assert member.extension.readlink() == member.data / "current" / "extensions" / "tokmon"
+    assert names(member.extension) >= {"index.ts", "schema.ts"}
+    assert member.run("extension", "--check").returncode == 0
     before = tree(member.home)
     done = member.install(by=shell)
     assert done.returncode == 0, done.stderr
@@ -35,54 +44,110 @@ def test_nothing_is_readable_by_others(seeded: Member) -> None:
 
 
 @pytest.mark.pi
-@pytest.mark.parametrize("version", ["0.66.1", "1.5.2"])
-def test_the_extension_is_rendered_for_the_pi_that_answers(seeded: Member, version: str) -> None:
-    real = shlex.join(pis.pi(version).command)
-    assert seeded.install(TOKMON_PI=real).returncode == 0
-    done = seeded.run("extension", "--check", "--pi-version", version, "--output", str(seeded.extension))
-    assert done.returncode == 0, done.stderr
-
-
-def test_without_pi_all_but_the_extension_is_installed_and_it_says_how_to_go_on(seeded: Member) -> None:
-    shutil.rmtree(seeded.home / "bin")
-    done = seeded.install()
-    assert done.returncode == 0, done.stderr
-    assert "the pi extension was left out" in done.stdout
-    assert f"tokmon extension --output '{seeded.extension}'" in done.stdout
-    assert not (seeded.home / ".pi").exists()
-    before = tree(seeded.home)
+def test_a_real_pi_loads_the_extension_through_the_installed_link(seeded: Member, tmp_path: Path) -> None:
     assert seeded.install().returncode == 0
+    for version in ("0.66.1", "0.87.1", "1.6.0"):
+        with Provider() as provider, Listener(tmp_path / "sock") as listener:
+            home = Home.make(pis.pi(version), seeded.home, provider, [Seat("team-a"), Seat("team-b")])
+            home.env |= {"TOKMON_SOCKET": str(tmp_path / "sock"), "TOKMON_NO_SPAWN": "1"}
+            run = home.run("hello", home.seats[1])
+            (capture,) = listener.of("capture")
+        assert (run.exit_code, run.stderr) == (0, "")
+        assert (capture["pi"], capture["provider"], capture["attribution"]) == (version, "team-b", "wrapper")
+
+
+def test_without_pi_the_extension_is_there_for_the_pi_that_comes_later(seeded: Member) -> None:
+    shutil.rmtree(seeded.home / "bin")
+    assert seeded.install().returncode == 0
+    assert (seeded.extension / "index.ts").is_file()
+    give_pi(seeded.home, "1.5.2")
+    before = tree(seeded.home)
+    assert "nothing changed" in seeded.install().stdout
     assert tree(seeded.home) == before
 
 
-def test_once_pi_is_there_the_next_install_adds_the_extension(seeded: Member) -> None:
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("0.60.0", "pi 0.60.0 is older than supported"), ("9.0.0", "pi 9.0.0 is newer than tested"), ("1.6.0", None)],
+)
+def test_a_pi_that_is_not_supported_is_named(seeded: Member, version: str, words: str | None) -> None:
     shutil.rmtree(seeded.home / "bin")
-    assert seeded.install().returncode == 0
-    give_pi(seeded.home, "1.5.2")
+    npm_pi(seeded.home, version)
     done = seeded.install()
-    assert f"write {seeded.extension}" in done.stdout
-    assert seeded.extension.is_file()
-
-
-def test_a_newer_pi_gets_its_own_extension(seeded: Member) -> None:
-    give_pi(seeded.home, "0.66.1")
-    assert seeded.install().returncode == 0
-    give_pi(seeded.home, "1.5.2")
-    assert seeded.install().returncode == 0
-    done = seeded.run("extension", "--check", "--pi-version", "1.5.2", "--output", str(seeded.extension))
     assert done.returncode == 0, done.stderr
-    assert not list(seeded.extension.parent.glob("*.before-tokmon*"))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("pi ") and " is " in line]
+    assert lines == ([] if words is None else [words])
 
 
-def test_an_extension_of_somebody_else_is_kept_and_so_is_the_one_kept_before(seeded: Member) -> None:
+def test_an_extension_of_another_is_kept_and_so_is_the_one_kept_before(seeded: Member) -> None:
     seeded.extension.parent.mkdir(parents=True)
     for text in ("// first\n", "// second\n"):
         seeded.extension.unlink(missing_ok=True)
         seeded.extension.write_text(text)
         assert seeded.install().returncode == 0
-    kept = sorted(seeded.extension.parent.glob("tokmon.ts.before-tokmon*"))
+    kept = sorted(seeded.extension.parent.glob("tokmon.before-tokmon*"))
     assert [path.read_text() for path in kept] == ["// first\n", "// second\n"]
-    assert "Made by `tokmon extension`" in seeded.extension.read_text()
+    assert (seeded.extension / "index.ts").is_file()
+
+
+def test_a_foreign_file_where_an_older_tokmon_had_its_own_is_left_and_named(seeded: Member) -> None:
+    seeded.extension.parent.mkdir(parents=True)
+    seeded.old_extension.write_text("// another's\n")
+    done = seeded.install()
+    assert f"{seeded.old_extension} is not tokmon's: it is left" in done.stdout
+    assert seeded.old_extension.read_text() == "// another's\n"
+    assert seeded.uninstall().returncode == 0
+    assert seeded.old_extension.read_text() == "// another's\n"
+
+
+@pytest.mark.parametrize("way", ["the file", "a link to a copy", "a copied folder", "a link to a copied folder"])
+def test_what_a_dotfiles_manager_keeps_of_ours_is_replaced_and_never_comes_back(
+    seeded: Member, tmp_path: Path, way: str
+) -> None:
+    """Were it taken for another's, an uninstall would put it back, and pi would load it again."""
+    dotfiles = tmp_path / "dotfiles"
+    dotfiles.mkdir()
+    shutil.copy(OLDER, dotfiles / "tokmon.ts")
+    shutil.copytree(EXTENSION, dotfiles / "tokmon")
+    seeded.extension.parent.mkdir(parents=True)
+
+    def put_back() -> None:
+        match way:
+            case "the file":
+                shutil.copy(OLDER, seeded.old_extension)
+            case "a link to a copy":
+                seeded.old_extension.symlink_to(dotfiles / "tokmon.ts")
+            case "a copied folder":
+                shutil.copytree(EXTENSION, seeded.extension)
+            case _:
+                seeded.extension.symlink_to(dotfiles / "tokmon")
+
+    put_back()
+    done = seeded.install()
+    assert done.returncode == 0, done.stderr
+    assert names(seeded.extension.parent) == {".", f"tokmon -> {seeded.data / 'current' / 'extensions' / 'tokmon'}"}
+    if way.startswith("a link"):
+        (seeded.extension if way.endswith("folder") else seeded.old_extension).unlink(missing_ok=True)
+        put_back()
+    assert seeded.uninstall().returncode == 0
+    assert not os.path.lexists(seeded.extension)
+    assert not os.path.lexists(seeded.old_extension)
+    assert names(dotfiles) == {".", "tokmon.ts", "tokmon", *(f"tokmon/{path.name}" for path in EXTENSION.iterdir())}
+
+
+def test_what_an_older_install_kept_of_ours_is_not_put_back(seeded: Member, tmp_path: Path) -> None:
+    """0.1.0 took a link to its own file for another's, and kept it beside."""
+    assert seeded.install().returncode == 0
+    shutil.copy(OLDER, tmp_path / "copy.ts")
+    kept = seeded.old_extension.with_name("tokmon.ts.before-tokmon")
+    kept.symlink_to(tmp_path / "copy.ts")
+    receipt = seeded.data / "receipt.json"
+    content = json.loads(receipt.read_text())
+    content["files"][str(seeded.old_extension)] = {"content": "sha256:0", "earlier": None, "kept": [str(kept)]}
+    receipt.write_text(json.dumps(content))
+    assert seeded.uninstall().returncode == 0
+    assert not os.path.lexists(seeded.old_extension)
+    assert not os.path.lexists(kept)
 
 
 def test_a_program_of_that_name_is_kept(seeded: Member) -> None:
@@ -96,7 +161,7 @@ def test_a_program_of_that_name_is_kept(seeded: Member) -> None:
 def test_pis_folder_may_be_elsewhere(seeded: Member) -> None:
     agent = seeded.home / "pi of mine"
     assert seeded.install(PI_CODING_AGENT_DIR=str(agent)).returncode == 0
-    assert (agent / "extensions" / "tokmon.ts").is_file()
+    assert (agent / "extensions" / "tokmon" / "index.ts").is_file()
     assert not (seeded.home / ".pi").exists()
 
 

@@ -16,7 +16,8 @@ from tests.sidecar.running import wait_until
 BUILD = ("make the environment ", "install tokmon ", "try tokmon ")
 REST = (
     *("make ", "link "),
-    *(f"write .*{name}" for name in ("/hooks/budget-select", "/config.toml", "/tokmon.ts")),
+    *(f"write .*{name}" for name in ("/hooks/budget-select", "/config.toml")),
+    "link .*/extensions/tokmon ",
     *("record the agent folder", "put .* on your PATH"),
 )
 """The lines that the installer prints as it begins a step, in their order."""

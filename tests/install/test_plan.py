@@ -36,7 +36,7 @@ def test_a_dry_run_says_every_step_and_changes_nothing(member: Member) -> None:
     assert done.returncode == 0, done.stderr
     assert tree(member.home) == before
     planned = steps(done.stdout)
-    for name in ("versions/", ".local/bin/tokmon", "hooks/budget-select", "config.toml", "extensions/tokmon.ts"):
+    for name in ("versions/", ".local/bin/tokmon", "hooks/budget-select", "config.toml", "extensions/tokmon "):
         assert any(name in line for line in planned), name
     assert f"{len(planned)} steps would be taken; nothing was changed" in done.stdout
     assert all(line.startswith("would ") for line in done.stdout.splitlines() if line.removeprefix("would ") in planned)
@@ -45,6 +45,7 @@ def test_a_dry_run_says_every_step_and_changes_nothing(member: Member) -> None:
 def test_an_install_takes_the_steps_that_were_planned(seeded: Member) -> None:
     first = seeded.install()
     assert first.returncode == 0, first.stderr
+    seeded.extension.unlink()
     seeded.extension.write_text("// somebody else's\n")
     (seeded.data / "hooks" / "budget-select").unlink()
     planned = seeded.install("--dry-run")
@@ -69,7 +70,6 @@ def test_a_dry_run_is_not_held_off_by_a_lock_or_by_a_folder_that_is_not_there(me
     shutil.rmtree(member.home / "bin")
     done = member.install("--dry-run")
     assert done.returncode == 0, done.stderr
-    assert not any("tokmon.ts" in line for line in steps(done.stdout))
     assert names(member.home) == {"."}
 
 
@@ -119,8 +119,9 @@ PLANTED = (
     ".local/share/tokmon/hooks/budget-select",
     ".local/share/tokmon/hooks/.budget-select.tokmon-new",
     ".config/tokmon/.config.toml.tokmon-new",
+    ".pi/agent/extensions/tokmon",
     ".pi/agent/extensions/tokmon.ts",
-    ".pi/agent/extensions/.tokmon.ts.tokmon-new",
+    ".pi/agent/extensions/.tokmon.tokmon-new",
 )
 
 

@@ -53,10 +53,9 @@ def test_all_that_was_installed_goes_and_nothing_else(member: Member, before: di
     assert contents(member.home) == before
 
 
-def test_the_installed_program_takes_itself_away_and_an_extension_that_was_rendered_anew(member: Member) -> None:
+def test_the_installed_program_takes_itself_away(member: Member) -> None:
     found = contents(member.home)
     assert member.install().returncode == 0
-    assert member.run("extension", "--pi-version", "0.66.1", "--output", str(member.extension)).returncode == 0
     done = member.run("uninstall", "--user")
     assert done.returncode == 0, done.stderr
     assert "left" not in done.stdout
@@ -71,7 +70,7 @@ def test_what_others_had_put_there_comes_back(member: Member, before: dict[str, 
     assert before
     found = {name: entry for name, entry in contents(member.home).items() if "share" not in name}
     assert member.install("--hook-dir", str(hook.parent)).returncode == 0
-    assert "Made by" in member.extension.read_text()
+    assert (member.extension / "index.ts").is_file()
     uninstall(member)
     without_made(member)
     assert {name: entry for name, entry in contents(member.home).items() if "share" not in name} == found

@@ -12,6 +12,7 @@ from typing import Self
 
 import pytest
 
+from tests.extension.driver import OLDER
 from tests.install.member import Member, tree
 from tests.install.test_plan import steps
 from tests.sidecar.running import Client, capture, ids, wait_until
@@ -118,7 +119,7 @@ def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member) -> None:
     first = (moving.data / "current").readlink().name
     assert moving.run("sidecar", "--detach").returncode == 0
     old = lock_of(moving).read_text()
-    wire = moving.checkout / "tokmon" / "wire.py"
+    wire = moving.checkout / "tokmon" / "wire" / "messages.py"
     text = wire.read_text()
     wire.write_text(text.replace("PROTOCOL: Final = 1\n", "PROTOCOL: Final = 2\n"))
     assert wire.read_text() != text
@@ -187,14 +188,16 @@ def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, t
     (seeded.data / "current").symlink_to("versions/0.0.1-old")
     assert seeded.install(*words).returncode == 0
     (seeded.home / "wake" / "budget-select").write_text("#!/bin/sh\n# of somebody else\n")
+    seeded.extension.unlink()
     seeded.extension.write_text("// of somebody else\n")
+    shutil.copy(OLDER, seeded.old_extension)
     moving = Member(seeded.home, checkout, seeded.environment)
     (checkout / "hooks" / "budget-select").write_text("#!/bin/sh\n# newer\n")
     start = Snapshot(moving.home, tmp_path / "start")
     whole = moving.install(*words)
     assert whole.returncode == 0, whole.stderr
     wanted, planned = contents(moving.home), steps(whole.stdout)
-    assert {line.split()[0] for line in planned} == {"make", "install", "try", "keep", "write", "remove"}
+    assert {line.split()[0] for line in planned} == {"make", "install", "try", "keep", "link", "write", "remove"}
     new = moving.data / "versions" / (moving.data / "current").readlink().name
     built = Snapshot(new, tmp_path / "built")
     # The first three build it, which another test interrupts: here it is there already.

@@ -225,20 +225,6 @@ def test_what_the_members_environment_says_is_in_the_unit(seat: Seat) -> None:
         seat.manager.run("rm", "-r", logs)
 
 
-def test_a_pi_that_the_manager_would_not_find_gets_its_extension_anew_when_it_changes(seat: Seat) -> None:
-    extension = seat.manager.home / ".pi" / "agent" / "extensions" / "tokmon.ts"
-    assert f"{seat.manager.home}/bin" not in seat.manager.systemctl("show-environment")
-    before = extension.read_text()
-    give_pi(seat.manager.home, "0.70.2")
-    try:
-        seat.send()
-        wait_until(lambda: extension.read_text() != before, "the extension for the other pi")
-    finally:
-        give_pi(seat.manager.home, "1.5.2")
-        seat.install()
-    assert extension.read_text() == before
-
-
 @pytest.mark.parametrize("step", ["write */tokmon.socket", "write */tokmon.service", "have systemd listen*"])
 def test_an_install_killed_amid_its_units_is_finished_by_the_next(seat: Seat, step: str) -> None:
     seat.manager.systemctl("disable", "--now", *UNITS)

@@ -70,7 +70,7 @@ def test_a_wheelhouse_installs_offline_and_its_version_does_the_members_part(mem
     done = member.install("--wheelhouse", str(wheelhouse))
     assert done.returncode == 0, done.stderr
     assert member.run("--version").stdout == "tokmon 0.1.0\n"
-    assert member.extension.is_file()
+    assert (member.extension / "index.ts").is_file()
     assert (member.data / "hooks" / "budget-select").is_file()
     before = tree(member.home)
     assert member.install("--wheelhouse", str(wheelhouse)).returncode == 0
@@ -87,7 +87,7 @@ def test_modules_of_another_python_do_not_disturb_the_version_that_was_installed
     (tmp_path / "json.py").write_text("raise SystemExit('another Python')\n")
     done = offline(member).install("--wheelhouse", str(wheelhouse), PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert member.extension.is_file()
+    assert (member.extension / "index.ts").is_file()
 
 
 def test_a_program_that_pip_installed_sets_up_its_members_part(
@@ -110,7 +110,7 @@ def test_a_program_that_pip_installed_sets_up_its_members_part(
         assert done.returncode == 0, done.stderr
         assert what in done.stdout
         assert (tree(member.home) == before) == bool(options)
-    assert member.extension.is_file()
+    assert (member.extension / "index.ts").is_file()
     assert not (member.data / "versions").exists()
     assert not member.program.exists()
 
@@ -196,12 +196,13 @@ def test_going_back_is_the_version_before_and_going_back_again_is_the_first(memb
     done = member.install("--wheelhouse", str(wheelhouse))
     assert done.returncode == 0, done.stderr
     assert member.run("--version").stdout == "tokmon 0.2.0\n"
-    first = member.extension.read_text()
+    link = member.extension.readlink()
     for version in ("0.1.0", "0.2.0", "0.1.0"):
         done = member.run("install", "--user", "--rollback")
         assert done.returncode == 0, done.stderr
         assert member.run("--version").stdout == f"tokmon {version}\n"
-        assert (member.extension.read_text() == first) == (version == "0.2.0")
+        assert member.extension.readlink() == link
+        assert member.extension.resolve().is_relative_to((member.data / "current").resolve())
         assert len(list((member.data / "versions").iterdir())) == 2
     assert not list(member.home.rglob("*.before-tokmon*"))
 

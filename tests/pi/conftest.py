@@ -9,16 +9,6 @@ from tests.pi import install
 from tests.pi.provider import Provider
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Install what is missing before the first test, so that no test's timeout covers it."""
-    if session.config.option.collectonly or not any(item.get_closest_marker("pi") for item in session.items):
-        return
-    try:
-        install.everything()
-    except install.InstallError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
 @pytest.fixture(autouse=True)
 def no_key_is_written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """After each test no file holds a key of a seat: logs, state, spool, what was printed into a file.
@@ -39,7 +29,19 @@ def no_key_is_written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 @pytest.fixture(params=install.VERSIONS)
 def pi(request: pytest.FixtureRequest) -> install.Pi:
-    """Each supported pi in turn."""
+    """Each pi in turn."""
+    return install.pi(request.param)
+
+
+@pytest.fixture(params=install.ENDS)
+def end_pi(request: pytest.FixtureRequest) -> install.Pi:
+    """The oldest and the newest pi; with `--long` all of them."""
+    return install.pi(request.param)
+
+
+@pytest.fixture(params=install.LAST)
+def newest_pi(request: pytest.FixtureRequest) -> install.Pi:
+    """The newest pi; with `--long` all of them."""
     return install.pi(request.param)
 
 

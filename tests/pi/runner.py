@@ -105,8 +105,12 @@ class Home:
         (self.agent / name).write_text(json.dumps(content, indent=1))
 
     def add_extension(self, source: Path) -> Path:
-        """Copy an extension to where pi loads it from."""
-        return Path(shutil.copy(source, self.agent / "extensions" / source.name))
+        """Put an extension where pi loads it from: a file is copied, a folder linked, as an install does."""
+        target = self.agent / "extensions" / source.name
+        if source.is_dir():
+            target.symlink_to(source)
+            return target
+        return Path(shutil.copy(source, target))
 
     def command(self, seat: Seat | None, *arguments: str) -> list[str]:
         """Build the argv of pi with the given seat, else the first."""

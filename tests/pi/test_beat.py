@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.extension.driver import EXTENSION
 from tests.extension.listener import Listener
 from tests.install.capabilities import SHELLS, without_shell
 from tests.pi import install
@@ -14,7 +15,6 @@ from tests.pi.answers import DEFAULT_TEXT
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
-from tokmon.pi import schema_ts
 
 pytestmark = pytest.mark.pi
 
@@ -29,7 +29,7 @@ def program(path: Path, script: str) -> Path:
 
 @pytest.mark.parametrize(
     ("version", "shell"),
-    [("0.66.1", "dash"), ("0.73.1", "bash"), ("0.87.1", "busybox"), ("1.5.2", "dash"), ("1.5.2", "busybox")],
+    [("0.66.1", "dash"), ("0.87.1", "busybox"), ("1.6.0", "bash")],
 )
 def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
     provider: Provider, tmp_path: Path, version: str, shell: str
@@ -37,9 +37,7 @@ def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
     if reason := without_shell(shell):
         pytest.skip(reason)
     pi, seats = install.pi(version), [Seat("team-a"), Seat("team-b", model="vendor/model-2:x")]
-    source = (schema_ts.folder() / "tokmon.ts").read_text()
-    (tmp_path / "tokmon.ts").write_text(schema_ts.render(schema_ts.version(version), source))
-    home = Home.make(pi, tmp_path / "home", provider, seats, extensions=[tmp_path / "tokmon.ts"])
+    home = Home.make(pi, tmp_path / "home", provider, seats, extensions=[EXTENSION])
     hook = home.root / ".local" / "share" / "tokmon" / "hooks" / "budget-select"
     hook.parent.mkdir(parents=True)
     shutil.copy2(ROOT / "hooks" / "budget-select", hook)

@@ -10,39 +10,35 @@ from typing import Any, Final
 
 import pytest
 
+from tests.extension.driver import EXTENSION
 from tests.extension.listener import Event, Listener
-from tests.pi import answers
-from tests.pi.answers import QUICK, Answer
-from tests.pi.install import VERSIONS, Pi
+from tests.pi import answers, install
+from tests.pi.answers import QUICK, Answer, Tokens
+from tests.pi.install import NEWEST, Pi
 from tests.pi.provider import Provider, Served
+from tests.pi.rpc import Rpc
 from tests.pi.runner import Home
 from tests.pi.seats import APIS, CODEX, Seat
-from tokmon.pi import schema_ts
 from tokmon.wire import messages
 
 pytestmark = pytest.mark.pi
 
 OLD: Final = ("0.66.1", "0.73.1")
 STATUSES: Final = (200, 400, 401, 403, 429, 500, 529)
-
-
-def render(pi: Pi, tmp_path: Path) -> Path:
-    folder = tmp_path / "rendered"
-    folder.mkdir()
-    source = (schema_ts.folder() / "tokmon.ts").read_text()
-    target = folder / "tokmon.ts"
-    target.write_text(schema_ts.render(schema_ts.version(pi.version), source))
-    return target
+BY_API: Final = [Seat(f"by-{api}", api) for api in APIS]
+ON_ONE_URL: Final = [Seat(f"team-{letter}", plan=letter in "ab") for letter in "abcde"]
+UNPRICED: Final = Seat("unpriced", price=None)
+TWO_SEATS: Final = Path(__file__).parent / "two_seats.ts"
 
 
 def with_extension(pi: Pi, tmp_path: Path, provider: Provider, seats: list[Seat], *more: Path, **env: str) -> Home:
     """Make a home whose pi loads the extension and finds the socket `tmp_path/sock`."""
-    home = Home.make(pi, tmp_path / "pi", provider, seats, extensions=[render(pi, tmp_path), *more])
+    home = Home.make(pi, tmp_path / "pi", provider, seats, extensions=[EXTENSION, *more])
     home.env |= {"TOKMON_SOCKET": str(tmp_path / "sock"), "TOKMON_NO_SPAWN": "1", "TOKMON_MEMBER": "tester", **env}
     return home
 
 
-def told(served: Served) -> tuple[str, int, str]:
+def served_as(served: Served) -> tuple[str, int, str]:
     return (served.seat, served.status, served.request_id)
 
 
@@ -50,62 +46,124 @@ def captured(event: Event) -> tuple[str, int, str]:
     return (event["provider"], event["http_status"], event.get("request_id", ""))
 
 
-@pytest.mark.parametrize("api", APIS)
-def test_every_response_of_every_status_is_captured_once_and_is_known_by_its_provider(
-    pi: Pi, provider: Provider, tmp_path: Path, api: str
+def choose(rpc: Rpc, seat: Seat) -> None:
+    rpc.send("set_model", provider=seat.name, modelId=seat.model)
+
+
+def ask_every_api_for_every_status(pi: Pi, provider: Provider, rpc: Rpc) -> None:
+    for seat in BY_API:
+        choose(rpc, seat)
+        # Codex in the older versions sends every failure four times over 7 s: one of them will do.
+        for status in (200, 429) if seat.api == CODEX and pi.version in OLD else STATUSES:
+            provider.script = lambda _, status=status: Answer(  # type: ignore[misc]
+                status=status, error="" if status == 200 else f"no {status}", headers=QUICK, tokens=Tokens(1000, 500)
+            )
+            rpc.prompt(f"answer {status}")
+
+
+def ask_each_seat(provider: Provider, rpc: Rpc) -> None:
+    provider.script = lambda _: Answer()
+    for seat in (*ON_ONE_URL, *reversed(ON_ONE_URL), UNPRICED):
+        choose(rpc, seat)
+        rpc.prompt("hello")
+
+
+def ask_two_seats_at_once(provider: Provider, rpc: Rpc) -> None:
+    together, before = threading.Event(), len(provider.served)
+    provider.script = lambda served: Answer(hold=together, text=served.seat)
+    rpc.post("prompt", message="/two-seats team-a/loopback-1 team-b/loopback-1")
+    provider.wait_for(lambda served: {request.seat for request in served[before:]} == {"team-a", "team-b"})
+    together.set()
+    rpc.done()
+
+
+def test_every_response_is_captured_once_and_is_known_by_its_provider(
+    pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
-    seat = Seat("team-a", api)
-    # Codex in the older versions sends every failure four times over 7 s: one of them will do.
-    statuses = (200, 429) if api == CODEX and pi.version in OLD else STATUSES
+    """One process for all: every status of every API, five seats on one URL, two at once, a refused connection."""
+    env = {"PI_TEST_ANSWERS": str(tmp_path / "answers.json")}
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(pi, tmp_path, provider, [seat])
+        home = with_extension(pi, tmp_path, provider, [*BY_API, *ON_ONE_URL, UNPRICED], TWO_SEATS, **env)
         with home.rpc() as rpc:
-            for status in statuses:
-                provider.script = lambda _, status=status: Answer(  # type: ignore[misc]
-                    status=status, error="" if status == 200 else f"no {status}", headers=QUICK
-                )
-                rpc.prompt(f"answer {status}")
+            ask_every_api_for_every_status(pi, provider, rpc)
+            ask_each_seat(provider, rpc)
+            one_by_one = len(provider.served)
+            ask_two_seats_at_once(provider, rpc)
+            choose(rpc, ON_ONE_URL[0])
+            provider.stop()
+            rpc.prompt("nobody is there")
             assert rpc.close() == 0
-        captures = listener.of("capture")
-    assert [captured(each) for each in captures] == [told(each) for each in provider.served]
-    assert {each["attribution"] for each in captures} == {"wrapper"}
-    assert {each["api"] for each in captures} == {api}
-    assert {each["via"] for each in captures} == {"fetch"}
-    assert {each["model"] for each in captures} == {seat.model}
-    assert {each["pi"] for each in captures} == {pi.version}
-    assert {each["member"] for each in captures} == {"tester"}
-    assert seat.key.encode() not in listener.raw
+        captures, usages = listener.of("capture"), listener.of("usage")
+    answered, refused = captures[: len(provider.served)], captures[len(provider.served) :]
+    in_order = [served_as(request) for request in provider.served]
+    assert [captured(event) for event in answered[:one_by_one]] == in_order[:one_by_one]
+    assert {captured(event) for event in answered[one_by_one:]} == set(in_order[one_by_one:])
+    assert len(in_order) == one_by_one + 2
+    assert refused
+    assert {(event["provider"], event["error"], event.get("http_status")) for event in refused} == {
+        ("team-a", "ECONNREFUSED", None)
+    }
+    assert {event["attribution"] for event in captures} == {"wrapper"}
+    assert {event["via"] for event in captures} == {"fetch"}
+    assert {(event["pi"], event["member"], event["model"]) for event in captures} == {
+        (pi.version, "tester", "loopback-1")
+    }
+    by_api = {f"by-{api}": api for api in APIS}
+    assert {(event["provider"], event["api"]) for event in captures if event["provider"] in by_api} == set(
+        by_api.items()
+    )
+    shapes = {event["provider"]: event["key_shape"] for event in captures}
+    assert {seat.name: shapes[seat.name] for seat in ON_ONE_URL} == {
+        seat.name: "ant-oat" if seat.plan else "other" for seat in ON_ONE_URL
+    }
+    assert not [seat.name for seat in home.seats if seat.key.encode() in listener.raw]
     assert all(messages.decode(line)[1] for line in listener.raw.splitlines(keepends=True))
+    each_answer_is_billed_once(usages)
 
 
-@pytest.mark.parametrize("status", [200, 429])
-def test_output_and_exit_code_are_those_of_a_pi_without_the_extension(
-    pi: Pi, provider: Provider, tmp_path: Path, status: int
+def each_answer_is_billed_once(usages: list[Event]) -> None:
+    """A price gives an estimate; a model without one costs an unknown amount, and not nothing."""
+    for seat in BY_API:
+        (usage,) = [event for event in usages if event["provider"] == seat.name and event["stop"] == "stop"]
+        assert (usage["model"], usage["api"]) == ("loopback-1", seat.api)
+        assert (usage["tokens"]["input"], usage["tokens"]["output"]) == (1000, 500)
+        assert (usage["cost_usd"], usage["cost_source"]) == (
+            pytest.approx((1000 * 3 + 500 * 15) / 1e6),
+            "estimated",
+        )
+    (unpriced,) = [event for event in usages if event["provider"] == UNPRICED.name]
+    assert (unpriced["tokens"]["output"], unpriced["cost_source"], unpriced.get("cost_usd")) == (7, "unknown", None)
+
+
+def test_output_and_exit_code_of_a_failure_are_those_of_a_pi_without_the_extension(
+    end_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
-    provider.queue(Answer(status=status, error="" if status == 200 else answers.ACCOUNT_LIMIT, headers=QUICK))
-    plain = Home.make(pi, tmp_path / "plain", provider, [Seat("team-a")]).run()
+    provider.queue(Answer(status=429, error=answers.ACCOUNT_LIMIT, headers=QUICK))
+    plain = Home.make(end_pi, tmp_path / "plain", provider, [Seat("team-a")]).run()
     with Listener(tmp_path / "sock"):
-        watched = with_extension(pi, tmp_path, provider, [Seat("team-a")]).run()
+        watched = with_extension(end_pi, tmp_path, provider, [Seat("team-a")]).run()
     assert (watched.exit_code, watched.stdout) == (plain.exit_code, plain.stdout)
     assert re.sub(r"req_\w+", "", watched.stderr) == re.sub(r"req_\w+", "", plain.stderr)
 
 
-def test_the_list_of_models_is_that_of_a_pi_without_the_extension(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+def test_the_list_of_models_is_that_of_a_pi_without_the_extension(
+    newest_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
     seats = [Seat("team-a"), Seat("team-b", plan=True)]
-    plain = Home.make(pi, tmp_path / "plain", provider, seats).run("x", None, "--list-models")
-    watched = with_extension(pi, tmp_path, provider, seats).run("x", None, "--list-models")
+    plain = Home.make(newest_pi, tmp_path / "plain", provider, seats).run("x", None, "--list-models")
+    watched = with_extension(newest_pi, tmp_path, provider, seats).run("x", None, "--list-models")
     assert (watched.exit_code, watched.stdout, watched.stderr) == (plain.exit_code, plain.stdout, plain.stderr)
 
 
 def test_a_key_command_runs_no_more_often_than_without_the_extension(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     seats = [Seat(f"team-{letter}") for letter in "abcde"]
     counts = {}
     with Listener(tmp_path / "sock"):
         for name, home in {
-            "plain": Home.make(pi, tmp_path / "plain", provider, seats),
-            "watched": with_extension(pi, tmp_path, provider, seats),
+            "plain": Home.make(newest_pi, tmp_path / "plain", provider, seats),
+            "watched": with_extension(newest_pi, tmp_path, provider, seats),
         }.items():
             log = tmp_path / f"{name}.keys"
             models = json.loads((home.agent / "models.json").read_text())
@@ -117,57 +175,7 @@ def test_a_key_command_runs_no_more_often_than_without_the_extension(
     assert counts["watched"] == counts["plain"]
 
 
-def test_five_seats_on_one_base_url_are_told_apart(pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    seats = [Seat(f"team-{letter}", plan=letter in "ab") for letter in "abcde"]
-    with Listener(tmp_path / "sock") as listener:
-        with with_extension(pi, tmp_path, provider, seats).rpc() as rpc:
-            for seat in (*seats, *reversed(seats)):
-                rpc.send("set_model", provider=seat.name, modelId=seat.model)
-                rpc.prompt("hello")
-            assert rpc.close() == 0
-        captures = listener.of("capture")
-    assert [captured(each) for each in captures] == [told(each) for each in provider.served]
-    assert {each["attribution"] for each in captures} == {"wrapper"}
-    shapes = {each["provider"]: each["key_shape"] for each in captures}
-    assert shapes == {seat.name: "ant-oat" if seat.plan else "other" for seat in seats}
-
-
-def test_two_seats_at_once_in_one_process_are_told_apart(pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    together = threading.Event()
-    provider.script = lambda served: Answer(hold=together, text=served.seat)
-    seats = [Seat("team-a"), Seat("team-b")]
-    asker = Path(__file__).parent / "two_seats.ts"
-    env = {"PI_TEST_ANSWERS": str(tmp_path / "answers.json")}
-    with Listener(tmp_path / "sock") as listener:
-        with with_extension(pi, tmp_path, provider, seats, asker, **env).rpc() as rpc:
-            rpc.post("prompt", message="/two-seats team-a/loopback-1 team-b/loopback-1")
-            provider.wait_for(lambda served: {each.seat for each in served} == {"team-a", "team-b"})
-            together.set()
-            rpc.done()
-            assert rpc.close() == 0
-        captures = listener.of("capture")
-    assert {captured(each) for each in captures} == {told(each) for each in provider.served}
-    assert len(captures) == 2
-    assert {each["attribution"] for each in captures} == {"wrapper"}
-
-
-def test_a_refused_connection_is_captured_without_a_status(pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    with Listener(tmp_path / "sock") as listener:
-        home = with_extension(pi, tmp_path, provider, [Seat("team-a")])
-        provider.stop()
-        assert home.run(timeout=90).exit_code == 1
-        captures = listener.of("capture")
-    assert captures
-    assert {(each["provider"], each["attribution"], each.get("http_status")) for each in captures} == {
-        ("team-a", "wrapper", None)
-    }
-    assert {each["error"] for each in captures} == {"ECONNREFUSED"}
-
-
-@pytest.mark.parametrize("way", ["absent", "hung", "silent", "not a socket"])
-def test_pi_is_none_the_wiser_when_nobody_takes_the_captures(
-    pi: Pi, provider: Provider, tmp_path: Path, way: str
-) -> None:
+def none_the_wiser(pi: Pi, provider: Provider, tmp_path: Path, way: str) -> None:
     home = with_extension(pi, tmp_path, provider, [Seat("team-a")])
     sock = tmp_path / "sock"
     if way == "not a socket":
@@ -176,7 +184,20 @@ def test_pi_is_none_the_wiser_when_nobody_takes_the_captures(
         run = home.run()
     assert (run.exit_code, run.stdout.strip(), run.stderr) == (0, answers.DEFAULT_TEXT, "")
     lines = spooled(home)
-    assert [(each["kind"], each["provider"]) for each in lines] == [("capture", "team-a"), ("usage", "team-a")]
+    assert [(line["kind"], line["provider"]) for line in lines] == [("capture", "team-a"), ("usage", "team-a")]
+
+
+def test_a_pi_without_a_sidecar_answers_as_always_and_its_events_are_spooled(
+    end_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
+    none_the_wiser(end_pi, provider, tmp_path, "absent")
+
+
+@pytest.mark.parametrize("way", ["hung", "silent", "not a socket"])
+def test_a_sidecar_that_takes_nothing_changes_nothing_for_pi(
+    newest_pi: Pi, provider: Provider, tmp_path: Path, way: str
+) -> None:
+    none_the_wiser(newest_pi, provider, tmp_path, way)
 
 
 def spooled(home: Home) -> list[dict[str, Any]]:
@@ -188,20 +209,23 @@ def spooled(home: Home) -> list[dict[str, Any]]:
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("version", [version for version in VERSIONS if version != "0.66.1"])
+@pytest.mark.parametrize(
+    "version",
+    [NEWEST, "0.87.1", *(pytest.param(version, marks=pytest.mark.long) for version in ("0.73.1", "0.80.10", "1.5.2"))],
+)
 def test_a_codex_frame_over_a_websocket_is_captured_where_pi_shows_it(
-    new_pi: Pi, provider: Provider, tmp_path: Path
+    version: str, provider: Provider, tmp_path: Path
 ) -> None:
+    pi = install.pi(version)
     provider.websocket = True
     provider.queue(Answer(frames=[answers.CODEX_FRAME]))
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(new_pi, tmp_path, provider, [Seat("team-a", CODEX)])
-        home.write(
-            "settings.json", {**json.loads((home.agent / "settings.json").read_text()), "transport": "websocket"}
-        )
+        home = with_extension(pi, tmp_path, provider, [Seat("team-a", CODEX)])
+        settings = json.loads((home.agent / "settings.json").read_text())
+        home.write("settings.json", {**settings, "transport": "websocket"})
         assert home.run().exit_code == 0
         captures = listener.of("capture")
-    if new_pi.version != "1.5.2":
+    if pi.number < (0, 99):
         assert captures == []
         return
     (capture,) = captures

@@ -83,11 +83,11 @@ def _ids(lines: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
 
 @pytest.mark.timeout(240)
 def test_a_sidecar_that_dies_again_and_again_loses_and_doubles_nothing(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     seats = _seats()
     provider.queue(*(ANSWERS * 3))
-    home = own_socket(pi, provider, tmp_path, seats, TOKMON_MISSION=f"{MISSION}, key {seats[0].key}")
+    home = own_socket(newest_pi, provider, tmp_path, seats, TOKMON_MISSION=f"{MISSION}, key {seats[0].key}")
     with _mortal_sidecar(home) as deaths, home.rpc(seats[0]) as session:
         for seat in (*seats, *seats):
             session.send("set_model", provider=seat.name, modelId=seat.model)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.extension.driver import EXTENSION
 from tests.pi import answers
 from tests.pi.answers import QUICK, Answer, unified
 from tests.pi.install import Pi
 from tests.pi.provider import Provider
 from tests.pi.runner import NO_RETRIES, Home
 from tests.pi.seats import COMPLETIONS, GEMINI, Seat
-from tests.pi.test_capture import render
 from tests.pi.test_capture_usage import logged
 from tests.sidecar.running import sidecar
 from tokmon import paths
@@ -43,10 +43,12 @@ def check(home: Home, *arguments: str, **env: str) -> tuple[int, dict[str, Any]]
     return done.returncode, results
 
 
-def test_a_session_starts_on_two_accounts_at_once_and_is_not_kept(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+def test_a_session_starts_on_two_accounts_at_once_and_is_not_kept(
+    newest_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
     together = threading.Event()
     provider.script = lambda _: Answer(hold=together)
-    home = Home.make(pi, tmp_path / "pi", provider, SEATS)
+    home = Home.make(newest_pi, tmp_path / "pi", provider, SEATS)
 
     def release() -> None:
         provider.wait_for(lambda served: {each.seat for each in served} == {"team-a", "team-b"}, 60)
@@ -77,10 +79,10 @@ FAILURES = {
 
 
 def test_every_failure_is_an_error_and_becomes_the_status_of_the_account(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     for name, (seat, answer, status) in FAILURES.items():
-        home = Home.make(pi, tmp_path / name, provider, [seat], settings={"retry": NO_RETRIES})
+        home = Home.make(newest_pi, tmp_path / name, provider, [seat], settings={"retry": NO_RETRIES})
         provider.script = lambda _, answer=answer: answer  # type: ignore[misc]
         code, results = check(home, "team-a", "--model", "loopback-1")
         assert (code, results["team-a"]["status"], results["team-a"]["account_status"]) == (1, "error", status), name
@@ -91,7 +93,7 @@ def test_every_failure_is_an_error_and_becomes_the_status_of_the_account(
 
 
 def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     """A plan that is used up says so in headers, and in a text that any throttle has."""
     spent = Answer(
@@ -101,7 +103,7 @@ def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
     )
     provider.script = lambda served: spent if served.seat == "team-b" else Answer(headers=unified(0.1, 0.2))
     home = Home.make(
-        pi, tmp_path / "pi", provider, SEATS, extensions=[render(pi, tmp_path)], settings={"retry": NO_RETRIES}
+        newest_pi, tmp_path / "pi", provider, SEATS, extensions=[EXTENSION], settings={"retry": NO_RETRIES}
     )
     with sidecar(env={name: home.env[name] for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")}) as running:
         code, results = check(home, "team-a", "team-b", "--model", "loopback-1")
@@ -115,18 +117,20 @@ def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
     assert accounts["team-a"].history.by_source["pi-check"].status == "allowed"
 
 
-def test_an_extension_that_does_not_load_decides_nothing(pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    broken, ours = tmp_path / "broken.ts", tmp_path / "tokmon.ts"
-    broken.write_text("export default function () { throw new Error('boom') }\n", encoding="utf-8")
-    head = render(pi, tmp_path).read_text("utf-8").partition("import ")[0]
-    ours.write_text(f"{head}\nexport default function () {{ throw new Error('boom') }}\n", encoding="utf-8")
-    home = Home.make(pi, tmp_path / "pi", provider, SEATS, extensions=[broken, ours])
+def test_an_extension_that_does_not_load_decides_nothing(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    fault = "export default function () { throw new Error('boom') }\n"
+    broken, ours = tmp_path / "broken.ts", tmp_path / "tokmon"
+    broken.write_text(fault, encoding="utf-8")
+    ours.mkdir()
+    head = (EXTENSION / "index.ts").read_text("utf-8").partition("import ")[0]
+    (ours / "index.ts").write_text(f"{head}\n{fault}", encoding="utf-8")
+    home = Home.make(newest_pi, tmp_path / "pi", provider, SEATS, extensions=[broken, ours])
     assert check(home, "team-a", "--model", "loopback-1")[0] == 0
     assert len(provider.served) == 1
 
 
-def test_an_account_that_pi_does_not_know_says_nothing_of_it(pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    home = Home.make(pi, tmp_path / "pi", provider, SEATS)
+def test_an_account_that_pi_does_not_know_says_nothing_of_it(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    home = Home.make(newest_pi, tmp_path / "pi", provider, SEATS)
     code, results = check(home, "nobody", "--model", "loopback-1")
     assert (code, results["nobody"]["account_status"]) == (1, "unknown")
     assert "not found" in results["nobody"]["reason"]

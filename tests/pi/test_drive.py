@@ -12,7 +12,7 @@ from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import WORTH_WARMING, Seat
 
-pytestmark = pytest.mark.pi
+pytestmark = [pytest.mark.pi, pytest.mark.long]
 
 HERE: Final = Path(__file__).parent
 LONG: Final = "hi " * 30_000
@@ -88,7 +88,7 @@ def test_a_tool_may_bill_from_0_87_on(pi: Pi, provider: Provider, tmp_path: Path
     assert (usage or {}).get("totalTokens") == (120 if pi.at_least_087 else None)
 
 
-@pytest.mark.parametrize("version", [version for version in VERSIONS if version in {"0.87.1", "1.5.2"}])
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version in {"0.87.1", "1.5.2", "1.6.0"}])
 def test_an_idle_session_warms_its_cache(new_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     seat = Seat("team-a", price=WORTH_WARMING, cache_seconds=11)
     provider.queue(Answer(tokens=Tokens(cache_write=150_000)), Answer(tokens=Tokens(3, 1, cache_read=150_000)))

@@ -15,7 +15,7 @@ from tests.pi.provider import Provider
 from tests.pi.runner import NO_RETRIES, QUICK_RETRIES, Home
 from tests.pi.seats import ANTHROPIC, APIS, CODEX, COMPLETIONS, GEMINI, RESPONSES, Seat
 
-pytestmark = pytest.mark.pi
+pytestmark = [pytest.mark.pi, pytest.mark.long]
 
 OLD: Final = ("0.66.1", "0.73.1")
 

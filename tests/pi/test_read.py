@@ -20,7 +20,7 @@ from tests.pi.install import Pi
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import COMPLETIONS, GEMINI, RESPONSES, Seat
-from tests.pi.test_capture import captured, told
+from tests.pi.test_capture import captured, served_as
 from tests.pi.test_capture_usage import logged, own_socket, sidecar_env
 from tests.sidecar.running import sidecar
 from tokmon import paths
@@ -85,7 +85,7 @@ def asked(pi: Pi, provider: Provider, tmp_path: Path, script: Script) -> dict[st
             assert rpc.close() == 0
         assert running.stop() == 0
     captures, usages = logged(home, "piggyback.jsonl"), logged(home, "usage.jsonl")
-    assert [captured(each) for each in captures] == [told(each) for each in provider.served]
+    assert [captured(each) for each in captures] == [served_as(each) for each in provider.served]
     assert len(captures) == len(usages) == sum(len(says) for _, says in script)
     errors = [each for each in usages if "error" in each]
     said_again_by_read(home, captures + errors)
@@ -133,11 +133,11 @@ def window(
 
 
 def test_a_key_of_xai_without_credit_has_no_credit_and_keeps_its_windows_which_never_reset(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     healthy, spent = Answer(headers=XAI), Answer(status=403, body=answers.XAI_SPENT)
     chats, responds = Seat("xai-chats", COMPLETIONS), Seat("xai-responds", RESPONSES)
-    accounts = asked(pi, provider, tmp_path, [(chats, (healthy, spent)), (responds, (healthy, spent))])
+    accounts = asked(newest_pi, provider, tmp_path, [(chats, (healthy, spent)), (responds, (healthy, spent))])
     for account in accounts.values():
         served, refused = account.captures
         assert said(served) == {
@@ -154,12 +154,14 @@ def test_a_key_of_xai_without_credit_has_no_credit_and_keeps_its_windows_which_n
         assert account.windows == {"requests": (0.25, 1400, None), "tokens": (0.25, 4_000_000, None)}
 
 
-def test_a_wrong_key_is_known_by_the_400_of_xai_and_of_gemini(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+def test_a_wrong_key_is_known_by_the_400_of_xai_and_of_gemini(
+    newest_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
     script = [
         (Seat("xai", COMPLETIONS), [Answer(status=400, body=answers.XAI_BAD_KEY)]),
         (Seat("gemini", GEMINI), [Answer(status=400, body=answers.GEMINI_BAD_KEY)]),
     ]
-    for account in asked(pi, provider, tmp_path, script).values():
+    for account in asked(newest_pi, provider, tmp_path, script).values():
         (refused,), (error,) = account.captures, account.errors
         assert (refused["http_status"], said(refused)["scope"]) == (400, "request")
         assert said(error) == {"status": "invalid_key", "scope": "account"}
@@ -168,13 +170,13 @@ def test_a_wrong_key_is_known_by_the_400_of_xai_and_of_gemini(pi: Pi, provider: 
 
 
 def test_groq_counts_requests_a_day_and_tokens_a_minute_and_each_response_has_resets_of_its_own(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     healthy = Answer(headers=GROQ)
     spent = {**GROQ, **FINAL, "x-ratelimit-remaining-tokens": "300", "x-ratelimit-reset-tokens": "57s"}
     throttled = Answer(status=429, headers={**spent, "retry-after": "7"}, body=answers.GROQ_THROTTLED)
     script = [(Seat("groq", COMPLETIONS), (healthy, healthy, throttled))]
-    account = asked(pi, provider, tmp_path, script)["groq"]
+    account = asked(newest_pi, provider, tmp_path, script)["groq"]
     first, second, refused = account.captures
     for line in (first, second):
         assert said(line) == {
@@ -204,12 +206,12 @@ def test_groq_counts_requests_a_day_and_tokens_a_minute_and_each_response_has_re
     }
 
 
-def test_a_spent_quota_of_openai_is_credit_and_no_throttle(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+def test_a_spent_quota_of_openai_is_credit_and_no_throttle(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     left = {"x-ratelimit-remaining-requests": "12000", "x-ratelimit-remaining-tokens": "30000000"}
     healthy = Answer(headers={**OPENAI, **left})
     organization = {"openai-organization": OPENAI["openai-organization"]}
     spent = Answer(status=429, headers={**organization, **FINAL}, body=answers.OPENAI_SPENT)
-    account = asked(pi, provider, tmp_path, [(Seat("openai", RESPONSES), (healthy, spent))])["openai"]
+    account = asked(newest_pi, provider, tmp_path, [(Seat("openai", RESPONSES), (healthy, spent))])["openai"]
     served, refused = account.captures
     assert said(served) == {
         "status": "allowed",
@@ -237,7 +239,7 @@ def refused_model(account: Account) -> tuple[str, str | None]:
 
 
 def test_a_spent_quota_of_gemini_is_a_window_of_one_model_although_no_header_says_so(
-    pi: Pi, provider: Provider, tmp_path: Path
+    newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     day = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
     minute = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
@@ -245,7 +247,7 @@ def test_a_spent_quota_of_gemini_is_a_window_of_one_model_although_no_header_say
         (Seat("daily", GEMINI), (Answer(), Answer(status=429, body=answers.gemini_spent(day, 20, "41.528s")))),
         (Seat("minutely", GEMINI), [Answer(status=429, body=answers.gemini_spent(minute, 10, "1m2.5s"))]),
     ]
-    accounts = asked(pi, provider, tmp_path, script)
+    accounts = asked(newest_pi, provider, tmp_path, script)
     daily, minutely = accounts["daily"], accounts["minutely"]
     served, refused = daily.captures
     assert said(served) == {"status": "allowed"}

@@ -1,1 +1,1 @@
-"""Asking providers: credentials, turns, and every kind of answer over real sockets."""
+"""Probes: credentials, rate limit, and every kind of answer over real sockets."""

@@ -1,4 +1,4 @@
-"""A provider on a real socket that answers account endpoints as a test says, and keeps what it was asked."""
+"""A provider on a real socket: it answers account endpoints as a test's script decides, and records the requests."""
 
 import contextlib
 import json
@@ -12,8 +12,11 @@ from tests.pi.answers import unified
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One answer: `body` as it is if it is bytes; `hold` keeps the server silent until the test is over."""
+class Reply:
+    """One reply. `body` is sent as it is if it is bytes, else as JSON. `hold`: send nothing until the test is over.
+
+    `drip`: send the body byte by byte, slowly.
+    """
 
     status: int = 200
     body: Any = None
@@ -23,7 +26,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """One request."""
 
     method: str
@@ -32,26 +35,26 @@ class Asked:
     body: Any
 
 
-Script = Callable[[Asked], Said]
+Script = Callable[[Request], Reply]
 
 
 class Loopback:
-    """What it was asked, and where it is."""
+    """The server's requests and its origin."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         self.over = threading.Event()
         self.origin = ""
 
     def paths(self) -> list[str]:
-        return [f"{each.method} {each.path}" for each in self.asked]
+        return [f"{request.method} {request.path}" for request in self.requests]
 
 
 @contextlib.contextmanager
 def loopback(script: Script) -> Iterator[Loopback]:
-    """Serve while the test runs; a thread a connection, none of which outlives it."""
-    found = Loopback(script)
+    """Serve while the test runs, with a thread for each connection, all of which end with it."""
+    loop = Loopback(script)
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
@@ -66,22 +69,22 @@ def loopback(script: Script) -> Iterator[Loopback]:
         def _serve(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(self.command, self.path, headers, json.loads(raw) if raw else None)
-            found.asked.append(asked)
-            said = found.script(asked)
-            if said.hold:
-                found.over.wait(60)
+            request = Request(self.command, self.path, headers, json.loads(raw) if raw else None)
+            loop.requests.append(request)
+            reply = loop.script(request)
+            if reply.hold:
+                loop.over.wait(60)
                 return
-            body = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
+            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self.send_response(said.status)
-                for name, value in said.headers.items():
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                for part in (body[i : i + 1] for i in range(len(body))) if said.drip else (body,):
+                for part in (body[i : i + 1] for i in range(len(body))) if reply.drip else (body,):
                     self.wfile.write(part)
                     self.wfile.flush()
-                    if said.drip and found.over.wait(0.1):
+                    if reply.drip and loop.over.wait(0.1):
                         return
 
     class Server(ThreadingHTTPServer):
@@ -89,16 +92,16 @@ def loopback(script: Script) -> Iterator[Loopback]:
         request_queue_size = 64
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """Say nothing: a client that went away is what some tests are about."""
+            """Print nothing: some tests close the connection early."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    found.origin = f"http://127.0.0.1:{server.server_address[1]}"
+    loop.origin = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield found
+        yield loop
     finally:
-        found.over.set()
+        loop.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -134,20 +137,20 @@ SCOPE = {
 
 
 def error(message: str, kind: str = "invalid_request_error") -> dict[str, Any]:
-    """An error body of Anthropic's."""
+    """An error body of Anthropic's API."""
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
-def healthy(asked: Asked) -> Said:
-    """What healthy accounts of every kind say."""
-    path = asked.path.partition("?")[0]
-    by_path: dict[str, Said] = {
-        "/api/oauth/usage": Said(body=USAGE),
-        "/v1/messages": Said(body=MESSAGE, headers=unified()),
-        "/v1/messages/count_tokens": Said(body={"input_tokens": 8}),
-        "/backend-api/wham/usage": Said(body=WHAM),
-        "/chat/completions": Said(
+def healthy(request: Request) -> Reply:
+    """The replies of healthy accounts of every type."""
+    path = request.path.partition("?")[0]
+    by_path: dict[str, Reply] = {
+        "/api/oauth/usage": Reply(body=USAGE),
+        "/v1/messages": Reply(body=MESSAGE, headers=unified()),
+        "/v1/messages/count_tokens": Reply(body={"input_tokens": 8}),
+        "/backend-api/wham/usage": Reply(body=WHAM),
+        "/chat/completions": Reply(
             body={"choices": [], "usage": {"total_tokens": 9}}, headers={"exedev-gateway-cost": "0.000012"}
         ),
     }
-    return by_path.get(path, Said(body={"data": [], "models": []}))
+    return by_path.get(path, Reply(body={"data": [], "models": []}))

@@ -1,21 +1,49 @@
-"""`tokmon monitor`, as a process, against a provider on a real socket."""
+"""`tokmon monitor` against a provider on a real socket; in this process, unless the process itself is tested."""
 
 import json
-import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.commands.logbook import configure, tokmon
+from tests.decision.freshness import published
 from tests.pi.answers import unified
-from tests.probes.loopback import SCOPE, Asked, Said, error, healthy, loopback
-from tokmon import paths, store
-from tokmon.decision import decision_file
+from tests.probes.loopback import SCOPE, Reply, Request, error, healthy, loopback
+from tokmon import cli, paths, store
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished run of `tokmon monitor`."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Monitor = Callable[..., Done]
+
+
+@pytest.fixture
+def monitor(capsys: pytest.CaptureFixture[str]) -> Monitor:
+    """Runs `tokmon monitor` in this process."""
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        code = cli.main(["monitor", *arguments])
+        printed = capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+    return run
 
 
 def seat(origin: str, **more: Any) -> dict[str, Any]:
@@ -27,12 +55,20 @@ def lines() -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-def test_the_report_has_a_block_for_everybody_and_an_overall_line() -> None:
-    def script(asked: Asked) -> Said:
-        if asked.headers.get("x-who") == "dead":
-            return Said(401, error("invalid x-api-key", "authentication_error"))
-        return healthy(asked)
+def saved_slots() -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads((paths.find().state / "probes.json").read_text("utf-8"))
+    return saved
 
+
+def test_monitor_reports_every_account_and_ends_with_an_overall_line(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(request: Request) -> Reply:
+        if request.headers.get("x-who") == "dead":
+            return Reply(401, error("invalid x-api-key", "authentication_error"))
+        return healthy(request)
+
+    monkeypatch.setenv("COLUMNS", "100")
     with loopback(script) as server:
         configure(
             team_a=seat(server.origin),
@@ -40,20 +76,20 @@ def test_the_report_has_a_block_for_everybody_and_an_overall_line() -> None:
             secret=seat(server.origin, apiKey="!printf key"),
             bedrock={"baseUrl": "https://x", "api": "bedrock-converse-stream", "apiKey": "k"},
         )
-        done = tokmon("monitor", COLUMNS="100")
-    assert done.returncode == 0, done.stderr
+        done = monitor()
+    assert done.code == 0, done.stderr
     assert "Overall: 1 CRITICAL, 1 OK, 2 UNKNOWN" in done.stdout
     assert "asked /api/oauth/usage: HTTP 200" in done.stdout
     assert "not asked: no credential here: its key is a command" in done.stdout
-    assert "there is no way to ask an account of this type (bedrock)" in done.stdout
+    assert "accounts of this type cannot be probed (bedrock)" in done.stdout
     assert " 62%" in done.stdout
     assert {line["provider"] for line in lines()} == {"team-a", "dead"}
 
 
-def test_each_answer_is_a_line_that_every_other_command_reads() -> None:
+def test_probe_line_is_understood_by_status_and_read() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        tokmon("monitor")
+        assert "Overall: 1 OK" in tokmon("monitor").stdout
     (line,) = lines()
     assert line["source"] == "probe"
     assert line["http_status"] == 200
@@ -68,118 +104,112 @@ def test_each_answer_is_a_line_that_every_other_command_reads() -> None:
     assert (again["status"], again["windows"]) == (line["status"], line["windows"])
 
 
-def test_who_has_asked_decides_so_that_the_next_wake_need_not() -> None:
+def test_monitor_decides_for_the_next_wake_on_what_it_learned() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        tokmon("select", "--no-ask")  # validates the policy
         found = paths.find()
-        decision_file.last_place(found).unlink()
         tokmon("monitor")
-        log = found.logs / "decisions.jsonl"
-        assert json.loads(log.read_bytes().splitlines()[-1])["source"] == "monitor"
-        assert decision_file.last(found) == "team-a"
-        decision_file.place(found, os.environ).unlink()
-        assert tokmon("select").stdout == "team-a m\n"
-        assert json.loads(log.read_bytes().splitlines()[-1])["reason"] == "nothing has changed since"
+        line = json.loads(found.decisions.read_bytes().splitlines()[-1])
+        assert (line["source"], line["provider"]) == ("monitor", "team-a")
+        assert published().choice == ("team-a", "m")
+        assert published().expires > published().clock.uptime
 
 
-def test_json_has_the_answer_beside_what_is_known() -> None:
+def test_json_report_has_the_probe_of_the_chosen_account_only(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin), other=seat(server.origin))
-        done = tokmon("monitor", "--json", "--provider", "team-a")
-    found = json.loads(done.stdout)
-    (provider,) = found["providers"]
-    assert found["overall"]["OK"] == 1
+        done = monitor("--json", "--provider", "team-a")
+    report = json.loads(done.stdout)
+    (provider,) = report["providers"]
+    assert report["overall"]["OK"] == 1
     assert provider["probe"]["asked"]
     assert provider["probe"]["line"]["utilization_7d"] == 0.615
 
 
-def test_without_a_log_the_report_is_the_same_and_nothing_is_kept() -> None:
+def test_no_log_reports_the_probe_and_stores_no_line(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        done = tokmon("monitor", "--no-log")
+        done = monitor("--no-log")
     assert "Overall: 1 OK" in done.stdout
     assert not paths.find().probe.exists()
 
 
-def test_who_was_asked_lately_is_shown_from_what_is_known_with_its_age() -> None:
+def test_recently_probed_account_is_shown_with_its_age_and_probed_again_only_with_force(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        tokmon("monitor")
-        done = tokmon("monitor")
-        assert len(server.asked) == 1
+        monitor()
+        done = monitor()
+        assert len(server.requests) == 1
         assert "not asked: it was asked" in done.stdout
         assert " 62%" in done.stdout
-        tokmon("monitor", "--force")
-        assert len(server.asked) == 2
+        monitor("--force")
+        assert len(server.requests) == 2
     assert len(lines()) == 2
 
 
-def test_a_window_that_has_passed_its_reset_is_no_reason_to_ask() -> None:
+def test_account_whose_window_has_reset_is_not_probed_before_its_next_slot(monitor: Monitor) -> None:
     over = unified(0.4, 0.5, now=int(time.time()) - 300_000)
     with loopback(
-        lambda asked: Said(404, {}) if asked.method == "GET" else Said(body={"a": 1}, headers=over)
+        lambda request: Reply(404, {}) if request.method == "GET" else Reply(body={"a": 1}, headers=over)
     ) as server:
         configure(team_a=seat(server.origin))
-        tokmon("monitor")
-        done = tokmon("monitor")
-        assert len(server.asked) == 2
+        monitor()
+        done = monitor()
+        assert len(server.requests) == 2
     assert "expired" in done.stdout
 
 
-def test_an_endpoint_that_is_asked_too_often_is_left_alone_for_an_hour() -> None:
-    refusal = Said(429, error("Rate limited", "rate_limit_error"), {"retry-after": "30"})
+def test_endpoint_that_refuses_probes_as_too_frequent_is_not_probed_for_an_hour(monitor: Monitor) -> None:
+    refusal = Reply(429, error("Rate limited", "rate_limit_error"), {"retry-after": "30"})
     with loopback(lambda _: refusal) as server:
         configure(team_a=seat(server.origin))
-        tokmon("monitor")
-    known = json.loads((paths.find().state / "probes.json").read_text("utf-8"))["providers"]["team-a"]
-    assert known["refused"] == 1
-    assert known["next_at"] - known["asked_at"] >= 3600
+        monitor()
+    entry = saved_slots()["accounts"]["team-a"]
+    assert entry["refusals"] == 1
+    assert entry["next_at"] - entry["probed_at"] >= 3600
 
 
-def test_an_endpoint_that_is_closed_to_a_credential_is_not_tried_again_with_it() -> None:
-    def script(asked: Asked) -> Said:
-        return Said(403, SCOPE) if asked.path == "/api/oauth/usage" else healthy(asked)
+def test_endpoint_that_refuses_a_credential_is_tried_again_only_with_another_one(monitor: Monitor) -> None:
+    def script(request: Request) -> Reply:
+        return Reply(403, SCOPE) if request.path == "/api/oauth/usage" else healthy(request)
 
-    def again() -> None:
-        """The twenty minutes are over."""
-        path = paths.find().state / "probes.json"
-        known = json.loads(path.read_text("utf-8"))
-        known["providers"]["team-a"]["next_at"] = 0
-        path.write_text(json.dumps(known), encoding="utf-8")
+    def end_interval() -> None:
+        saved = saved_slots()
+        saved["accounts"]["team-a"]["next_at"] = 0
+        (paths.find().state / "probes.json").write_text(json.dumps(saved), encoding="utf-8")
 
     with loopback(script) as server:
         configure(team_a=seat(server.origin))
-        tokmon("monitor")
-        again()
-        tokmon("monitor")
+        monitor()
+        end_interval()
+        monitor()
         assert server.paths() == ["GET /api/oauth/usage", "POST /v1/messages", "POST /v1/messages"]
-        again()
+        end_interval()
         configure(team_a=seat(server.origin, apiKey=f"{SEAT}2"))
-        tokmon("monitor")
+        monitor()
         assert server.paths()[3:] == ["GET /api/oauth/usage", "POST /v1/messages"]
     assert SEAT not in (paths.find().state / "probes.json").read_text("utf-8")
 
 
-def test_of_two_that_run_at_once_one_asks() -> None:
+def test_only_one_of_several_processes_probes_an_account() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin), team_b=seat(server.origin))
-        running = [
-            subprocess.Popen([sys.executable, "-m", "tokmon", "monitor"], stdout=subprocess.DEVNULL) for _ in range(4)
+        processes = [
+            subprocess.Popen([sys.executable, "-m", "tokmon", "monitor"], stdout=subprocess.DEVNULL) for _ in range(3)
         ]
-        assert [each.wait(30) for each in running] == [0] * 4
-        assert len(server.asked) == 2
+        assert [process.wait(100) for process in processes] == [0] * 3
+        assert len(server.requests) == 2
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
 
 
-def test_no_secret_is_written_or_printed_even_if_it_is_thrown_back_at_us(tmp_path: Path) -> None:
-    def script(asked: Asked) -> Said:
-        sent = asked.headers.get("authorization") or asked.headers.get("x-api-key", "")
+def test_secrets_that_a_server_repeats_are_neither_printed_nor_stored(tmp_path: Path, monitor: Monitor) -> None:
+    def script(request: Request) -> Reply:
+        sent = request.headers.get("authorization") or request.headers.get("x-api-key", "")
         token = sent.removeprefix("Bearer ")
         headers = {"anthropic-organization-id": token, "request-id": token, "anthropic-ratelimit-unified-status": token}
-        if asked.path == "/api/oauth/usage":
-            return Said(403, {**SCOPE, "you": asked.headers}, headers)
-        return Said(400, {"error": {"message": f"bad {token} {json.dumps(token)}"}, "you": asked.headers}, headers)
+        if request.path == "/api/oauth/usage":
+            return Reply(403, {**SCOPE, "you": request.headers}, headers)
+        return Reply(400, {"error": {"message": f"bad {token} {json.dumps(token)}"}, "you": request.headers}, headers)
 
     with loopback(script) as server:
         configure(
@@ -187,63 +217,61 @@ def test_no_secret_is_written_or_printed_even_if_it_is_thrown_back_at_us(tmp_pat
             odd=seat(server.origin, apiKey=PLAIN),
         )
         models = paths.find().models
-        printed = [tokmon("monitor", "--force", *form) for form in ([], ["--json"])]
-        assert len(server.asked) >= 4
+        printed = [monitor("--force", *form) for form in ([], ["--json"])]
+        assert len(server.requests) >= 4
     models.unlink()
-    seen = [done.stdout + done.stderr for done in printed]
-    seen += [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
-    for text in seen:
+    texts = [done.stdout + done.stderr for done in printed]
+    texts += [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
+    for text in texts:
         for secret in (SEAT, "SeatSeat", "second-secret", PLAIN, "with\\\\marks", "with\\marks"):
             assert secret not in text
 
 
-def test_who_hangs_does_not_hold_up_the_report() -> None:
-    def script(asked: Asked) -> Said:
-        return Said(hold=True) if asked.headers.get("x-who") == "hang" else healthy(asked)
+def test_account_that_does_not_answer_is_a_network_error_and_the_process_ends() -> None:
+    def script(request: Request) -> Reply:
+        return Reply(hold=True) if request.headers.get("x-who") == "hang" else healthy(request)
 
     with loopback(script) as server:
         configure(hang=seat(server.origin, headers={"x-who": "hang"}), good=seat(server.origin))
-        begun = time.monotonic()
-        done = tokmon("monitor", "--deadline", "4")
-        assert time.monotonic() - begun < 12
+        done = tokmon("monitor", "--deadline", "6")  # ends although the server still holds a connection
     assert {line["provider"]: line["status"] for line in lines()} == {"good": "allowed", "hang": "network_error"}
     assert "Overall: 1 WARN, 1 OK" in done.stdout
 
 
-def test_a_provider_that_nobody_knows_is_a_usage_error() -> None:
+def test_unknown_provider_is_a_usage_error_that_names_the_known_ones(monitor: Monitor) -> None:
     configure(team_a=seat("http://127.0.0.1:9"))
-    done = tokmon("monitor", "--provider", "nobody")
-    assert done.returncode == 2
+    done = monitor("--provider", "nobody")
+    assert done.code == 2
     assert "it names: team-a" in done.stderr
 
 
-def test_where_turns_cannot_be_kept_nobody_is_asked_and_what_is_known_is_shown() -> None:
+def test_without_a_writable_slot_file_nothing_is_probed_and_the_report_is_shown(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
         (paths.find().state / "probes.json").mkdir(parents=True, mode=0o700)
         paths.find().state.chmod(0o700)
-        done = tokmon("monitor")
-        assert server.asked == []
-    assert done.returncode == 0
+        done = monitor()
+        assert server.requests == []
+    assert done.code == 0
     assert "nobody was asked" in done.stderr
 
 
-def test_answers_that_cannot_be_kept_are_shown_and_it_fails() -> None:
+def test_answers_that_cannot_be_stored_are_shown_and_the_exit_code_is_1(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
         paths.find().probe.mkdir(parents=True, mode=0o700)
-        done = tokmon("monitor")
-    assert done.returncode == 1
+        done = monitor()
+    assert done.code == 1
     assert "were not kept" in done.stderr
     assert "Overall: 1 OK" in done.stdout
 
 
-def test_the_log_of_probes_is_whole_lines_under_its_lock() -> None:
+def test_probe_line_after_a_torn_line_begins_on_a_new_line(monitor: Monitor) -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
         paths.find().logs.mkdir(parents=True, mode=0o700)
         paths.find().probe.write_bytes(b'{"torn":')
-        tokmon("monitor")
+        monitor()
     torn, whole = paths.find().probe.read_bytes().splitlines()
     assert torn == b'{"torn":'
     assert store.parse(whole) is not None

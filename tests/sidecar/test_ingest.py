@@ -9,8 +9,8 @@ import pytest
 from tests.bench import events
 from tests.sidecar.running import capture
 from tokmon.errors import WireError
-from tokmon.pi.models_json import Account
-from tokmon.sidecar.dedup import Recent
+from tokmon.pi.models_json import ConfiguredAccount
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 
@@ -25,21 +25,21 @@ def stored(pending: dict[str, Pending]) -> dict[str, list[bytes]]:
 def one_by_one(lines: list[bytes]) -> tuple[dict[str, list[bytes]], Refusals]:
     """What the logs get if nothing is remembered from one line to the next."""
     pending = {"capture": Pending(), "usage": Pending()}
-    recent, refused = Recent(), Refusals()
+    recent, refused = RecentIds(), Refusals()
     for place, line in enumerate(lines):
         taken = Ingest({}, recent, pending)
 
         def refuse(_place: int, _line: bytes, error: WireError, *, place: int = place) -> None:
             refused.append((place, error.field))
 
-        taken.take(line + b"\n", refuse)
+        taken.add_lines(line + b"\n", refuse)
     return stored(pending), refused
 
 
 def at_once(lines: list[bytes], size: int) -> tuple[dict[str, list[bytes]], Refusals]:
     """The same in chunks of so many lines, by one reader."""
     pending = {"capture": Pending(), "usage": Pending()}
-    taken, refused = Ingest({}, Recent(), pending), Refusals()
+    taken, refused = Ingest({}, RecentIds(), pending), Refusals()
     for begin in range(0, len(lines), size):
 
         def refuse(place: int, _line: bytes, error: WireError, *, begin: int = begin) -> None:
@@ -47,7 +47,7 @@ def at_once(lines: list[bytes], size: int) -> tuple[dict[str, list[bytes]], Refu
 
         chunk = lines[begin : begin + size]
         data = b"".join(line + b"\n" for line in chunk)
-        assert taken.take(data + b'{"kind":', refuse) == (len(chunk), len(data)), "an open line is left"
+        assert taken.add_lines(data + b'{"kind":', refuse) == (len(chunk), len(data)), "an open line is left"
     for found in pending.values():
         assert found.lines == b"".join(found.blocks).count(b"\n")
         assert found.size == sum(map(len, found.blocks))
@@ -103,10 +103,10 @@ def test_two_wrong_lines_do_not_make_up_for_each_other() -> None:
 
 def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() -> None:
     pending = {"capture": Pending(), "usage": Pending()}
-    taken = Ingest({"xai-production": Account()}, Recent(), pending)
+    taken = Ingest({"xai-production": ConfiguredAccount()}, RecentIds(), pending)
     names = ("xai-production", "xai-0123456789abcdef")
     data = b"".join(json.dumps(capture(number, provider=name)).encode() + b"\n" for number, name in enumerate(names))
-    taken.take(data, lambda *_: pytest.fail("refused"))
+    taken.add_lines(data, lambda *_: pytest.fail("refused"))
     found = [json.loads(line)["provider"] for line in b"".join(pending["capture"].blocks).splitlines()]
     assert found == ["xai-production", "[secret]"]
 
@@ -114,14 +114,14 @@ def test_a_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() 
 def test_sessions_that_share_a_reading_keep_their_own_provider_and_type() -> None:
     """The headers of two accounts may be the same to the letter; what kind of account it is is not in them."""
     pending = {"capture": Pending(), "usage": Pending()}
-    taken = Ingest({"mine": Account(), "api": Account(key_shape="ant-api")}, Recent(), pending)
+    taken = Ingest({"mine": ConfiguredAccount(), "api": ConfiguredAccount(key_shape="ant-api")}, RecentIds(), pending)
     said = [("mine", "ant-oat"), ("api", "ant-api"), ("mine", "ant-oat"), ("other", None)]
     events = [
         capture(number, provider=name, key_shape=shape, session=f"s{number}")
         for number, (name, shape) in enumerate(said)
     ]
     data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
-    taken.take(data, lambda *_: pytest.fail("refused"))
+    taken.add_lines(data, lambda *_: pytest.fail("refused"))
     found = [json.loads(line) for line in b"".join(pending["capture"].blocks).splitlines()]
     alone, _ = one_by_one([json.dumps(events[0]).encode()])
     assert [line["provider"] for line in found] == [name for name, _ in said]
@@ -132,18 +132,18 @@ def test_sessions_that_share_a_reading_keep_their_own_provider_and_type() -> Non
 def test_long_lines_are_not_remembered() -> None:
     """A client that says something else each time, at length, does not fill the memory."""
     pending = {"capture": Pending(), "usage": Pending()}
-    taken = Ingest({}, Recent(), pending)
+    taken = Ingest({}, RecentIds(), pending)
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     for number in range(700):
         headers = {f"anthropic-ratelimit-unified-{number}-{each}": "x" * 4000 for each in range(8)}
-        taken.take(
+        taken.add_lines(
             json.dumps(capture(number, headers=headers), separators=(",", ":")).encode() + b"\n",
             lambda *_: pytest.fail("refused"),
         )
-        taken.observations()
+        taken.drain_evidence()
         for found in pending.values():
-            found.keep(b"")
+            found.retain(b"")
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 20 << 20

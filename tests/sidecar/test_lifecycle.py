@@ -82,7 +82,7 @@ def test_a_detached_start_returns_once_it_serves_and_thirty_at_once_leave_one() 
     starts = [subprocess.Popen([*_TOKMON, "sidecar", "--detach"], stderr=subprocess.DEVNULL) for _ in range(30)]
     assert {start.wait(60) for start in starts} == {0}
     found = paths.find()
-    pid = client.ask_status(found.sockets)["pid"]
+    pid = client.request_status(found.sockets)["pid"]
     assert pid == int(found.lock.read_text(encoding="ascii"))
     children = subprocess.run(["pgrep", "-f", "tokmon sidecar --detach"], capture_output=True, text=True, check=False)
     mine = [int(word) for word in children.stdout.split() if _home_of(int(word)) == os.environ["HOME"]]
@@ -105,7 +105,7 @@ def test_a_dead_ones_socket_is_replaced_and_a_living_ones_is_not() -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(found.sockets[0]))
     with sidecar() as running:
-        assert client.ask_status(found.sockets)["pid"] == running.process.pid
+        assert client.request_status(found.sockets)["pid"] == running.process.pid
         running.stop()
     with socket.socket(socket.AF_UNIX) as living:
         living.bind(str(found.sockets[0]))
@@ -120,7 +120,7 @@ def test_a_runtime_folder_that_nobody_made_is_not_made(tmp_path: Path) -> None:
     with sidecar(env={"XDG_RUNTIME_DIR": str(runtime)}) as running:
         assert f"listening at {running.paths.state / 'sock'}" in running.said()
         assert not runtime.parent.exists()
-        assert client.ask_status(running.paths.sockets)["pid"] == running.process.pid
+        assert client.request_status(running.paths.sockets)["pid"] == running.process.pid
 
 
 def test_something_else_in_the_sockets_place_is_left_alone() -> None:
@@ -130,7 +130,7 @@ def test_something_else_in_the_sockets_place_is_left_alone() -> None:
         path.write_text("mine", encoding="ascii")
     with sidecar() as running:
         assert running.process.wait(10) == 1
-        assert "is there and is not a socket" in running.said()
+        assert "exists and is not a socket" in running.said()
     assert [path.read_text(encoding="ascii") for path in found.sockets] == ["mine", "mine"]
 
 

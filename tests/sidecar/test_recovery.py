@@ -81,7 +81,7 @@ def test_a_sidecar_that_nobody_can_reach_is_replaced(isolated_home: Path) -> Non
             talk = successor.client()
             talk.send(capture(1))
             talk.acknowledged(1)
-            assert client.ask_status(paths.find().sockets)["pid"] == successor.process.pid
+            assert client.request_status(paths.find().sockets)["pid"] == successor.process.pid
     assert isolated_home.exists()
 
 
@@ -190,7 +190,7 @@ def test_a_detached_start_needs_no_open_stream(redirection: str) -> None:
     done = subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.DEVNULL, timeout=30, check=False)
     assert done.returncode == 0
     found = paths.find()
-    answer: dict[str, Any] = client.ask_status(found.sockets)
+    answer: dict[str, Any] = client.request_status(found.sockets)
     os.kill(answer["pid"], 15)
     wait_until(lambda: not found.sockets[0].exists(), "it ends")
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.captures import FIXTURES, differences, evidence, expected_of, text_of
+from tests.captures import FIXTURES, differences, expected_of, response_of, text_of
 from tokmon import families, store
 from tokmon.commands.read import read_line
 from tokmon.evidence import snapshot
 from tokmon.evidence.snapshot import Snapshot
-from tokmon.sidecar.dedup import Recent
+from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 from tokmon.wire.instants import parse_rfc3339
@@ -20,7 +20,7 @@ KINDS = {"groq": "groq", "together": "together", "google_gemini": "gemini", "git
 
 def event(number: int, fixture: dict[str, Any]) -> dict[str, Any]:
     """The capture as the extension would send it (of a stream, the frame)."""
-    seen = evidence(fixture)
+    seen = response_of(fixture)
     return {
         "kind": "capture",
         "id": f"capture-{number:08}",
@@ -37,13 +37,13 @@ def event(number: int, fixture: dict[str, Any]) -> dict[str, Any]:
 def taken() -> tuple[list[dict[str, Any]], Snapshot]:
     """The lines of all captures, and the snapshot that was made while they came."""
     pending = {"capture": Pending(), "usage": Pending()}
-    ingest = Ingest({}, Recent(), pending)
+    ingest = Ingest({}, RecentIds(), pending)
     refused: list[str] = []
     data = b"".join(json.dumps(event(number, each)).encode() + b"\n" for number, each in enumerate(FIXTURES))
-    ingest.take(data, lambda place, _line, error: refused.append(f"{place}: {error.field}: {error}"))
+    ingest.add_lines(data, lambda place, _line, error: refused.append(f"{place}: {error.field}: {error}"))
     assert refused == []
     live = Snapshot()
-    for seen in ingest.observations():
+    for seen in ingest.drain_evidence():
         live.add(seen)
     lines = b"".join(pending["capture"].blocks).splitlines()
     return [store.parse(line) or {} for line in lines], live
@@ -81,9 +81,9 @@ def test_the_older_fields_mean_what_they_meant() -> None:
 def lines_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
     """What one reader writes of these events."""
     pending = {"capture": Pending(), "usage": Pending()}
-    ingest = Ingest({}, Recent(), pending)
+    ingest = Ingest({}, RecentIds(), pending)
     for each in events:
-        ingest.take(json.dumps(each).encode() + b"\n", lambda _place, _line, error: pytest.fail(str(error)))
+        ingest.add_lines(json.dumps(each).encode() + b"\n", lambda _place, _line, error: pytest.fail(str(error)))
     return [store.parse(line) or {} for found in pending.values() for line in b"".join(found.blocks).splitlines()]
 
 

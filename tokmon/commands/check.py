@@ -21,10 +21,9 @@ from tokmon.errors import StoreError, TokmonError, UsageError
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
-from tokmon.pi import check_file, session_check
-from tokmon.pi.check_process import How, Result, Wanted
-from tokmon.pi.extension import OURS
-from tokmon.probes import Target
+from tokmon.pi import check_file, extension, session_check
+from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
+from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put, say, style_of
@@ -42,7 +41,6 @@ DEADLINE_S: Final = 60.0
 JOBS: Final = 3
 _LONGEST_S: Final = 600.0
 _MOST_JOBS: Final = 16
-_HEAD: Final = 2000
 _SECRET_MIN: Final = 8
 _IN_FILE: Final = ("account_status", "scope", "substatus")
 
@@ -52,7 +50,7 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     locations = paths.find()
     wanted = _wanted(locations, options)
-    how = How(_command(options.pi), _extension(locations), options.deadline, options.jobs)
+    how = CheckSettings(_command(options.pi), _extension(locations), options.deadline, options.jobs)
     # A signal raises nothing: a pi that was started and is not registered yet would be left behind.
     signals: list[int] = []
     for caught in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -78,7 +76,7 @@ def run(arguments: list[str]) -> int:
     return 0 if logged and all(result.ok for result in results) else 1
 
 
-def _wanted(locations: Paths, options: argparse.Namespace) -> list[Wanted]:
+def _wanted(locations: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
     """The accounts and models to check: those named, else those of the policy, else those of models.json."""
     policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
     others = policy_cache.propose(locations, policy)
@@ -97,12 +95,12 @@ def _wanted(locations: Paths, options: argparse.Namespace) -> list[Wanted]:
             raise UsageError(f"`{shown(name)}` cannot be an account: {problem}")
         model = options.model or (policy if name in policy.accounts else others).model_of(name)
         target = targets.get(name)
-        kind = None if target is None else target.kind
-        wanted.append(Wanted(name, model, kind, _secrets(target, logins.get(name))))
+        kind = None if target is None else target.account_type
+        wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
     return wanted
 
 
-def _secrets(target: Target | None, login: object) -> tuple[str, ...]:
+def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
     """The credentials that pi uses, as far as they are known here, the longest first."""
     values = login.values() if isinstance(login, dict) else ()
     secrets = {value for value in values if isinstance(value, str) and len(value) >= _SECRET_MIN}
@@ -126,17 +124,11 @@ def _command(text: str) -> tuple[str, ...]:
 
 def _extension(locations: Paths) -> Path | None:
     """The extension of tokmon that this member's pi loads, if it does."""
-    if os.environ.get("TOKMON_DISABLE"):
-        return None
-    try:
-        with store.opened(locations.extension) as file:
-            is_tokmon = OURS.encode() in (file.read(_HEAD) or b"")
-    except OSError:
-        return None
-    return locations.extension.absolute() if is_tokmon else None
+    path = None if os.environ.get("TOKMON_DISABLE") else extension.installed(locations)
+    return path.absolute() if path is not None else None
 
 
-def _account_fields(result: Result) -> dict[str, Any]:
+def _account_fields(result: SessionResult) -> dict[str, Any]:
     """What a failed check shows of the account, with the names of a reading; nothing where a session started."""
     if result.ok:
         return {}
@@ -144,7 +136,7 @@ def _account_fields(result: Result) -> dict[str, Any]:
     return {"account_status": fields.pop("status"), **fields, "reason": result.reason}
 
 
-def _log(locations: Paths, result: Result) -> bool:
+def _log(locations: Paths, result: SessionResult) -> bool:
     """Append a line to the log; False, with an error printed, if that fails."""
     line = {
         "kind": "check",
@@ -169,7 +161,7 @@ def _log(locations: Paths, result: Result) -> bool:
     return True
 
 
-def _entry(result: Result) -> dict[str, Any]:
+def _entry(result: SessionResult) -> dict[str, Any]:
     """A result in the form of `check_file`."""
     fields = _account_fields(result)
     entry = {
@@ -198,7 +190,7 @@ def _merge(locations: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
     return True
 
 
-def _text(result: Result, width: int) -> str:
+def _text(result: SessionResult, width: int) -> str:
     style = style_of(output())
     status = style.paint("ok   ", "green") if result.ok else style.paint("error", "red")
     name = clean(result.wanted.provider)

@@ -12,9 +12,9 @@ from tokmon.decision.decide import refresh_quietly, situation
 from tokmon.errors import StoreError, UsageError, nearest
 from tokmon.evidence.history import KEY_VALID
 from tokmon.evidence.snapshot import fold
-from tokmon.probes import Target, Turn, turns_of, why_not
-from tokmon.probes.records import granted, line_of, told
-from tokmon.probes.request import Result, ask
+from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
+from tokmon.probes.records import granted_targets, outcomes, probe_line
+from tokmon.probes.request import ProbeResult, probe_all
 from tokmon.report.arguments import number, parser
 from tokmon.report.status import status_text
 from tokmon.report.status_json import to_json
@@ -37,19 +37,19 @@ def run(arguments: list[str]) -> int:
     state_file.require_readable(locations)
     targets = _chosen(probes.targets(locations, os.environ, now), options.provider)
     known = situation(locations, os.environ, more=targets)
-    unable = {name: why for name, target in targets.items() if (why := why_not(target)) is not None}
-    turns = _turns(locations, [name for name in targets if name not in unable], now, force=options.force)
-    results = {result.provider: result for result in ask(granted(targets, turns), options.deadline)}
-    lines = {name: line_of(result) for name, result in results.items()}
+    unable = {name: why for name, target in targets.items() if (why := unavailable_reason(target)) is not None}
+    slots = _slots(locations, [name for name in targets if name not in unable], now, force=options.force)
+    results = {result.provider: result for result in probe_all(granted_targets(targets, slots), options.deadline)}
+    lines = {name: probe_line(result) for name, result in results.items()}
     code = 0 if options.no_log else _record(locations, list(lines.values()))
     _settle(locations, results)
     now = time.time()
-    types = {name: target.kind for name, target in targets.items()}
+    types = {name: target.account_type for name, target in targets.items()}
     shown = view(fold(known.snapshot, lines.values()), types, known.policy, known.others, now)
     shown = View(now, tuple(account for account in shown.accounts if account.name in targets))
-    notes = {name: _note(results.get(name), turns.get(name), unable.get(name), now) for name in targets}
+    notes = {name: _note(results.get(name), slots.get(name), unable.get(name), now) for name in targets}
     if options.json:
-        put(store.encode(_json(shown, lines, turns, notes)))
+        put(store.encode(_json(shown, lines, slots, notes)))
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
         say(text)
     else:
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     return code
 
 
-def _chosen(targets: Mapping[str, Target], names: list[str]) -> dict[str, Target]:
+def _chosen(targets: Mapping[str, ProbeTarget], names: list[str]) -> dict[str, ProbeTarget]:
     unknown = next((name for name in names if name not in targets), None)
     if unknown is not None:
         near = nearest(unknown, targets)
@@ -69,20 +69,20 @@ def _chosen(targets: Mapping[str, Target], names: list[str]) -> dict[str, Target
     return {name: target for name, target in targets.items() if not names or name in names}
 
 
-def _turns(locations: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Turn]:
+def _slots(locations: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Slot]:
     """Which accounts may be probed now: none where that cannot be recorded, or the next process would probe again."""
     try:
-        return turns_of(locations).take(names, now, force=force)
+        return probe_limiter(locations).claim(names, now, force=force)
     except StoreError as error:
         print(f"warning: no account was probed: {error}", file=sys.stderr)
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
-        return {name: Turn(granted=False) for name in names}
+        return {name: Slot(granted=False) for name in names}
 
 
-def _settle(locations: paths.Paths, results: Mapping[str, Result]) -> None:
+def _settle(locations: paths.Paths, results: Mapping[str, ProbeResult]) -> None:
     try:
-        turns_of(locations).settle(told(results), time.time())
+        probe_limiter(locations).release(outcomes(results), time.time())
     except StoreError as error:
         print(f"warning: {error}", file=sys.stderr)
 
@@ -97,7 +97,7 @@ def _record(locations: paths.Paths, lines: list[dict[str, Any]]) -> int:
     return 0
 
 
-def _note(result: Result | None, turn: Turn | None, unable: str | None, now: float) -> str:
+def _note(result: ProbeResult | None, slot: Slot | None, unable: str | None, now: float) -> str:
     """The probe and its result, or why there was none."""
     if result is not None:
         code = result.answer.http_status
@@ -108,21 +108,23 @@ def _note(result: Result | None, turn: Turn | None, unable: str | None, now: flo
         return f"probed {result.path}: {answer} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
     if unable is not None:
         return f"not probed: {unable}"
-    if turn is None or turn.asked_at is None or turn.next_at is None:
+    if slot is None or slot.probed_at is None or slot.next_at is None:
         return "not probed"
-    since = ago(max(1.0, now - turn.asked_at))
-    return f"not probed: the last probe was {since}, the next is possible in {duration(turn.next_at - now)}"
+    since = ago(max(1.0, now - slot.probed_at))
+    return f"not probed: the last probe was {since}, the next is possible in {duration(slot.next_at - now)}"
 
 
 def _json(
-    shown: View, lines: Mapping[str, dict[str, Any]], turns: Mapping[str, Turn], notes: Mapping[str, str]
+    shown: View, lines: Mapping[str, dict[str, Any]], slots: Mapping[str, Slot], notes: Mapping[str, str]
 ) -> dict[str, Any]:
     """The object of `tokmon status --json`, with what was probed now."""
     report = to_json(shown)
     for account in report["providers"]:
         name = account["provider"]
-        turn = turns.get(name)
-        before = None if name in lines or turn is None or turn.asked_at is None else round(shown.now - turn.asked_at, 3)
+        slot = slots.get(name)
+        before = (
+            None if name in lines or slot is None or slot.probed_at is None else round(shown.now - slot.probed_at, 3)
+        )
         account["probe"] = {
             "probed": name in lines,
             "note": notes[name],

@@ -84,7 +84,7 @@ def read_line(line: bytes, now: float) -> dict[str, Any]:
             headers=_headers(capture),
             at=at,
             text=" ".join(texts) or None,
-            kind=kinds[0].lower() if kinds else None,
+            account_type=kinds[0].lower() if kinds else None,
             frame=_frame(capture),
         )
     )

@@ -13,8 +13,8 @@ from tokmon.errors import InputError, TokmonError, UsageError
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import put, say
 from tokmon.selection.policy import POLICIES, Policy
-from tokmon.simulation.outcome import Outcome, table
-from tokmon.simulation.recorded import record
+from tokmon.simulation.outcome import PolicyOutcome, table
+from tokmon.simulation.recorded import read_recording
 from tokmon.simulation.recorded import replay as replay_record
 from tokmon.simulation.simulate import simulate
 from tokmon.simulation.world import world
@@ -67,16 +67,16 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _simulated(
     options: argparse.Namespace, policies: tuple[str, ...]
-) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+) -> Iterator[tuple[dict[str, Any], list[PolicyOutcome]]]:
     weeks, load = options.weeks or _WEEKS, options.load or 1.0
     for seed in options.simulate:
         fleet = world(seed, weeks, load)
         yield {"seed": seed, "weeks": weeks, "load": load}, [simulate(fleet, policy) for policy in policies]
 
 
-def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
+def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[PolicyOutcome]]]:
     policy = _configured()
-    recording = record(line for path in logs for line in _lines(path))
+    recording = read_recording(line for path in logs for line in _lines(path))
     if not recording.starts:
         raise InputError("no line of these logs has a `session`", field="session")
     outcomes = replay_record(recording, [replace(policy, policy=name) for name in policies])

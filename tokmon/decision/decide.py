@@ -17,7 +17,7 @@ from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths, private_folder
 from tokmon.pi import check_file
-from tokmon.selection.choose import Decision, ProbeResult, choose
+from tokmon.selection.choose import Decision, ProbeSummary, choose
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.horizon import holds_until
 from tokmon.selection.overrides import config_vars
@@ -28,7 +28,7 @@ from tokmon.store.state_file import State
 from tokmon.wire.instants import rfc3339
 
 if TYPE_CHECKING:
-    from tokmon.probes import Turn
+    from tokmon.probes import Slot
 
 UNCOVERED_S: Final = 60.0
 """How long a decision holds that rests on more than its file lists, or on a line whose clock runs ahead."""
@@ -74,7 +74,7 @@ def decide(
     state = state_file.current(paths)
     file = decision_file.path_of(paths, env)
     current = decision_file.last_account(file)
-    results: tuple[ProbeResult, ...] = ()
+    results: tuple[ProbeSummary, ...] = ()
     if probe and (results := _probe(paths, loaded, state, current, warn)):
         inputs.read_evidence_again()
         state_file.catch_up(state, paths)
@@ -118,7 +118,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     if decision is None:
         return None
     publish(file, decision, loaded, inputs, paths)
-    if before is None or before.choice != (decision.provider, decision.model):
+    if before is None or not before.inputs or before.choice != (decision.provider, decision.model):
         record(paths, decision, source)
     return decision.valid_until if decision.valid_until > decision.decided_at else None
 
@@ -195,7 +195,7 @@ def _with_checks(snapshot: Snapshot, loaded: LoadedPolicy, more: Iterable[str] =
 
 def _probe(
     paths: Paths, loaded: LoadedPolicy, state: State, current: str | None, warn: Warn
-) -> tuple[ProbeResult, ...]:
+) -> tuple[ProbeSummary, ...]:
     """Probe the accounts on whose answer the choice depends, and add the answers to the state."""
 
     def snapshot() -> Snapshot:
@@ -220,12 +220,16 @@ def _probeable(paths: Paths, env: Mapping[str, str]) -> Probeable:
     """
 
     @cache
-    def slots() -> Mapping[str, "Turn"]:
+    def slots() -> Mapping[str, "Slot"]:
         from tokmon import probes  # noqa: PLC0415 - where no account is uncertain none is probed
 
         now = time.time()
         targets = probes.targets(paths, env, now)
-        able = [name for name, target in targets.items() if target.elsewhere or probes.why_not(target) is None]
-        return probes.turns_of(paths).look(able, now)
+        able = [
+            name
+            for name, target in targets.items()
+            if target.in_other_environment or probes.unavailable_reason(target) is None
+        ]
+        return probes.probe_limiter(paths).slots(able, now)
 
-    return lambda at: frozenset(name for name, slot in slots().items() if slot.may_be_asked(at))
+    return lambda at: frozenset(name for name, slot in slots().items() if slot.may_be_probed(at))

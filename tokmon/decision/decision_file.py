@@ -107,8 +107,8 @@ def read(path: Path) -> DecisionFile | None:
         if path.is_symlink():
             return None
         with store.opened(path) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS_MAY_WRITE:
                 return None
             return _decoded(os.fsdecode(file.read(MAX_LINES * MAX_LINE) or b"").split("\n"))
     except (OSError, ValueError):

@@ -120,8 +120,8 @@ def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
     entry = _fitting(_entries(paths), paths, env)
     if entry is not None:
         return _path(entry.check_file, paths)
-    nothing_said = not config_vars(env) and not paths.config.exists()
-    return None if nothing_said else load(paths, env).check_file
+    nothing_configured = not config_vars(env) and not paths.config.exists()
+    return None if nothing_configured else load(paths, env).check_file
 
 
 def propose(paths: Paths, base: Policy) -> Policy:
@@ -148,18 +148,18 @@ def listed(paths: Paths) -> dict[str, tuple[str, ...]]:
 
 def _ids(entry: Any) -> tuple[str, ...]:  # noqa: ANN401 - a person's file
     models = entry.get("models") if isinstance(entry, dict) else None
-    found = [each.get("id") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
-    return tuple(model for model in found if isinstance(model, str))
+    ids = [model.get("id") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    return tuple(model for model in ids if isinstance(model, str))
 
 
 def _stamp(config: Path) -> list[Any]:
     """What tells one state of the file from another, without reading it."""
     try:
-        found = config.stat()
+        status = config.stat()
     except OSError as error:
         # Missing, and not to be reached: neither is the other.
         return [str(config), error.errno, 0, 0]
-    return [str(config), found.st_mtime_ns, found.st_size, found.st_ino]
+    return [str(config), status.st_mtime_ns, status.st_size, status.st_ino]
 
 
 def _fitting(entries: list[CacheEntry], paths: Paths, env: Mapping[str, str]) -> CacheEntry | None:
@@ -173,18 +173,18 @@ def _last_valid(entries: list[CacheEntry], new: CacheEntry) -> CacheEntry | None
     Where there is none such, the newest: that may be of what another session asks for.
     """
     naming = [entry for entry in entries if entry.file[0] == new.file[0] and _policy(entry, {}).accounts]
-    ours = [entry for entry in naming if entry.variables.items() <= new.variables.items()]
-    return max(ours, key=lambda entry: len(entry.variables), default=next(iter(naming), None))
+    compatible = [entry for entry in naming if entry.variables.items() <= new.variables.items()]
+    return max(compatible, key=lambda entry: len(entry.variables), default=next(iter(naming), None))
 
 
 def _entries(paths: Paths) -> list[CacheEntry]:
     """What is kept, the newest first; nothing where the file is missing, damaged or of another version of tokmon."""
     try:
         with open(path_of(paths), "rb", opener=_at_once) as file:
-            kept = json.loads(file.read(_LARGEST))
-        if kept["version"] != __version__:
+            saved = json.loads(file.read(_LARGEST))
+        if saved["version"] != __version__:
             return []
-        entries = [CacheEntry(*(each[name] for name in CacheEntry._fields)) for each in kept["entries"]]
+        entries = [CacheEntry(*(fields_of[name] for name in CacheEntry._fields)) for fields_of in saved["entries"]]
         for entry in entries:
             _policy(entry, {})
             if not (isinstance(entry.file[0], str) and isinstance(entry.variables, dict)):
@@ -205,13 +205,13 @@ def _keep(paths: Paths, entries: list[CacheEntry]) -> None:
     """Write them, one for each set of variables. A cache that cannot be written costs time and nothing else."""
     from tokmon import store  # noqa: PLC0415 - reading does without
 
-    kept: list[CacheEntry] = []
+    newest: list[CacheEntry] = []
     for entry in entries:
-        if not any(entry.variables == each.variables and entry.file[0] == each.file[0] for each in kept):
-            kept.append(entry)
-    told = {"version": __version__, "entries": [entry._asdict() for entry in kept[:_ENTRIES]]}
+        if not any(entry.variables == other.variables and entry.file[0] == other.file[0] for other in newest):
+            newest.append(entry)
+    content = {"version": __version__, "entries": [entry._asdict() for entry in newest[:_ENTRIES]]}
     with contextlib.suppress(OSError, StoreError):
-        store.replace(path_of(paths), json.dumps(told, separators=(",", ":")).encode() + b"\n")
+        store.replace(path_of(paths), json.dumps(content, separators=(",", ":")).encode() + b"\n")
 
 
 def _to_json(policy: Policy) -> dict[str, Any]:

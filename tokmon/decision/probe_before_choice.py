@@ -14,16 +14,16 @@ from tokmon import probes, store
 from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
-from tokmon.probes import Target, turns_of, why_not
-from tokmon.probes.records import granted, line_of, told
-from tokmon.selection.choose import ProbeResult
+from tokmon.probes import ProbeTarget, probe_limiter, unavailable_reason
+from tokmon.probes.records import granted_targets, outcomes, probe_line
+from tokmon.selection.choose import ProbeSummary
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import providers_to_probe
 from tokmon.store import state_file
 from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
-    from tokmon.probes.request import Result
+    from tokmon.probes.request import ProbeResult
 
 _DEADLINE_MS: Final = 3000
 _LONGEST_MS: Final = 60_000
@@ -47,26 +47,26 @@ Warn = Callable[[str], None]
 
 def probe(
     paths: Paths, policy: Policy, state: State, snapshot: Callable[[], Snapshot], current: str | None, warn: Warn
-) -> tuple[ProbeResult, ...]:
+) -> tuple[ProbeSummary, ...]:
     """Probe, add the answers to `state`, and return what was probed. `snapshot` is what a choice sees now.
 
     StoreError where the claims of accounts cannot be written. Where no provider answers, nothing is concluded.
     """
     until = time.monotonic() + _left_s()
     targets = probes.targets(paths, os.environ, time.time())
-    able = {name: target for name, target in targets.items() if why_not(target) is None}
-    results: list[ProbeResult] = []
+    able = {name: target for name, target in targets.items() if unavailable_reason(target) is None}
+    results: list[ProbeSummary] = []
     tried: set[str] = set()
     while until - time.monotonic() > _WORTH_S:
         now = time.time()
-        slots = turns_of(paths).look(able, now)
-        probeable = {name for name, slot in slots.items() if slot.may_be_asked(now)} - tried
+        slots = probe_limiter(paths).slots(able, now)
+        probeable = {name for name, slot in slots.items() if slot.may_be_probed(now)} - tried
         names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable)
         if not names:
             break
         tried.update(names)
-        slots = turns_of(paths).take(names, now, patience_s=_patience(until))
-        claimed = granted({name: able[name] for name in names}, slots)
+        slots = probe_limiter(paths).claim(names, now, patience_s=_patience(until))
+        claimed = granted_targets({name: able[name] for name in names}, slots)
         if claimed:
             results += _probe(paths, claimed, state, until, warn)
         if len(claimed) < len(names):
@@ -75,22 +75,24 @@ def probe(
     return tuple(results)
 
 
-def _probe(paths: Paths, targets: Collection[Target], state: State, until: float, warn: Warn) -> list[ProbeResult]:
-    from tokmon.probes.request import ask  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
+def _probe(
+    paths: Paths, targets: Collection[ProbeTarget], state: State, until: float, warn: Warn
+) -> list[ProbeSummary]:
+    from tokmon.probes.request import probe_all  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
 
-    results = ask(targets, max(0.0, until - time.monotonic()))
+    results = probe_all(targets, max(0.0, until - time.monotonic()))
     # Where no provider answers, this machine may be offline, or the time too short.
     reached = any(result.answer.http_status is not None for result in results)
-    lines = [line_of(result) for result in results] if reached else []
+    lines = [probe_line(result) for result in results] if reached else []
     fold(state.snapshot, lines)
-    outcomes = told({result.provider: result for result in results})
+    probe_outcomes = outcomes({result.provider: result for result in results})
     try:
         _record(paths, lines, until)
         # After the lines: a process that waits for this reads them then.
-        turns_of(paths).settle(outcomes, time.time(), patience_s=_patience(until))
+        probe_limiter(paths).release(probe_outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
         warn(f"the answers were not logged: {error}")
-    return [_probe_result(result) for result in results]
+    return [_summary(result) for result in results]
 
 
 def _record(paths: Paths, lines: list[dict[str, Any]], until: float) -> None:
@@ -102,9 +104,9 @@ def _record(paths: Paths, lines: list[dict[str, Any]], until: float) -> None:
         time.sleep(_POLL_S)
 
 
-def _probe_result(result: "Result") -> ProbeResult:
+def _summary(result: "ProbeResult") -> ProbeSummary:
     error = " ".join((result.answer.error or "").split())[:_SHOWN]
-    return ProbeResult(
+    return ProbeSummary(
         provider=result.provider,
         request=f"{result.method} {result.path}",
         http_status=result.answer.http_status,
@@ -118,7 +120,7 @@ def _wait(paths: Paths, names: Collection[str], until: float) -> None:
     """Wait until the processes that probe these accounts have written the outcome."""
     while time.monotonic() < until:
         now = time.time()
-        if not any(slot.being_asked(now) for slot in turns_of(paths).look(names, now).values()):
+        if not any(slot.is_in_progress(now) for slot in probe_limiter(paths).slots(names, now).values()):
             return
         time.sleep(_POLL_S)
 

@@ -39,11 +39,11 @@ _PERCENT: Final = 100
 def _named(value: str) -> str:
     problem = name_problem(value)
     if problem is not None:
-        raise PydanticCustomError("told", "{problem}", {"problem": problem})
+        raise PydanticCustomError("name", "{problem}", {"problem": problem})
     return value
 
 
-def _placed(value: str) -> str:
+def _absolute(value: str) -> str:
     if not (value.startswith(("/", "~/")) and value.isprintable()):
         raise ValueError
     return value
@@ -73,13 +73,13 @@ class Select(BaseModel):
     spend_credit: Literal["never", "after-plan", "first"] = Field(
         default="after-plan", description="`never`, `after-plan` or `first`"
     )
-    check_file: Annotated[str, AfterValidator(_placed)] | None = Field(
+    check_file: Annotated[str, AfterValidator(_absolute)] | None = Field(
         default=None, description="a path that begins with `/` or `~/`"
     )
 
 
 class Configuration(BaseSettings):
-    """The whole of `config.toml`. What is handed in is all there is: `read` knows the sources, one by one."""
+    """The whole of `config.toml`. `read` hands in each source by itself."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +94,7 @@ class Configuration(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is looked for behind our back."""
+        """Only what `read` hands in."""
         return (init_settings,)
 
 
@@ -110,7 +110,7 @@ _SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(ki
 
 
 class Read(NamedTuple):
-    """What the configuration says. Where there are errors, the policy is that of the keys that are valid."""
+    """The validated configuration. Where there are errors, the policy is that of the valid keys."""
 
     policy: Policy
     check_file: str | None
@@ -119,16 +119,16 @@ class Read(NamedTuple):
 
 def read(config: Path, env: Mapping[str, str]) -> Read:
     """`config.toml` and the variables; without a file, and without variables, the policy of the defaults."""
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     errors: list[SettingsError] = []
     table, problem = _file(config)
     sources = [(f"`{config}`", table), *_variables(env)]
     errors += [] if problem is None else [problem]
     for place, values in sources:
         good, bad = _checked(place, values)
-        found |= good
+        merged |= good
         errors += bad
-    valid = Select(**found)
+    valid = Select(**merged)
     policy = Policy(**{key: _frozen(value) for key, value in valid if key != "check_file"})
     return Read(policy, valid.check_file, tuple(errors))
 
@@ -139,38 +139,38 @@ def _frozen(value: Any) -> Any:  # noqa: ANN401 - each key has a type of its own
 
 
 def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
-    """The tables of the file, or an empty one and why."""
-    said, hint = None, None
+    """The tables of the file; an empty one, and the error, where there are none."""
+    problem, hint = None, None
     try:
-        found = config.stat()
-        if not stat.S_ISREG(found.st_mode):
-            said = "is not a file"
-        elif found.st_size > _LARGEST:
-            said = f"has more than {_LARGEST} bytes"
+        status = config.stat()
+        if not stat.S_ISREG(status.st_mode):
+            problem = "is not a file"
+        elif status.st_size > _LARGEST:
+            problem = f"has more than {_LARGEST} bytes"
         else:
             return TomlConfigSettingsSource(Configuration, config).toml_data, None
     except (FileNotFoundError, NotADirectoryError):
         return {}, None
     except OSError as error:
-        said, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
+        problem, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
     except tomllib.TOMLDecodeError as error:
         reason = scrub(str(error))
-        said = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
+        problem = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
     except (ValueError, RecursionError):
-        said = "is not TOML: it is not UTF-8, or nobody could read it"
-    return {}, SettingsError(f"`{config}` {said}", field=config.name, hint=hint)
+        problem = "is not TOML: it is not UTF-8, or nested too deeply"
+    return {}, SettingsError(f"`{config}` {problem}", field=config.name, hint=hint)
 
 
 def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A source for each variable; the later one counts, and that is the older name of the threshold."""
-    said = config_vars(env)
-    for name in sorted(said, key=lambda each: each == THRESHOLD):
+    """A source for each variable. A later one overrides an earlier one; the older name of the threshold is last."""
+    variables = config_vars(env)
+    for name in sorted(variables, key=lambda name: name == THRESHOLD):
         key = "threshold" if name == THRESHOLD else name.removeprefix(PREFIX).lower()
-        yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, said[name])}}
+        yield f"variable `{shown(name)}`", {"select": {key: _parsed(key, variables[name])}}
 
 
 def _parsed(key: str, text: str) -> object:
-    """What a variable's text says for that key; the text itself where it says nothing sensible."""
+    """The value that a variable's text has for that key; the text itself where it cannot be parsed."""
     try:
         if key in _NUMBERS:
             return int(text) if text.isdecimal() else float(text)
@@ -186,7 +186,7 @@ def _parsed(key: str, text: str) -> object:
 
 
 def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingsError]]:
-    """The keys of a source that are valid, and an error for whatever is not."""
+    """The valid keys of a source, and an error for each other."""
     errors = [_unknown(place, key, tables[key], ()) for key in tables if key not in Configuration.model_fields]
     select = tables.get("select", {})
     if not isinstance(select, dict):
@@ -195,9 +195,9 @@ def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], lis
     try:
         Configuration(select=cast("Any", select))
     except ValidationError as error:
-        told = error.errors(include_url=False)
-        errors += [_told(place, each) for each in told]
-        bad = {each["loc"][1] for each in told}
+        details = error.errors(include_url=False)
+        errors += [_validation_error(place, detail) for detail in details]
+        bad = {detail["loc"][1] for detail in details}
     for key, name in _repeated(select):
         errors.append(_error(place, f"select.{key}", select[key], f"with `{shown(name)}` in it more than once", None))
         bad.add(key)
@@ -205,23 +205,23 @@ def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], lis
 
 
 def _repeated(select: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The names that a list has twice, whatever else is in it."""
+    """Key and name, for each name that a list has more than once."""
     for key in sorted(_NAMES & select.keys()):
         values = select[key] if isinstance(select[key], list) else []
-        seen = Counter(value for value in values if isinstance(value, str))
-        yield from ((key, name) for name, times in seen.items() if times > 1)
+        counts = Counter(value for value in values if isinstance(value, str))
+        yield from ((key, name) for name, times in counts.items() if times > 1)
 
 
-def _told(place: str, each: ErrorDetails) -> SettingsError:
-    """A validator's complaint in our words."""
-    key, value = str(each["loc"][1]), each["input"]
-    if each["type"] == "extra_forbidden":
+def _validation_error(place: str, detail: ErrorDetails) -> SettingsError:
+    """A validation error in plain words."""
+    key, value = str(detail["loc"][1]), detail["input"]
+    if detail["type"] == "extra_forbidden":
         return _unknown(place, key, value, ("select",))
-    said = each["msg"] if each["type"] == "told" else f"and must be {WANTED[key]}"
-    inner = [part for part in each["loc"][2:] if part != "[key]"]
-    if inner and each["type"] != "told":
-        said = "and must be a name"
-    return _error(place, _dotted("select", key, *inner), value, said, _hint(key, value, inner))
+    problem = detail["msg"] if detail["type"] == "name" else f"and must be {WANTED[key]}"
+    inner = [part for part in detail["loc"][2:] if part != "[key]"]
+    if inner and detail["type"] != "name":
+        problem = "and must be a name"
+    return _error(place, _dotted("select", key, *inner), value, problem, _hint(key, value, inner))
 
 
 def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
@@ -234,7 +234,7 @@ def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
 
 
 def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> SettingsError:
-    """A key that is not one: the nearest that is, and where it belongs."""
+    """The error for an unknown key, with the nearest known one and its table as the hint."""
     near = difflib.get_close_matches(key.lower().replace("-", "_"), KEYS if above else ("select", *KEYS), 1)
     meant = None
     if near:
@@ -242,11 +242,11 @@ def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> Set
         if place.startswith("variable"):
             meant = f"{PREFIX}{meant.upper()}"
     hint = f"did you mean `{meant}`?" if meant else f"the keys are {', '.join(KEYS)}"
-    return _error(place, _dotted(*above, key), value, "and no key is called so", hint)
+    return _error(place, _dotted(*above, key), value, "unknown key", hint)
 
 
-def _error(place: str, key: str, value: object, said: str, hint: str | None) -> SettingsError:
-    return SettingsError(f"{place}: `{key}` is `{_value(value)}`, {said}", field=key, hint=hint)
+def _error(place: str, key: str, value: object, problem: str, hint: str | None) -> SettingsError:
+    return SettingsError(f"{place}: `{key}` is `{_value(value)}`, {problem}", field=key, hint=hint)
 
 
 def _dotted(*parts: object) -> str:
@@ -256,7 +256,7 @@ def _dotted(*parts: object) -> str:
 
 
 def _value(value: object) -> str:
-    """A value as it is told: on one line, not all of a long one, and nothing like a credential."""
+    """A value on one line, cut where it is long, without anything like a credential."""
     if isinstance(value, bool):
         return str(value).lower()
     try:

@@ -1,19 +1,17 @@
 """What is installed: tokmon, pi, the extension, and what pi is configured with."""
 
 import json
+import os
 import platform
-import shlex
-from typing import Final
 
 from tokmon import __version__
 from tokmon.doctor_checks.subject import Subject
-from tokmon.errors import RenderError
-from tokmon.pi.extension import OURS, rendered
+from tokmon.errors import UsageError
+from tokmon.pi import extension as pi_extension
 from tokmon.pi.models_json import read_accounts
+from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.store import plain_json
-
-_HEAD: Final = 2000
 
 
 def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a check
@@ -22,52 +20,42 @@ def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a chec
 
 
 def pi(subject: Subject) -> Finding:
-    """The pi that would be started."""
-    from tokmon.pi import schema_ts as renderer  # noqa: PLC0415 - `packaging` is slow to import
-
+    """The pi that would be started, and whether its version is supported."""
     found = subject.pi
     named = subject.env.get("TOKMON_PI") or "pi"
     if found.program is None:
         return fail(f"`{named}` {found.problem}", "install pi, or name it with TOKMON_PI")
     if found.version is None:
         return fail(f"`{found.program} --version` {found.problem}", f"run `{named} --version` and see what it says")
-    version = renderer.version(found.version)
+    place = f"{found.version} at `{found.program}`"
     try:
-        renderer.row(version)
-    except RenderError as error:
-        return fail(f"`{found.program}`: {error}", error.hint or "update pi")
-    newer = f", newer than {renderer.NEWEST}, the newest that has been tried" if version > renderer.NEWEST else ""
-    return ok(f"{found.version} at `{found.program}`{newer}")
+        answer = support(found.version)
+    except UsageError as error:
+        return unknown(f"{place}: {error}", f"tokmon supports pi {OLDEST} to {NEWEST}")
+    if answer is Support.OLDER:
+        return fail(
+            f"{place}, older than {OLDEST}, the oldest supported version",
+            "update pi, for example with `npm install -g @earendil-works/pi-coding-agent`",
+        )
+    newer = f", newer than {NEWEST}, the newest version tested" if answer is Support.NEWER else ""
+    return ok(f"{place}{newer}")
 
 
 def extension(subject: Subject) -> Finding:
-    """What pi loads of ours."""
-    path = subject.paths.extension
-    asked = f"--pi {shlex.quote(subject.env['TOKMON_PI'])} " if subject.env.get("TOKMON_PI") else ""
-    install = f"`tokmon extension {asked}--output {shlex.quote(str(path))}`"
+    """The extension that pi loads."""
+    link, old, source = subject.paths.extension, subject.paths.old_extension, pi_extension.source()
+    fix = "`tokmon doctor --fix`"
     if subject.env.get("TOKMON_DISABLE"):
         return warn("TOKMON_DISABLE is set: nothing is captured", "unset it where pi is started")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return fail(f"`{path}` is not there: nothing is captured", install)
-    except (OSError, UnicodeDecodeError) as error:
-        return fail(f"`{path}` cannot be read: {error}", f"move it away, then {install}")
-    if OURS not in text[:_HEAD]:
-        return fail(f"`{path}` is not tokmon's", f"move it away, then {install}")
-    if subject.pi.version is None:
-        return unknown(f"`{path}` is tokmon's; without pi's version it cannot be compared", "see `pi` above")
-    return _compared(subject, text, subject.pi.version, install)
-
-
-def _compared(subject: Subject, text: str, said: str, install: str) -> Finding:
-    try:
-        wanted = rendered(said)
-    except RenderError as error:
-        return fail(str(error), error.hint or "update pi")
-    if text != wanted:
-        return warn(f"`{subject.paths.extension}` is not the one for pi {said} and tokmon {__version__}", install)
-    return ok(f"`{subject.paths.extension}`, as rendered for pi {said}")
+    if os.path.lexists(link) and not pi_extension.is_own(link):
+        return fail(f"`{link}` is not tokmon's: nothing is captured", f"move it away, then {fix}")
+    if pi_extension.installed(subject.paths) is None:
+        return fail(f"`{link}` is missing: nothing is captured", fix)
+    if pi_extension.is_own(old):
+        return warn(f"`{old}` belongs to an older tokmon", fix)
+    if link.resolve() != source.resolve():
+        return warn(f"`{link}` is not linked to this program's extension, `{source}`", fix)
+    return ok(f"`{link}`, linked to `{source}`")
 
 
 def models(subject: Subject) -> Finding:

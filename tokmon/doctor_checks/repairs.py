@@ -13,7 +13,7 @@ from tokmon.doctor_checks.places import loose_files, loose_folders
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError, TokmonError
 from tokmon.paths import FILE_MODE, FOLDER_MODE
-from tokmon.pi import extension, installed
+from tokmon.pi import extension
 
 
 class Repair(NamedTuple):
@@ -77,23 +77,13 @@ def _socket(subject: Subject) -> Iterator[Repair]:
 
 
 def _extension(subject: Subject) -> Iterator[Repair]:
-    """The one for this pi, where there is none or one of ours."""
-    path, version, words = subject.paths.extension, subject.pi.version, installed.command(subject.env)
-    if version is None or words is None or subject.env.get("TOKMON_DISABLE"):
+    """The link to this program's extension, unless something else is in its place."""
+    link = subject.paths.extension
+    foreign = os.path.lexists(link) and not extension.is_own(link)
+    if subject.env.get("TOKMON_DISABLE") or foreign:
         return
-    before = extension.ours(path)
-    try:
-        text = extension.rendered(version)
-    except TokmonError:
-        return  # the check says why
-    if before == text or (before is None and os.path.lexists(path)):
-        return
-
-    def do() -> None:
-        extension.write(path, text)
-        extension.remember(subject.paths, words)
-
-    yield Repair(f"the extension for pi {version} at `{path}`", do)
+    if extension.is_own(subject.paths.old_extension) or link.resolve() != extension.source().resolve():
+        yield Repair(f"the link `{link}` to tokmon's extension", lambda: extension.install(subject.paths))
 
 
 _TABLE: Final[dict[str, Callable[[Subject], Iterator[Repair]]]] = {

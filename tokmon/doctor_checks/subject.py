@@ -24,7 +24,7 @@ class Subject:
     def answer(self) -> dict[str, Any] | Exception:
         """What the sidecar says of itself, or why it says nothing."""
         try:
-            return client.ask_status(self.paths.sockets, _SIDECAR_PATIENCE_S)
+            return client.request_status(self.paths.sockets, _SIDECAR_PATIENCE_S)
         except (OSError, ValueError) as error:
             return error
 
@@ -36,11 +36,11 @@ class Subject:
 
     @cached_property
     def pi(self) -> "Pi":
-        """The pi that this environment would start, and the version it says it has."""
+        """The pi that this environment would start, and its version."""
         words = installed.command(self.env)
         if words is None:
             return Pi(None, None, "is not on the PATH")
-        return Pi(words[0], *installed.ask_version(words, self.env))
+        return Pi(words[0], *installed.version(words, self.env))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What of an account's past is needed to judge it now: who said what last, when its key worked, how fast it burns.
+"""The history of an account as far as its assessment needs it: the newest status by source, refusals, usage samples.
 
-A fold like the snapshot's, of which it is a part: it does not care for the order or repetition of lines, nor for
-which of the events of one minute that say the same are left out.
+It is a fold over log lines and part of the snapshot's. The result does not depend on the order or repetition of
+lines, nor on which of several equal events of one minute are left out.
 """
 
 from bisect import bisect_left
@@ -17,8 +17,8 @@ from tokmon.evidence.log_line import (
     Stamp,
     evidence_from_json,
     evidence_json,
-    in_one_form,
-    stamp_from,
+    plain_numbers,
+    stamp_from_json,
     stamp_json,
 )
 from tokmon.evidence.model import Scope, Status, Value, Window
@@ -26,13 +26,13 @@ from tokmon.evidence.reading import number, window_json
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 KEY_VALID: Final = "key_valid"
-"""The substatus of an answer that shows the key to be valid, and says nothing of what it is good for."""
+"""The substatus of a probe that shows that the key is valid, and nothing about what the account can be used for."""
 
 MINUTE_S: Final = 60.0
-_DENIALS: Final = 16
-_SAMPLE_S: Final = 900.0
-_SAMPLES: Final = 32
-"""Eight hours of quarters."""
+_MAX_REFUSALS: Final = 16
+_QUARTER_S: Final = 900.0
+_MAX_SAMPLES: Final = 32
+"""Eight hours, one sample for each quarter of an hour."""
 
 _SAMPLED: Final = ("5h", "7d")
 _instant: Final = attrgetter("ts")
@@ -40,7 +40,7 @@ _stamp: Final = attrgetter("stamp")
 
 
 class Sample(Value, frozen=True):
-    """How much of a window was used at an instant; `resets_at` tells one window from the next of its name."""
+    """The fraction of a window that was used at an instant. `resets_at` tells successive windows apart."""
 
     ts: float
     utilization: float
@@ -49,13 +49,15 @@ class Sample(Value, frozen=True):
 
 @dataclass(slots=True)
 class History:
-    """The past of one account.
+    """The history of one account.
 
-    `by_source` is the newest evidence of the status by its source; `key_refusals` and `overloads` the newest of
-    these kinds, apart, since they pass and what was reported before then counts again. `network_error` is the newest
-    network failure, `throttled` the newest 429 that concerns one request alone, `last_served` the newest answer,
-    `last_limited` the newest usage limit (a refused key is told of none), `last_failed_check` the newest pi check that
-    failed, whatever the reason, `key_refusal_times`, by minute of the epoch, the last refusal of the key in each.
+    `by_source` is the newest evidence of its status from each source. `key_refusals` and `overloads` are the newest
+    refused key and overload from each source; they pass by themselves, and then `by_source` counts again.
+    `throttled` is the newest 429 that concerns one request alone.
+    `last_served` is the newest served request, `last_limited` the newest limit that was reached (which shows that the
+    key was valid), `last_failed_check` the newest pi check that failed for any reason. `key_refusal_times` holds, by
+    minute of the epoch, the instant of the last refusal of the key in that minute. `quarters` holds, by window and
+    quarter of an hour, the last figures.
     """
 
     by_source: dict[str, Evidence] = field(default_factory=dict)
@@ -69,70 +71,75 @@ class History:
     key_refusal_times: dict[int, float] = field(default_factory=dict)
     quarters: dict[str, dict[int, tuple[Stamp, Window]]] = field(default_factory=dict)
     _ordered: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The samples as they are asked for: the same ones for one instant after another."""
+    """The samples of each window in order, made on first use."""
 
-    def add(self, seen: Evidence) -> None:
-        """Fold one observation in."""
-        if seen.stamp.source == CHECK and seen.status not in SERVED and _last(seen.stamp, self.last_failed_check):
-            self.last_failed_check = seen.stamp
-        if seen.status is Status.NETWORK_ERROR:
-            if newer(seen, self.network_error):
-                self.network_error = seen
-        elif seen.status is Status.REJECTED and seen.scope == Scope.REQUEST:
-            if newer(seen, self.throttled):
-                self.throttled = seen
-        elif seen.status is not Status.UNKNOWN and seen.scope not in {Scope.REQUEST, Scope.MODEL}:
-            self._add_status(seen)
-        for window in seen.windows:
+    def add(self, evidence: Evidence) -> None:
+        """Fold evidence in."""
+        stamp = evidence.stamp
+        if stamp.source == CHECK and evidence.status not in SERVED and _is_later(stamp, self.last_failed_check):
+            self.last_failed_check = stamp
+        if evidence.status is Status.NETWORK_ERROR:
+            if newer(evidence, self.network_error):
+                self.network_error = evidence
+        elif evidence.status is Status.REJECTED and evidence.scope == Scope.REQUEST:
+            if newer(evidence, self.throttled):
+                self.throttled = evidence
+        elif evidence.status is not Status.UNKNOWN and evidence.scope not in {Scope.REQUEST, Scope.MODEL}:
+            self._add_status(evidence)
+        for window in evidence.windows:
             if window.name in _SAMPLED and window.utilization is not None:
-                self._add_sample(seen.stamp, Window(window.name, window.utilization, window.resets_at))
+                self._add_sample(stamp, Window(window.name, window.utilization, window.resets_at))
 
-    def _add_status(self, seen: Evidence) -> None:
-        if seen.status in SERVED and _last(seen.stamp, self.last_served):
-            self.last_served = seen.stamp
-        if seen.status is Status.REJECTED and seen.windows and _last(seen.stamp, self.last_limited):
-            self.last_limited = seen.stamp
-        if seen.substatus == KEY_VALID:
+    def _add_status(self, evidence: Evidence) -> None:
+        stamp = evidence.stamp
+        if evidence.status in SERVED and _is_later(stamp, self.last_served):
+            self.last_served = stamp
+        if evidence.status is Status.REJECTED and evidence.windows and _is_later(stamp, self.last_limited):
+            self.last_limited = stamp
+        if evidence.substatus == KEY_VALID:
             return
-        source, said = seen.stamp.source, self._kind_of(seen.status)
-        if newer(seen, said.get(source)):
-            said[source] = seen
-        if seen.status is Status.INVALID_KEY:
-            minute = int(seen.stamp.ts // MINUTE_S)
-            self.key_refusal_times[minute] = max(seen.stamp.ts, self.key_refusal_times.get(minute, 0.0))
-            if len(self.key_refusal_times) > _DENIALS:
+        newest = self._newest(evidence.status)
+        if newer(evidence, newest.get(stamp.source)):
+            newest[stamp.source] = evidence
+        if evidence.status is Status.INVALID_KEY:
+            minute = int(stamp.ts // MINUTE_S)
+            self.key_refusal_times[minute] = max(stamp.ts, self.key_refusal_times.get(minute, 0.0))
+            if len(self.key_refusal_times) > _MAX_REFUSALS:
                 del self.key_refusal_times[min(self.key_refusal_times)]
 
-    def _kind_of(self, status: Status) -> dict[str, Evidence]:
+    def _newest(self, status: Status) -> dict[str, Evidence]:
         return {Status.INVALID_KEY: self.key_refusals, Status.OVERLOADED: self.overloads}.get(status, self.by_source)
 
     def from_source(self, source: str) -> list[Evidence]:
-        """What that source says of its status, the newest first: of each kind that passes by itself, and else."""
-        found = [said[source] for said in (self.by_source, self.key_refusals, self.overloads) if source in said]
-        return sorted(found, key=_stamp, reverse=True)
+        """The newest status, key refusal and overload from that source, the newest first."""
+        newest = [by_source[source] for by_source in self._by_source() if source in by_source]
+        return sorted(newest, key=_stamp, reverse=True)
+
+    def _by_source(self) -> tuple[dict[str, Evidence], ...]:
+        return self.by_source, self.key_refusals, self.overloads
 
     def _add_sample(self, stamp: Stamp, window: Window) -> None:
         quarters = self.quarters.setdefault(window.name, {})
-        quarter = int(stamp.ts // _SAMPLE_S)
+        quarter = int(stamp.ts // _QUARTER_S)
         known = quarters.get(quarter)
         if known is None or later(stamp, window, known):
             quarters[quarter] = (stamp, window)
             self._ordered.pop(window.name, None)
-            if len(quarters) > _SAMPLES:
+            if len(quarters) > _MAX_SAMPLES:
                 del quarters[min(quarters)]
 
     def samples(self, name: str, since: float = float("-inf")) -> tuple[Sample, ...]:
-        """The last figure of each quarter of an hour that had one, from that instant on, the oldest first."""
+        """The samples of a window since that instant, the oldest first: the last figure of each quarter of an hour."""
         ordered = self._ordered.get(name)
         if ordered is None:
-            said = [said for _, said in sorted(self.quarters.get(name, {}).items())]
-            ordered = tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in said)
+            quarters = [quarter for _, quarter in sorted(self.quarters.get(name, {}).items())]
+            ordered = tuple(Sample(stamp.ts, window.utilization or 0.0, window.resets_at) for stamp, window in quarters)
             self._ordered[name] = ordered
         return ordered[bisect_left(ordered, since, key=_instant) :]
 
     def copy(self) -> "History":
-        """One that may take more, while this one stays as it is."""
-        quarters = {name: dict(found) for name, found in self.quarters.items()}
+        """A copy that can be added to without a change of this one."""
+        quarters = {name: dict(by_quarter) for name, by_quarter in self.quarters.items()}
         return replace(
             self,
             by_source=dict(self.by_source),
@@ -143,84 +150,86 @@ class History:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A plain form with keys in a fixed order."""
+        """The history as in `state.json`, with keys in a fixed order."""
         return {
-            "sources": _said_json(self.by_source),
-            "denied": _said_json(self.key_refusals),
-            "overloaded": _said_json(self.overloads),
-            "network": None if self.network_error is None else evidence_json(self.network_error),
+            "by_source": _newest_json(self.by_source),
+            "key_refusals": _newest_json(self.key_refusals),
+            "overloads": _newest_json(self.overloads),
+            "network_error": None if self.network_error is None else evidence_json(self.network_error),
             "throttled": None if self.throttled is None else evidence_json(self.throttled),
-            "worked": None if self.last_served is None else stamp_json(self.last_served),
-            "accepted": None if self.last_limited is None else stamp_json(self.last_limited),
-            "failed": None if self.last_failed_check is None else stamp_json(self.last_failed_check),
-            "denials": [self.key_refusal_times[minute] for minute in sorted(self.key_refusal_times)],
+            "last_served": None if self.last_served is None else stamp_json(self.last_served),
+            "last_limited": None if self.last_limited is None else stamp_json(self.last_limited),
+            "last_failed_check": None if self.last_failed_check is None else stamp_json(self.last_failed_check),
+            "key_refusal_times": [self.key_refusal_times[minute] for minute in sorted(self.key_refusal_times)],
             "samples": {
-                name: [_sample_json(*found) for _, found in sorted(quarters.items())]
+                name: [_sample_json(*sample) for _, sample in sorted(quarters.items())]
                 for name, quarters in sorted(self.quarters.items())
             },
         }
 
     @classmethod
     def from_json(cls, provider: str, entry: Mapping[str, Any]) -> "History":
-        """The reverse; KeyError, TypeError or ValueError if it is not what `to_json` made."""
+        """The history in the output of `to_json`; KeyError, TypeError or ValueError if it is anything else."""
         history = cls(
-            _said_from(provider, entry["sources"]),
-            _said_from(provider, entry["denied"]),
-            _said_from(provider, entry["overloaded"]),
-            evidence_from_json(provider, entry["network"]),
+            _newest_from_json(provider, entry["by_source"]),
+            _newest_from_json(provider, entry["key_refusals"]),
+            _newest_from_json(provider, entry["overloads"]),
+            evidence_from_json(provider, entry["network_error"]),
             evidence_from_json(provider, entry["throttled"]),
-            None if entry["worked"] is None else stamp_from(entry["worked"]),
-            None if entry["accepted"] is None else stamp_from(entry["accepted"]),
-            None if entry["failed"] is None else stamp_from(entry["failed"]),
-            {int(ts // MINUTE_S): float(ts) for ts in entry["denials"]},
+            None if entry["last_served"] is None else stamp_from_json(entry["last_served"]),
+            None if entry["last_limited"] is None else stamp_from_json(entry["last_limited"]),
+            None if entry["last_failed_check"] is None else stamp_from_json(entry["last_failed_check"]),
+            {int(ts // MINUTE_S): float(ts) for ts in entry["key_refusal_times"]},
         )
         for name, samples in entry["samples"].items():
-            for said in samples:
-                resets_at = None if said["resets_at"] is None else parse_rfc3339(said["resets_at"])
-                stamp = stamp_from(said)
-                window = Window(name, number(said["utilization"]), resets_at)
-                history.quarters.setdefault(name, {})[int(stamp.ts // _SAMPLE_S)] = (stamp, window)
+            for sample in samples:
+                resets_at = None if sample["resets_at"] is None else parse_rfc3339(sample["resets_at"])
+                stamp = stamp_from_json(sample)
+                window = Window(name, number(sample["utilization"]), resets_at)
+                history.quarters.setdefault(name, {})[int(stamp.ts // _QUARTER_S)] = (stamp, window)
         return history
 
 
-def _said_json(said: Mapping[str, Evidence]) -> dict[str, Any]:
-    return {source: evidence_json(seen) for source, seen in sorted(said.items())}
+def _newest_json(newest: Mapping[str, Evidence]) -> dict[str, Any]:
+    return {source: evidence_json(evidence) for source, evidence in sorted(newest.items())}
 
 
-def _said_from(provider: str, entry: Mapping[str, Any]) -> dict[str, Evidence]:
-    return {source: seen for source, said in entry.items() if (seen := evidence_from_json(provider, said))}
+def _newest_from_json(provider: str, entries: Mapping[str, Any]) -> dict[str, Evidence]:
+    return {source: evidence for source, entry in entries.items() if (evidence := evidence_from_json(provider, entry))}
 
 
 def _sample_json(stamp: Stamp, window: Window) -> dict[str, Any]:
     resets_at = None if window.resets_at is None else rfc3339(window.resets_at)
-    return {**stamp_json(stamp), **in_one_form({"utilization": window.utilization}), "resets_at": resets_at}
+    return {**stamp_json(stamp), **plain_numbers({"utilization": window.utilization}), "resets_at": resets_at}
 
 
-def _last(stamp: Stamp, known: Stamp | None) -> bool:
+def _is_later(stamp: Stamp, known: Stamp | None) -> bool:
     return later(stamp, "", None if known is None else (known, ""))
 
 
-def newer(seen: Evidence, known: Evidence | None) -> bool:
-    """Whether that observation outranks the known one."""
-    return known is None or later(seen.stamp, seen, (known.stamp, known))
+def newer(evidence: Evidence, known: Evidence | None) -> bool:
+    """True if the evidence replaces the known one."""
+    return known is None or later(evidence.stamp, evidence, (known.stamp, known))
 
 
-def later(stamp: Stamp, said: object, known: tuple[Stamp, object] | None) -> bool:
-    """Whether that outranks what is known. It is a total order, or the order of the lines would matter."""
+def later(stamp: Stamp, value: object, known: tuple[Stamp, object] | None) -> bool:
+    """True if the value replaces the known one. The order is total, so the order of lines does not matter."""
     if known is None:
         return True
-    other, before = known
-    if stamp.ts != other.ts:
-        return stamp.ts > other.ts
-    if stamp.id != other.id:
-        return stamp.id > other.id
-    return (said is not before or stamp is not other) and _weight(stamp, said) > _weight(other, before)
+    known_stamp, known_value = known
+    if stamp.ts != known_stamp.ts:
+        return stamp.ts > known_stamp.ts
+    if stamp.id != known_stamp.id:
+        return stamp.id > known_stamp.id
+    if value is known_value and stamp is known_stamp:
+        return False
+    return _rank(stamp, value) > _rank(known_stamp, known_value)
 
 
-def _weight(stamp: Stamp, said: object) -> tuple[bool, str, str]:
-    """Which of two of one stamp is kept, by what would be saved of them."""
-    if isinstance(said, Evidence):
-        said = evidence_json(said)
-    elif isinstance(said, Window):
-        said = in_one_form(window_json(said))
-    return stamp.source == "piggyback", stamp.source, repr(said)
+def _rank(stamp: Stamp, value: object) -> tuple[bool, str, str]:
+    """Orders values that have the same instant and id: pi's own responses first, then by source and saved form."""
+    if isinstance(value, Evidence):
+        value = evidence_json(value)
+    elif isinstance(value, Window):
+        value = plain_numbers(window_json(value))
+    return stamp.source == "piggyback", stamp.source, repr(value)

@@ -1,6 +1,6 @@
-"""One line of the log: the evidence in it, and what a reading adds to it (docs/log.md).
+"""One line of the log: the evidence in it, and the fields that a reading adds to it (docs/log.md).
 
-Lines are read with distrust: logs are also written by others.
+Other tools write logs too, so every value is checked when a line is read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,44 +8,43 @@ from typing import Any, Final
 
 from tokmon.evidence.model import Credits, Overage, RawResponse, Reading, Scope, Status, Value, Window
 from tokmon.evidence.reading import (
-    credits_from,
+    credits_from_json,
     instant,
     number,
-    overage_from,
+    overage_from_json,
     overage_json,
     reading_json,
     text,
-    window_from,
+    window_from_json,
 )
-from tokmon.evidence.values import sane
+from tokmon.evidence.values import plausible
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
-"""What an account says that answers."""
+"""The statuses of an account that serves requests."""
 
 _STATUSES: Final = frozenset(str(status) for status in Status)
 _LONGEST_5H_S: Final = 5 * 3600 + 300.0
 _LONGEST_7D_S: Final = 7 * 86400 + 300.0
-"""Each with some minutes for clocks that disagree."""
+"""Longest wait until the reset of such a window, plus five minutes for clocks that differ."""
 
 _EXACT: Final = 2**53
 
 SOURCE: Final = "piggyback"
-"""The source of a line that tells of a response that pi got."""
+"""The source of a line about a response that pi received."""
 
 CHECK: Final = "pi-check"
-"""The source of a line that says whether a real session of pi started: `ok` or `error`."""
+"""The source of a line about a pi check: `ok` if a real session started, else `error`."""
 
 CONFIRMED: Final = "confirmed"
-"""The substatus of a refused key that was refused to a second try too."""
-
+"""The substatus of a key that was refused twice in one pi check."""
 
 ReadText = Callable[[RawResponse], Reading]
-"""Reads a response, as `families.read` does. The families lie above this room, so it is handed in."""
+"""`families.read`. It is passed in because this room must not import the families."""
 
 
 class Stamp(Value, frozen=True):
-    """When, and which: the order of evidence. `ts` is epoch seconds, `id` the event's."""
+    """The instant (epoch seconds), event id and source of evidence. Evidence is ordered by instant, then id."""
 
     ts: float
     id: str
@@ -59,7 +58,7 @@ class Stamp(Value, frozen=True):
 
 
 class Evidence(Value, frozen=True):
-    """One line's evidence about one provider, as far as the snapshot cares."""
+    """The evidence of one log line about one account: the fields that the snapshot uses."""
 
     provider: str
     stamp: Stamp
@@ -79,22 +78,23 @@ class Evidence(Value, frozen=True):
 
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
-    """The evidence in a line of the log, or None if it holds none (no provider, no instant).
+    """The evidence in a log line; None if the line has no provider or no instant.
 
-    `read_text` reads the error text of a pi check that another tool logged; without it, only that the check failed.
+    `read_text` reads the error text of a pi check that another tool logged. Without it, such a line is evidence of
+    a failed check and of nothing else.
     """
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
     try:
-        # To the millisecond, as it is saved: what is between two of them must not decide before and be lost after.
+        # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.
         stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
     except ValueError:
         return None
-    outcome = _outcome(line, read_text) if stamp.source == CHECK else _said(line)
-    if outcome is None:
+    fields = _check_fields(line, read_text) if stamp.source == CHECK else _status_fields(line)
+    if fields is None:
         return None
-    status, scope, substatus = outcome
+    status, scope, substatus = fields
     overage, credit = line.get("overage"), line.get("credits")
     return Evidence(
         provider=provider,
@@ -109,52 +109,55 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         binding=text(line, "binding_window"),
         blocked_until=instant(line.get("blocked_until")),
         windows=_windows(line, stamp.ts),
-        overage=overage_from(overage) if isinstance(overage, Mapping) else None,
+        overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
-        credits=credits_from(credit) if isinstance(credit, Mapping) else None,
+        credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
     )
 
 
-def _said(line: Mapping[str, Any], key: str = "status") -> tuple[Status, str | None, str | None]:
-    """Status, scope and substatus as they stand in the line."""
-    status = text(line, key)
-    known = Status(status) if status is not None and status in _STATUSES else Status.UNKNOWN
-    return known, text(line, "scope"), text(line, "substatus")
+StatusFields = tuple[Status, str | None, str | None]
+"""Status, scope and substatus of an account."""
 
 
-def _outcome(line: Mapping[str, Any], read_text: ReadText | None) -> tuple[Status, str | None, str | None] | None:
-    """What a pi check says of the account; None where it does not say how it went.
+def _status_fields(line: Mapping[str, Any], key: str = "status") -> StatusFields:
+    word = text(line, key)
+    status = Status(word) if word is not None and word in _STATUSES else Status.UNKNOWN
+    return status, text(line, "scope"), text(line, "substatus")
 
-    What an error says stands in `account_status`. Where other tools have written the line, its text says it; no
-    instant is taken from that, since it would be counted from the line's own.
+
+def _check_fields(line: Mapping[str, Any], read_text: ReadText | None) -> StatusFields | None:
+    """The account's status according to a pi check; None if the line has no result.
+
+    tokmon writes it to `account_status`. In lines of other tools it is read from the error text; instants in that
+    text are ignored, because they would be counted from the line's `ts` and not from the response.
     """
     status = text(line, "status")
     if status == "ok":
         return Status.ALLOWED, None, None
     if status != "error":
-        return _said(line) if status in _STATUSES else None
+        return _status_fields(line) if status in _STATUSES else None
     if text(line, "account_status") is not None:
-        said = _said(line, "account_status")
+        fields = _status_fields(line, "account_status")
     elif read_text is None:
-        said = Status.UNKNOWN, None, None
+        fields = Status.UNKNOWN, None, None
     else:
         error = text(line, "error") or text(line, "reason")
         reading = read_text(RawResponse(None, {}, 0.0, error, text(line, "type")))
-        said = reading.status, reading.scope, reading.substatus
-    return said if said[0] not in SERVED else (Status.UNKNOWN, Scope.REQUEST, None)
+        fields = reading.status, reading.scope, reading.substatus
+    return fields if fields[0] not in SERVED else (Status.UNKNOWN, Scope.REQUEST, None)
 
 
 def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
-    said = line.get("windows")
-    if isinstance(said, list):
-        return tuple(window for entry in said if isinstance(entry, Mapping) and (window := window_from(entry)))
+    entries = line.get("windows")
+    if isinstance(entries, list):
+        return tuple(window for entry in entries if isinstance(entry, Mapping) and (window := window_from_json(entry)))
     return tuple(_older_windows(line, ts))
 
 
 def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
-    """The older format knows two utilizations and one reset: the 5h window's, unless that cannot be so long."""
+    """The windows of the older format, which has two utilizations and one reset: of 5h if the wait is short enough."""
     wait = number(line.get("reset_in_seconds"))
-    resets_at = None if wait is None else sane(ts + wait)
+    resets_at = None if wait is None else plausible(ts + wait)
     resets = "5h" if wait is None or wait <= _LONGEST_5H_S else "7d" if wait <= _LONGEST_7D_S else None
     for name in ("5h", "7d"):
         utilization = number(line.get(f"utilization_{name}"))
@@ -162,81 +165,81 @@ def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
             yield Window(name, utilization, resets_at if name == resets else None)
 
 
-def evidence_json(seen: Evidence) -> dict[str, Any]:
-    """What is saved of it: what its parts (windows, plan, type) say is kept apart."""
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """Evidence as saved in `state.json`, without windows, plan and type, which are saved with the account."""
     entry: dict[str, Any] = {
-        **stamp_json(seen.stamp),
-        "status": seen.status,
-        "substatus": seen.substatus,
-        "scope": seen.scope,
-        "model": seen.model,
-        "http_status": seen.http_status,
-        "claim": seen.claim,
-        "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
-        "overage": None if seen.overage is None else in_one_form(overage_json(seen.overage)),
+        **stamp_json(evidence.stamp),
+        "status": evidence.status,
+        "substatus": evidence.substatus,
+        "scope": evidence.scope,
+        "model": evidence.model,
+        "http_status": evidence.http_status,
+        "claim": evidence.claim,
+        "blocked_until": None if evidence.blocked_until is None else rfc3339(evidence.blocked_until),
+        "overage": None if evidence.overage is None else plain_numbers(overage_json(evidence.overage)),
     }
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def in_one_form(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with `1.0` and `-0.0` as `1` and `0`: equal numbers, or which was read first would show."""
-    return {key: _number(value) if isinstance(value, float | int) else value for key, value in said.items()}
+def plain_numbers(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry with `1.0` as `1` and `-0.0` as `0`, so that the saved bytes do not depend on the order of lines."""
+    return {key: _plain(value) if isinstance(value, float | int) else value for key, value in entry.items()}
 
 
-def _number(value: float) -> float:
+def _plain(value: float) -> float:
     if isinstance(value, bool):
         return value
-    found = float(value)
-    return int(found) if found.is_integer() and abs(found) < _EXACT else found
+    number = float(value)
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def stamp_json(stamp: Stamp) -> dict[str, Any]:
-    """When, which, and from where."""
+    """The fields of a stamp."""
     return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
 
 
 def evidence_from_json(provider: str, entry: Mapping[str, Any] | None) -> Evidence | None:
-    """What was saved of one; KeyError, TypeError or ValueError if it is not that."""
+    """The evidence in the output of `evidence_json`; KeyError, TypeError or ValueError if it is anything else."""
     if entry is None:
         return None
-    stamp_from(entry)
+    stamp_from_json(entry)
     return evidence_in_line({**entry, "provider": provider})
 
 
-def stamp_from(entry: Mapping[str, Any]) -> Stamp:
-    """The reverse of `stamp_json`; KeyError, TypeError or ValueError if it is not that."""
-    return Stamp(parse_rfc3339(text_from(entry["ts"])), text_from(entry["id"]), text_from(entry["source"]))
+def stamp_from_json(entry: Mapping[str, Any]) -> Stamp:
+    """The stamp in the output of `stamp_json`; KeyError, TypeError or ValueError if it is anything else."""
+    return Stamp(parse_rfc3339(required_text(entry["ts"])), required_text(entry["id"]), required_text(entry["source"]))
 
 
-def text_from(value: object) -> str:
-    """A text; TypeError if it is none."""
+def required_text(value: object) -> str:
+    """The value if it is a string; TypeError if not."""
     if not isinstance(value, str):
-        raise TypeError("a text is missing")
+        raise TypeError("a string is missing")
     return value
 
 
-def capture_fields(reading: Reading, kind: str | None, source: str = SOURCE) -> dict[str, Any]:
-    """What a capture or a probe says, in the names of the log; the older format's fields are always there."""
-    said: dict[str, Any] = {
+def capture_fields(reading: Reading, account_type: str | None, source: str = SOURCE) -> dict[str, Any]:
+    """The log fields of a capture's or probe's reading. The fields of the older format are always present."""
+    fields: dict[str, Any] = {
         "source": source,
-        "type": kind,
+        "type": account_type,
         "status": reading.status,
         "utilization_5h": _utilization(reading, "5h"),
         "utilization_7d": _utilization(reading, "7d"),
     }
-    said |= _fields(reading)
+    fields |= _known_fields(reading)
     if next_reset(reading) is None:
-        said["reset_in_seconds"] = None
-    return said
+        fields["reset_in_seconds"] = None
+    return fields
 
 
-def usage_fields(error: Reading | None, kind: str | None) -> dict[str, Any]:
-    """What a usage event says: of its error, if it tells of one, since a capture never has the text."""
-    said: dict[str, Any] = {"source": SOURCE} | ({} if error is None else _fields(error))
-    return said | ({} if kind is None else {"type": kind})
+def usage_fields(error: Reading | None, account_type: str | None) -> dict[str, Any]:
+    """The log fields of a usage event. `error` is the reading of its error text, which no capture contains."""
+    fields: dict[str, Any] = {"source": SOURCE} | ({} if error is None else _known_fields(error))
+    return fields | ({} if account_type is None else {"type": account_type})
 
 
-def _fields(reading: Reading) -> dict[str, Any]:
+def _known_fields(reading: Reading) -> dict[str, Any]:
     return {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
 
 
@@ -246,7 +249,7 @@ def _utilization(reading: Reading, name: str) -> float | None:
 
 
 def next_reset(reading: Reading) -> float | None:
-    """When the binding window starts afresh; without a claim, the 5h window, as older readers expect."""
+    """The reset (epoch seconds) of the binding window, else of 5h, else of 7d, as readers of older logs expect."""
     for name in (reading.binding, "5h", "7d"):
         window = reading.window(name) if name else None
         if window is not None and window.resets_at is not None:

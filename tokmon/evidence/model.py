@@ -1,10 +1,10 @@
-"""What tokmon talks about, as frozen values. Instants are UTC epoch seconds; what was not said is None.
+"""The values of the evidence rooms, frozen. Instants are UTC epoch seconds; a value that is not known is None.
 
-Words are those of the design: a *capture* is one response as the extension saw it, a *reading* is what it
-says, a *window* is one limit over one period, the *claim* is the window that binds now.
+A *capture* is one response as the extension saw it, a *reading* is what it says about the account, a *window* is
+one limit over one period, and the *claim* is the window that limits the account now.
 
-They are structs of msgspec for their speed alone (a frozen dataclass takes eight times as long to make, and one
-reading is several of them); `replace` gives a copy with other values.
+They are msgspec structs because every capture makes several of them, and a frozen dataclass takes eight times as
+long to create. `replace` returns a copy with other values.
 """
 
 import re
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 __all__ = [
     "Credits",
+    "ErrorClass",
     "ErrorText",
     "Overage",
     "RawResponse",
@@ -24,7 +25,6 @@ __all__ = [
     "Scope",
     "Status",
     "Value",
-    "Verdict",
     "Window",
     "replace",
 ]
@@ -34,7 +34,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Status(StrEnum):
-    """What a reading says of the account. UNKNOWN is the absence of evidence, never a polite zero."""
+    """The state of an account according to one reading. UNKNOWN means that there is no evidence."""
 
     ALLOWED = "allowed"
     ALLOWED_WARNING = "allowed_warning"
@@ -48,7 +48,7 @@ class Status(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whom a rejection concerns."""
+    """What a rejection applies to."""
 
     REQUEST = "request"
     MODEL = "model"
@@ -57,16 +57,16 @@ class Scope(StrEnum):
 
 
 class Value(msgspec.Struct, frozen=True, gc=False):
-    """What all of these are, and the values of other modules."""
+    """Base of all frozen values of `evidence`."""
 
 
 class Window(Value, frozen=True):
     """One limit over one period.
 
-    `utilization` is the fraction used, unclamped (it may exceed 1); `resets_at` is the instant when the window
-    starts afresh; `surpassed` the threshold that the provider says has been passed. `scope` is MODEL for a
-    window that binds some models only, else None. `limit` and `remaining` count requests or tokens, as the name
-    says; a limit in money stands in `limit_usd` and `used_usd`. `slot` is the provider's own place for it.
+    `utilization` is the fraction used, unclamped (it may exceed 1). `resets_at` is the instant of the next reset.
+    `surpassed` is the warning threshold that the provider reports as passed. `scope` is MODEL for a window that
+    applies to some models only, else None. `limit` and `remaining` count requests or tokens, as the name says;
+    `limit_usd` and `used_usd` are a limit in money. `slot` is the provider's own position of the window.
     """
 
     name: str
@@ -90,14 +90,14 @@ class Window(Value, frozen=True):
         return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0]])
 
     def expired(self, now: float) -> bool:
-        """Whether the window has reset since it was read, so that its figures are of the past."""
+        """True if the window has reset since it was read, so that its figures are out of date."""
         return self.resets_at is not None and self.resets_at <= now
 
 
 class Overage(Value, frozen=True):
-    """Paid use beyond the plan ("extra usage"). `in_use` is whether this response was paid from it.
+    """Paid use beyond the plan ("extra usage"). `in_use`: this response was paid from it.
 
-    `used` counts what was used of it in the provider's own unit; `permitted` is whether it may be.
+    `used` is the amount used, in the provider's own unit; `permitted`: the account may use it.
     """
 
     status: str | None = None
@@ -110,7 +110,7 @@ class Overage(Value, frozen=True):
 
 
 class Credits(Value, frozen=True):
-    """Prepaid credits beside a plan. `balance` is in credits, as the provider writes it: not in money."""
+    """Prepaid credits beside a plan. `balance` is in the provider's credits, not in money."""
 
     has_credits: bool | None = None
     unlimited: bool | None = None
@@ -118,36 +118,36 @@ class Credits(Value, frozen=True):
 
 
 class RawResponse(Value, frozen=True):
-    """What there is to read: status code (None if no response came), headers by lower-case name, text, frame.
+    """A response before it is read. `http_status` is None if none came; header names are in lower case.
 
-    `text` is the error text or body excerpt, already scrubbed; `frame` a frame of a stream that tells of limits;
-    `at` is when it was captured. `kind` is what kind of account it came from, where that is known: families that
-    share their headers' names may differ in what they mean.
+    `text` is the error text or an excerpt of the body, already scrubbed. `frame` is a stream frame with rate
+    limits. `at` is the instant of the capture. `account_type` is None if it is not known; families whose headers
+    have the same names need it, because the meanings differ.
     """
 
     http_status: int | None
     headers: Mapping[str, str]
     at: float
     text: str | None = None
-    kind: str | None = None
+    account_type: str | None = None
     frame: Mapping[str, object] | None = None
 
 
 class ErrorText(Value, frozen=True):
-    """An error text as families look at it: `text` without escapes, `said` the same in lower case.
+    """An error text, prepared for the families: `text` without escapes, `lowercase` the same in lower case.
 
-    Apostrophes are straight in both. `at` is when it came, `kind` the kind of account, where known.
+    Apostrophes are straight in both. `at` is the instant of the capture; `account_type` is "" if it is not known.
     """
 
     http_status: int | None
     text: str
-    said: str
+    lowercase: str
     at: float
-    kind: str = ""
+    account_type: str = ""
 
 
-class Verdict(Value, frozen=True):
-    """What a status code and an error text say, without any header."""
+class ErrorClass(Value, frozen=True):
+    """What a status code and an error text say about the account, without the headers."""
 
     status: Status
     scope: Scope | None = None
@@ -159,15 +159,15 @@ class Verdict(Value, frozen=True):
 
 
 class Reading(Value, frozen=True):
-    """What a capture or a probe says. `warnings` name what was there and could not be understood."""
+    """What a capture or a probe says about the account. `warnings` name values that could not be parsed."""
 
     status: Status = Status.UNKNOWN
     windows: tuple[Window, ...] = ()
     claim: str | None = None
-    """Which window bound the decision, in the provider's own word (`five_hour`)."""
+    """The window that limits the account, in the provider's own word (`five_hour`)."""
 
     binding: str | None = None
-    """The name of that window here (`5h`), where it can be told."""
+    """The name of that window in `windows` (`5h`), or the provider's word if no window has that name."""
 
     overage: Overage | None = None
     retry_after_s: float | None = None
@@ -183,5 +183,5 @@ class Reading(Value, frozen=True):
     warnings: tuple[str, ...] = ()
 
     def window(self, name: str) -> Window | None:
-        """The window of that name, if it was said."""
+        """The window of that name, or None."""
         return next((window for window in self.windows if window.name == name), None)

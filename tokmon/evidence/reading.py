@@ -1,6 +1,6 @@
-"""A reading as JSON and back: the same words in the log, in `state.json` and in what `tokmon read` prints.
+"""A reading as JSON and back. The log, `state.json` and the output of `tokmon read` have the same fields.
 
-What comes back is read with distrust: logs are also written by others. What is not of the right kind is not said.
+Other tools write logs too, so values are checked when they are read: a value of the wrong type counts as missing.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _SCOPES: Final = frozenset(str(scope) for scope in Scope)
 
 
 def reading_json(reading: Reading) -> dict[str, Any]:
-    """Everything that the reading says, and None for what was not said."""
+    """All fields of a reading; None for what is not known."""
     return {
         "status": reading.status,
         "substatus": reading.substatus,
@@ -36,33 +36,33 @@ def reading_json(reading: Reading) -> dict[str, Any]:
 
 
 def window_json(window: Window) -> dict[str, Any]:
-    """A window; what was not said is left out, but for the two that readers expect."""
-    found: dict[str, Any] = {
+    """The fields of a window. Those that are not known are left out, except `utilization` and `resets_at`."""
+    entry: dict[str, Any] = {
         "name": window.name,
         "utilization": window.utilization,
         "resets_at": None if window.resets_at is None else rfc3339(window.resets_at),
     }
     if window.status is not None:
-        found["status"] = window.status
+        entry["status"] = window.status
     if window.limit is not None:
-        found["limit"] = window.limit
+        entry["limit"] = window.limit
     if window.remaining is not None:
-        found["remaining"] = window.remaining
+        entry["remaining"] = window.remaining
     if window.surpassed is not None:
-        found["surpassed_threshold"] = window.surpassed
+        entry["surpassed_threshold"] = window.surpassed
     if window.scope is not None:
-        found["scope"] = window.scope
+        entry["scope"] = window.scope
     if window.slot is not None:
-        found["slot"] = window.slot
+        entry["slot"] = window.slot
     if window.limit_usd is not None:
-        found["limit_usd"] = window.limit_usd
+        entry["limit_usd"] = window.limit_usd
     if window.used_usd is not None:
-        found["used_usd"] = window.used_usd
-    return found
+        entry["used_usd"] = window.used_usd
+    return entry
 
 
-def window_from(entry: Mapping[str, Any]) -> Window | None:
-    """The reverse; None if it has no name."""
+def window_from_json(entry: Mapping[str, Any]) -> Window | None:
+    """The window in the output of `window_json`; None if it has no name."""
     name, scope = text(entry, "name"), text(entry, "scope")
     if not name:
         return None
@@ -82,20 +82,20 @@ def window_from(entry: Mapping[str, Any]) -> Window | None:
 
 
 def overage_json(overage: Overage) -> dict[str, Any]:
-    """An overage; what was not said is left out, but for its status and whether it is in use."""
-    more = {
+    """The fields of an overage. Those that are not known are left out, except `status` and `in_use`."""
+    optional = {
         "utilization": overage.utilization,
         "resets_at": None if overage.resets_at is None else rfc3339(overage.resets_at),
         "disabled_reason": overage.disabled_reason,
         "used": overage.used,
         "permitted": overage.permitted,
     }
-    found = {"status": overage.status, "in_use": overage.in_use}
-    return found | {name: value for name, value in more.items() if value is not None}
+    entry = {"status": overage.status, "in_use": overage.in_use}
+    return entry | {name: value for name, value in optional.items() if value is not None}
 
 
-def overage_from(entry: Mapping[str, Any]) -> Overage:
-    """The reverse."""
+def overage_from_json(entry: Mapping[str, Any]) -> Overage:
+    """The overage in the output of `overage_json`."""
     return Overage(
         status=text(entry, "status"),
         in_use=entry.get("in_use") is True,
@@ -103,40 +103,40 @@ def overage_from(entry: Mapping[str, Any]) -> Overage:
         resets_at=instant(entry.get("resets_at")),
         disabled_reason=text(entry, "disabled_reason"),
         used=number(entry.get("used")),
-        permitted=truth(entry.get("permitted")),
+        permitted=boolean(entry.get("permitted")),
     )
 
 
 def credits_json(credit: Credits) -> Mapping[str, Any]:
-    """Credits, each part of them."""
+    """The fields of credits."""
     return {"has_credits": credit.has_credits, "unlimited": credit.unlimited, "balance": credit.balance}
 
 
-def credits_from(entry: Mapping[str, Any]) -> Credits:
-    """The reverse."""
-    return Credits(truth(entry.get("has_credits")), truth(entry.get("unlimited")), text(entry, "balance"))
+def credits_from_json(entry: Mapping[str, Any]) -> Credits:
+    """The credits in the output of `credits_json`."""
+    return Credits(boolean(entry.get("has_credits")), boolean(entry.get("unlimited")), text(entry, "balance"))
 
 
 def text(entry: Mapping[str, Any], key: str) -> str | None:
-    """A text, or None."""
+    """The string under that key, or None."""
     value = entry.get(key)
     return value if isinstance(value, str) else None
 
 
-def truth(value: object) -> bool | None:
-    """A truth value, or None."""
+def boolean(value: object) -> bool | None:
+    """The value if it is true or false, else None."""
     return value if isinstance(value, bool) else None
 
 
 def number(value: object) -> float | None:
-    """A number, or None."""
+    """The value if it is a number below 1e300, else None."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     return value if abs(value) < _TOO_MUCH else None
 
 
 def instant(value: object) -> float | None:
-    """The epoch seconds of an RFC 3339 text, or None."""
+    """The epoch seconds of an RFC 3339 string, or None."""
     try:
         return parse_rfc3339(value) if isinstance(value, str) else None
     except ValueError:

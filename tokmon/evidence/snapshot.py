@@ -1,10 +1,9 @@
-"""The snapshot: the newest evidence about every provider, window by window, each with its age and source.
+"""The snapshot: the newest evidence about every account, window by window, each with its instant and source.
 
-It is a fold over log lines that does not care for their order or repetition: of two pieces of evidence about
-the same thing the newer one stays, of two of one instant the one with the greater id, and of two of one id
-(older lines have none) the one that pi's own turn gave, or else that reads greater. So late lines, replayed
-spools and archives give the same snapshot. An error says something about the status and nothing about windows,
-and so erases none; what is refused to one model says nothing about the account.
+It is a fold over log lines whose result does not depend on their order or repetition, so late lines, replayed
+spools and archives give the same snapshot. Newer evidence replaces older. At the same instant the greater id wins;
+with the same id (older lines have none) a response of pi wins, then the greater saved form. An error changes the
+status and no window. A refusal of one model says nothing about the account.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,13 +19,13 @@ from tokmon.evidence.log_line import (
     evidence_from_json,
     evidence_in_line,
     evidence_json,
-    in_one_form,
-    stamp_from,
+    plain_numbers,
+    required_text,
+    stamp_from_json,
     stamp_json,
-    text_from,
 )
 from tokmon.evidence.model import Credits, Scope, Status, Value, Window
-from tokmon.evidence.reading import credits_from, credits_json, window_from, window_json
+from tokmon.evidence.reading import credits_from_json, credits_json, window_from_json, window_json
 
 __all__ = [
     "SERVED",
@@ -41,8 +40,8 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 9
-"""Of the serialised form; another version is rebuilt from the logs."""
+VERSION: Final = 10
+"""Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
 
 
 _NO_PERIOD_S: Final = 86400.0
@@ -50,7 +49,7 @@ _NO_PERIOD_S: Final = 86400.0
 
 
 class WindowEvidence(Value, frozen=True):
-    """A window's newest figures, and where they come from."""
+    """The newest figures of a window, and where they come from."""
 
     window: Window
     stamp: Stamp
@@ -69,11 +68,11 @@ class WindowEvidence(Value, frozen=True):
 
 @dataclass(slots=True)
 class Account:
-    """What is known of one provider, each part by the newest evidence of it.
+    """The newest evidence about one account, kept separately for each part.
 
-    `last` tells of the status of the account, `paid` of its overage; `models`, by name and "" where it was not
-    said, what the account last said about one model: that it is refused, or an answer. `binding` is the name of
-    the window that binds, or the provider's own word for it where that is all there is.
+    `last` is the evidence of its status, `overage_evidence` that of its overage. `models` holds the newest refusal
+    or served request of each model ("" if the model is not known). `binding` is the name of the window that limits
+    the account, or the provider's own word for it.
     """
 
     provider: str
@@ -87,74 +86,74 @@ class Account:
     windows: dict[str, WindowEvidence] = field(default_factory=dict)
     history: History = field(default_factory=History)
 
-    def add(self, seen: Evidence) -> None:
-        """Fold one observation in."""
-        stamp = seen.stamp
-        if seen.status is not Status.UNKNOWN and seen.scope != Scope.REQUEST:
-            self._add_status(seen)
-        if seen.overage is not None and newer(seen, self.overage_evidence):
-            self.overage_evidence = seen
-        if seen.type is not None and later(stamp, seen.type, self.type):
-            self.type = (stamp, seen.type)
-        if seen.plan is not None and later(stamp, seen.plan, self.plan):
-            self.plan = (stamp, seen.plan)
-        if seen.credits is not None and later(stamp, seen.credits, self.credits):
-            self.credits = (stamp, seen.credits)
-        binding = seen.binding or seen.claim
+    def add(self, evidence: Evidence) -> None:
+        """Fold evidence in."""
+        stamp = evidence.stamp
+        if evidence.status is not Status.UNKNOWN and evidence.scope != Scope.REQUEST:
+            self._add_status(evidence)
+        if evidence.overage is not None and newer(evidence, self.overage_evidence):
+            self.overage_evidence = evidence
+        if evidence.type is not None and later(stamp, evidence.type, self.type):
+            self.type = (stamp, evidence.type)
+        if evidence.plan is not None and later(stamp, evidence.plan, self.plan):
+            self.plan = (stamp, evidence.plan)
+        if evidence.credits is not None and later(stamp, evidence.credits, self.credits):
+            self.credits = (stamp, evidence.credits)
+        binding = evidence.binding or evidence.claim
         if binding is not None and later(stamp, binding, self.binding):
             self.binding = (stamp, binding)
-        self.history.add(seen)
-        for window in seen.windows:
+        self.history.add(evidence)
+        for window in evidence.windows:
             known = self.windows.get(window.name)
             if known is None or later(stamp, window, (known.stamp, known.window)):
                 self.windows[window.name] = WindowEvidence(window, stamp)
 
     def copy(self) -> "Account":
-        """One that may take more, while this one stays as it is."""
+        """A copy that can be added to without a change of this one."""
         return replace(self, models=dict(self.models), windows=dict(self.windows), history=self.history.copy())
 
-    def _add_status(self, seen: Evidence) -> None:
-        """An answer speaks for the account and for its model, a refusal of one model for that model alone."""
-        served = seen.status in SERVED
-        if (served or seen.scope != Scope.MODEL) and newer(seen, self.last):
-            self.last = seen
-        if served or seen.scope == Scope.MODEL:
-            model = seen.model or ""
-            if newer(seen, self.models.get(model)):
-                self.models[model] = seen
+    def _add_status(self, evidence: Evidence) -> None:
+        """A served request is evidence about account and model, a refusal of one model about that model only."""
+        served = evidence.status in SERVED
+        if (served or evidence.scope != Scope.MODEL) and newer(evidence, self.last):
+            self.last = evidence
+        if served or evidence.scope == Scope.MODEL:
+            model = evidence.model or ""
+            if newer(evidence, self.models.get(model)):
+                self.models[model] = evidence
 
 
 class Snapshot:
-    """All accounts, by provider name."""
+    """All accounts, by pi's provider name."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
 
-    def add(self, seen: Evidence) -> None:
-        """Fold one observation in."""
-        account = self.accounts.get(seen.provider)
+    def add(self, evidence: Evidence) -> None:
+        """Fold evidence in."""
+        account = self.accounts.get(evidence.provider)
         if account is None:
-            account = self.accounts[seen.provider] = Account(seen.provider)
-        account.add(seen)
+            account = self.accounts[evidence.provider] = Account(evidence.provider)
+        account.add(evidence)
 
-    def merged_with(self, more: Iterable[Evidence]) -> "Snapshot":
-        """One of all that this one knows and of more; this one stays as it is."""
-        both = Snapshot()
-        both.accounts = dict(self.accounts)
-        for seen in more:
-            known = self.accounts.get(seen.provider)
-            if known is not None and both.accounts[seen.provider] is known:
-                both.accounts[seen.provider] = known.copy()
-            both.add(seen)
-        return both
+    def merged_with(self, additions: Iterable[Evidence]) -> "Snapshot":
+        """A new snapshot with the evidence of this one and the additions."""
+        merged = Snapshot()
+        merged.accounts = dict(self.accounts)
+        for evidence in additions:
+            original = self.accounts.get(evidence.provider)
+            if original is not None and merged.accounts[evidence.provider] is original:
+                merged.accounts[evidence.provider] = original.copy()
+            merged.add(evidence)
+        return merged
 
     def to_json(self) -> dict[str, Any]:
-        """A plain form with keys in a fixed order, so that equal snapshots are equal bytes."""
-        return {name: _account_to_json(self.accounts[name]) for name in sorted(self.accounts)}
+        """The accounts as in `state.json`, with keys in a fixed order: equal snapshots give equal bytes."""
+        return {name: _account_json(self.accounts[name]) for name in sorted(self.accounts)}
 
     @classmethod
     def from_json(cls, accounts: Mapping[str, Any]) -> "Snapshot":
-        """The reverse of `to_json`; KeyError, TypeError or ValueError if it is not what `to_json` made."""
+        """The snapshot in the output of `to_json`; KeyError, TypeError or ValueError if it is anything else."""
         snapshot = cls()
         for name, entry in accounts.items():
             snapshot.accounts[name] = _account_from_json(name, entry)
@@ -162,34 +161,34 @@ class Snapshot:
 
 
 def fold(snapshot: Snapshot, lines: Iterable[Mapping[str, Any]], read_text: ReadText | None = None) -> Snapshot:
-    """Fold log lines in, whichever log they are from; what is no evidence is passed over."""
+    """Add the evidence in log lines, from any log, to the snapshot; return it. Lines without evidence are skipped."""
     for line in lines:
-        seen = evidence_in_line(line, read_text)
-        if seen is not None:
-            snapshot.add(seen)
+        evidence = evidence_in_line(line, read_text)
+        if evidence is not None:
+            snapshot.add(evidence)
     return snapshot
 
 
-def _account_to_json(account: Account) -> dict[str, Any]:
+def _account_json(account: Account) -> dict[str, Any]:
     credit = account.credits
     return {
-        "type": _said_json(account.type),
-        "plan": _said_json(account.plan),
+        "type": _value_json(account.type),
+        "plan": _value_json(account.plan),
         "credits": None if credit is None else {**stamp_json(credit[0]), **credits_json(credit[1])},
-        "binding": _said_json(account.binding),
+        "binding": _value_json(account.binding),
         "last": None if account.last is None else evidence_json(account.last),
-        "paid": None if account.overage_evidence is None else evidence_json(account.overage_evidence),
-        "models": {name: evidence_json(seen) for name, seen in sorted(account.models.items())},
+        "overage": None if account.overage_evidence is None else evidence_json(account.overage_evidence),
+        "models": {name: evidence_json(evidence) for name, evidence in sorted(account.models.items())},
         "history": account.history.to_json(),
         "windows": [
-            {**in_one_form(window_json(seen.window)), **stamp_json(seen.stamp)}
-            for _, seen in sorted(account.windows.items())
+            {**plain_numbers(window_json(newest.window)), **stamp_json(newest.stamp)}
+            for _, newest in sorted(account.windows.items())
         ],
     }
 
 
-def _said_json(said: tuple[Stamp, str] | None) -> dict[str, Any] | None:
-    return None if said is None else {**stamp_json(said[0]), "said": said[1]}
+def _value_json(value: tuple[Stamp, str] | None) -> dict[str, Any] | None:
+    return None if value is None else {**stamp_json(value[0]), "value": value[1]}
 
 
 def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
@@ -197,20 +196,22 @@ def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
     return Account(
         name,
         last=evidence_from_json(name, entry["last"]),
-        overage_evidence=evidence_from_json(name, entry["paid"]),
-        models={model: seen for model, said in entry["models"].items() if (seen := evidence_from_json(name, said))},
-        type=_said(entry["type"]),
-        plan=_said(entry["plan"]),
-        credits=None if credit is None else (stamp_from(credit), credits_from(credit)),
-        binding=_said(entry["binding"]),
+        overage_evidence=evidence_from_json(name, entry["overage"]),
+        models={
+            model: evidence for model, saved in entry["models"].items() if (evidence := evidence_from_json(name, saved))
+        },
+        type=_value_from_json(entry["type"]),
+        plan=_value_from_json(entry["plan"]),
+        credits=None if credit is None else (stamp_from_json(credit), credits_from_json(credit)),
+        binding=_value_from_json(entry["binding"]),
         windows={
-            found.name: WindowEvidence(found, stamp_from(said))
-            for said in entry["windows"]
-            if (found := window_from(said))
+            window.name: WindowEvidence(window, stamp_from_json(saved))
+            for saved in entry["windows"]
+            if (window := window_from_json(saved))
         },
         history=History.from_json(name, entry["history"]),
     )
 
 
-def _said(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
-    return None if entry is None else (stamp_from(entry), text_from(entry["said"]))
+def _value_from_json(entry: Mapping[str, Any] | None) -> tuple[Stamp, str] | None:
+    return None if entry is None else (stamp_from_json(entry), required_text(entry["value"]))

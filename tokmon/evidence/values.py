@@ -1,6 +1,6 @@
-"""Header values as people send them: numbers, durations, instants. Pure; None is "not said" or "cannot be".
+"""Parsers for header values: numbers, fractions, durations, instants. They return None for missing or wrong values.
 
-Sources for the forms: the vendors' documentation and captured responses; see docs/families.md.
+Sources of the forms: the vendors' documentation and captured responses; see docs/families.md.
 """
 
 import math
@@ -12,16 +12,15 @@ from functools import lru_cache
 from tokmon.evidence.model import Window
 from tokmon.wire.instants import EARLIEST, LATEST, RFC3339
 
-# Values recur from response to response: what is read from them is remembered, within bounds.
-_LONG = 300
-"""Digits beyond which a number is no finite one."""
+_MAX_DIGITS = 300
+"""A number with more digits is not finite as a float."""
 
-_NO_FRACTION = 20.0
-"""A fraction used may exceed 1; beyond this it is something else."""
+_MAX_FRACTION = 20.0
+"""A fraction used may exceed 1. A value of this size is something else."""
 
 _MILLISECONDS = 100_000_000_000.0
 
-# A merged duplicate is "a, a"; an HTTP date holds a comma of its own, after a day name.
+# A merged duplicate is "a, a"; an HTTP date has a comma of its own, after the name of the day.
 _DAY_NAME = re.compile(r"^(mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE)
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
 _PLAIN_FRACTION = re.compile(r"^[01]\.\d{1,17}\Z", re.ASCII)
@@ -32,84 +31,87 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 _DURATION_ENDS = frozenset("smh ")
 
 
-def single(value: str | None) -> str | None:
-    """The value of a header that may arrive merged from duplicates (`a, a`): the first one, stripped."""
+def first_value(value: str | None) -> str | None:
+    """The first value of a header that proxies may have merged from duplicates (`a, a`), stripped."""
     if value is None:
         return None
     if "," in value and not _DAY_NAME.match(value.strip()):
         first, *others = (part.strip() for part in value.split(","))
-        # `0,42` is no duplicate, and nobody knows what it is.
+        # `0,42` is not a duplicate: it may be a decimal comma.
         if ", " in value or all(part == first for part in others):
             return first or None
     return value.strip() or None
 
 
 def number(value: str | None) -> float | None:
-    """A finite decimal number; junk, infinities and the empty string give None."""
-    if value is None or (len(value) < _LONG and value.isdigit() and value.isascii()):
+    """A finite decimal number."""
+    if value is None or (len(value) < _MAX_DIGITS and value.isdigit() and value.isascii()):
         return None if value is None else float(value)
-    text = single(value)
+    text = first_value(value)
     if text is None or not _NUMBER.match(text):
         return None
-    found = float(text)
-    return found if math.isfinite(found) else None
+    parsed = float(text)
+    return parsed if math.isfinite(parsed) else None
 
 
 def fraction(value: str | None) -> float | None:
-    """A fraction used, `0.42` or `42%`; never negative, and unclamped above 1."""
+    """A fraction used, `0.42` or `42%`: not negative, unclamped above 1."""
     if value is not None and _PLAIN_FRACTION.match(value):
         return float(value)
-    text = single(value)
+    text = first_value(value)
     if text is None:
         return None
     if text.endswith("%"):
         return percent(text)
-    found = number(text)
-    return found if found is not None and 0 <= found < _NO_FRACTION else None
+    parsed = number(text)
+    return parsed if parsed is not None and 0 <= parsed < _MAX_FRACTION else None
 
 
 def count(value: str | None) -> float | None:
-    """A count of requests or tokens, never negative; with thousands separators or without (`30,000`)."""
+    """A count of requests or tokens, not negative, with or without thousands separators (`30,000`)."""
     if value is not None and "," in value and _THOUSANDS.match(value.strip()):
         value = value.strip().split(", ", 1)[0].replace(",", "")
-    found = number(value)
-    if found is None or found < 0:
+    parsed = number(value)
+    if parsed is None or parsed < 0:
         return None
-    return int(found) if found.is_integer() else found
+    return int(parsed) if parsed.is_integer() else parsed
 
 
 def percent(value: str | None) -> float | None:
-    """A percentage as a fraction, never negative: `12.5` is 0.125."""
-    found = number((single(value) or "").removesuffix("%"))
-    return round(found / 100, 9) if found is not None and found >= 0 else None
+    """A percentage as a fraction, not negative: `12.5` gives 0.125."""
+    parsed = number((first_value(value) or "").removesuffix("%"))
+    return round(parsed / 100, 9) if parsed is not None and parsed >= 0 else None
 
 
-def unread(what: str, said: Mapping[str, str], read: Mapping[str, float | None]) -> list[str]:
-    """A warning with the raw value for each field of `what` that was said and could not be read. Empty is not said."""
+def unparseable(name: str, raw: Mapping[str, str], parsed: Mapping[str, float | None]) -> list[str]:
+    """A warning with the raw value for each field of window `name` that has a value and could not be parsed."""
     return [
-        f"unparseable {field}: {what} = {said[field][:40]}"
-        for field, value in read.items()
-        if value is None and (said.get(field) or "").strip()
+        f"unparseable {field}: {name} = {raw[field][:40]}"
+        for field, value in parsed.items()
+        if value is None and (raw.get(field) or "").strip()
     ]
 
 
-def counted(name: str, said: Mapping[str, str], at: float) -> tuple[Window, list[str]]:
-    """A window that is told in counts (`limit`, `remaining`, `reset`), and what of it could not be understood."""
-    limit, remaining = count(said.get("limit")), count(said.get("remaining"))
-    resets_at = reset(said.get("reset"), at)
-    window = Window(name, used(limit, remaining), resets_at, limit=limit, remaining=remaining)
+def counted_window(name: str, raw: Mapping[str, str], at: float) -> tuple[Window, list[str]]:
+    """A window from the header values `limit`, `remaining` and `reset`, and a warning for each unparseable one.
+
+    `at` is the instant of the capture (epoch seconds), from which a relative reset counts.
+    """
+    limit, remaining = count(raw.get("limit")), count(raw.get("remaining"))
+    resets_at = reset(raw.get("reset"), at)
+    window = Window(name, used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining)
     if limit is not None and remaining is not None and resets_at is not None:
         return window, []
-    return window, unread(name, said, {"limit": limit, "remaining": remaining, "reset": resets_at})
+    return window, unparseable(name, raw, {"limit": limit, "remaining": remaining, "reset": resets_at})
 
 
-def sane(when: float) -> float | None:
-    """The instant, or None if it cannot be one of a reset."""
-    return when if EARLIEST <= when <= LATEST else None
+def plausible(seconds: float) -> float | None:
+    """The epoch seconds if they lie between the years 2000 and 2100, else None."""
+    return seconds if EARLIEST <= seconds <= LATEST else None
 
 
-def used(limit: float | None, remaining: float | None) -> float | None:
-    """The fraction used, from counts: None where it cannot be told, 1 where nothing remains of whatever there is."""
+def used_fraction(limit: float | None, remaining: float | None) -> float | None:
+    """The fraction used, from counts: 1 if nothing remains (also without a limit), None if it is not known."""
     if remaining == 0:
         return 1.0
     if remaining is None or not limit:
@@ -119,30 +121,30 @@ def used(limit: float | None, remaining: float | None) -> float | None:
 
 def flag(value: str | None) -> bool | None:
     """`true`/`false` in any case, or `1`/`0`."""
-    return {"true": True, "1": True, "false": False, "0": False}.get((single(value) or "").lower())
+    return {"true": True, "1": True, "false": False, "0": False}.get((first_value(value) or "").lower())
 
 
 @lru_cache(256)
 def instant(value: str | None) -> float | None:
-    """An absolute instant: epoch seconds, epoch milliseconds, RFC 3339 or an HTTP date. Zero is "not said"."""
-    text = single(value)
+    """An absolute instant: epoch seconds, epoch milliseconds, RFC 3339 or an HTTP date. Zero gives None."""
+    text = first_value(value)
     if text is None:
         return None
-    found = None if text[4:5] == "-" else number(text)
-    if found is None:
-        found = _dated(text)
-    elif found >= _MILLISECONDS:
-        found /= 1000
-    return found if found is not None and EARLIEST <= found <= LATEST else None
+    seconds = None if text[4:5] == "-" else number(text)
+    if seconds is None:
+        seconds = _from_date(text)
+    elif seconds >= _MILLISECONDS:
+        seconds /= 1000
+    return None if seconds is None else plausible(seconds)
 
 
-def _dated(text: str) -> float | None:
+def _from_date(text: str) -> float | None:
     try:
         if RFC3339.match(text):
             return datetime.fromisoformat(text.upper()).timestamp()
         if not _DAY_NAME.match(text):
             return None
-        # Imported here: rarely needed, and it would cost every sidecar a mebibyte.
+        # Rarely needed, and the import costs a sidecar 1 MiB.
         from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
         return parsedate_to_datetime(text).timestamp()
@@ -152,15 +154,15 @@ def _dated(text: str) -> float | None:
 
 def duration(value: str | None) -> float | None:
     """Seconds of a Go duration (`1h2m3s`, `2m59.56s`, `285ms`, `0s`)."""
-    text = single(value)
+    text = first_value(value)
     if text is None or not _DURATION.match(text):
         return None
-    found = sum(float(amount) * _UNITS[unit] for amount, unit in _PARTS.findall(text))
-    return found if found <= LATEST else None
+    seconds = sum(float(amount) * _UNITS[unit] for amount, unit in _PARTS.findall(text))
+    return seconds if seconds <= LATEST else None
 
 
 def reset(value: str | None, at: float) -> float | None:
-    """An absolute instant of any form: an `instant`, or a duration or a count of seconds from `at` on."""
+    """A reset as epoch seconds: an `instant`, or a duration or a number of seconds after `at` (epoch seconds)."""
     if value is None:
         return None
     wait = duration(value) if value[-1:] in _DURATION_ENDS else None
@@ -169,22 +171,22 @@ def reset(value: str | None, at: float) -> float | None:
         if seconds is None or seconds >= EARLIEST:
             return instant(value)
         wait = seconds if seconds >= 0 else None
-    return None if wait is None else sane(at + wait)
+    return None if wait is None else plausible(at + wait)
 
 
 def local_instant(text: str, utc_offset_h: float) -> float | None:
-    """The instant of a local time without zone (`2026-08-22 11:16:11`), where the zone is known otherwise."""
+    """The epoch seconds of a local time without zone (`2026-08-22 11:16:11`), given its offset from UTC in hours."""
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
     except ValueError:
         return None
-    return sane(moment.timestamp())
+    return plausible(moment.timestamp())
 
 
 def retry_after(value: str | None, at: float) -> float | None:
-    """Seconds to wait from `at`: RFC 9110 `retry-after`, a count of seconds or an HTTP date."""
+    """Seconds to wait after `at`: RFC 9110 `retry-after`, a number of seconds or an HTTP date."""
     seconds = number(value)
     if seconds is not None:
         return seconds if 0 <= seconds <= LATEST else None
-    when = instant(value)
-    return None if when is None else max(0.0, when - at)
+    end = instant(value)
+    return None if end is None else max(0.0, end - at)

@@ -3,15 +3,15 @@
 A family is one module with these names, and one line in the table:
 
     NAME        its word, as written in a reading
-    PREFIXES    the header prefixes that are its own; they dispatch to it (the longest one that fits), and they are
-                the allow-list that the extension is rendered with
-    parse       (evidence) -> Reading | None: what the headers say, None where they say nothing
-    classify    (error) -> Verdict | None: what an error text says
-    frame       (frame, at) -> Reading | None, where there is one: what a frame of a stream says that has no headers
-    ABSOLUTE    True where every reset in its headers is an instant, so that its readings hold at any time
-    UPSTREAM    of a proxy only: the prefix under which it hands on the headers of whoever is behind it
+    PREFIXES    its header prefixes. A header goes to the family with the longest matching prefix. All prefixes
+                together are the allow-list of the extension.
+    parse       (response) -> Reading | None: what the headers say; None if there are none of this family
+    classify    (error) -> ErrorClass | None: what an error text means; None if the family does not know it
+    frame       (frame, at) -> Reading | None, optional: what a frame says, for streams without headers
+    ABSOLUTE    optional: True if every reset in its headers is an instant, so that a reading holds at any time
+    UPSTREAM    for a proxy only: the prefix under which it passes on the headers of the provider behind it
 
-Families never import each other; what they share is below this package.
+Families never import each other. Shared code is in `tokmon.evidence.values`.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,22 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict, Window, replace
-from tokmon.families.verdicts import believable, by_status_code, by_text, combine, error_text, said_by_error, said_wait
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Window, replace
+from tokmon.families.combine import combine
+from tokmon.families.error_texts import by_status_code, by_text, error_part, error_text, is_believable, wait_in_text
 
 
 class Family(Protocol):
-    """What a family module offers (modules are checked against it by the type checker)."""
+    """What a family module offers (the type checker checks the modules against it)."""
 
     NAME: str
     PREFIXES: tuple[str, ...]
 
-    def parse(self, evidence: RawResponse) -> Reading | None:
+    def parse(self, response: RawResponse) -> Reading | None:
         """Read the headers (lower-case names) of a response."""
 
-    def classify(self, error: ErrorText) -> Verdict | None:
-        """Read an error text."""
+    def classify(self, error: ErrorText) -> ErrorClass | None:
+        """Classify an error text."""
 
 
 _TABLE: Final = (
@@ -56,129 +57,131 @@ _TABLE: Final = (
     "ietf",
     "unread",
 )
-"""Modules of this package, in the order in which they are asked about an error text: the narrower before the wider."""
+"""Modules of this package. Error texts are tried in this order: families with narrow patterns come first."""
 
 FAMILIES: Final = tuple(cast("Family", import_module(f"{__name__}.{name}")) for name in _TABLE)
 
 COMPANIONS: Final = ("retry-after", "x-should-retry")
-"""Headers of no family that help to read any. Ids of requests have a field of their own."""
+"""Headers that belong to no family and help to read any. Request ids have a field of their own."""
 
 ALLOWED_PREFIXES: Final[tuple[str, ...]] = tuple(
     sorted({*COMPANIONS, *(prefix for family in FAMILIES for prefix in family.PREFIXES)})
 )
-"""The extension sends these headers and no others."""
+"""The extension sends headers with these prefixes and no others."""
 
 _DENIED: Final = ("cookie", "authorization", "api-key")
 
 
 @lru_cache(256)
 def allowed(name: str) -> bool:
-    """Whether a header (lower-case) may be kept. The sidecar asks again what the extension has asked already."""
+    """True if a header (lower-case name) may be stored. The sidecar checks again what the extension has checked."""
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)
 
 
-def read(evidence: RawResponse) -> Reading:
-    """What a capture or a probe says, by every family that has something to say about it."""
-    parsed = _parse(evidence)
-    text = evidence.text and said_by_error(evidence.text, evidence.http_status)
+def read(response: RawResponse) -> Reading:
+    """What a capture or a probe says, according to all families that know something in it."""
+    parsed = _parse(response)
+    text = response.text and error_part(response.text, response.http_status)
     if not text:
-        # A frame tells of the account by itself: that it came with a 200 serves no answer.
-        status = evidence.http_status if evidence.frame is None else None
-        return combine(evidence, status, parsed, by_status_code(status, None))
-    error = error_text(text, evidence.http_status, evidence.at, evidence.kind)
-    verdict = _classify(error) or by_text(error)
-    if verdict is not None and verdict.retry_after_s is None and (wait := said_wait(error)) is not None:
-        verdict = replace(verdict, retry_after_s=wait)
-    return combine(evidence, error.http_status, parsed, verdict)
+        # A frame describes the account. Its status code 200 does not mean that a request was served.
+        status = response.http_status if response.frame is None else None
+        return combine(response, status, parsed, by_status_code(status, None))
+    error = error_text(text, response.http_status, response.at, response.account_type)
+    error_class = _classify(error) or by_text(error)
+    if error_class is not None and error_class.retry_after_s is None and (wait := wait_in_text(error)) is not None:
+        error_class = replace(error_class, retry_after_s=wait)
+    return combine(response, error.http_status, parsed, error_class)
 
 
-def is_timeless(evidence: RawResponse, reading: Reading) -> bool:
-    """Whether the same at another time reads the same: nothing in it is counted from the response on."""
-    if evidence.text is None and evidence.frame is None and _absolute(tuple(evidence.headers)):
+def is_timeless(response: RawResponse, reading: Reading) -> bool:
+    """True if the same response reads the same at another time: no reset in it counts from its arrival."""
+    if response.text is None and response.frame is None and _is_absolute(tuple(response.headers)):
         return True
-    return read(replace(evidence, at=evidence.at + 3600.0)) == reading
+    return read(replace(response, at=response.at + 3600.0)) == reading
 
 
 @lru_cache(256)
-def _absolute(names: tuple[str, ...]) -> bool:
-    told = _families_of(names)
-    return "retry-after" not in names and all(getattr(family, "ABSOLUTE", False) for family in told)
+def _is_absolute(names: tuple[str, ...]) -> bool:
+    families = _families_of(names)
+    return "retry-after" not in names and all(getattr(family, "ABSOLUTE", False) for family in families)
 
 
-def _parse(evidence: RawResponse) -> Reading | None:
-    """What the headers say: of one family nearly always, of a proxy and of who is behind it sometimes."""
-    told = _families_of(tuple(evidence.headers))
-    readings = [reading for family in told if (reading := _asked(family.parse, evidence)) is not None]
-    if evidence.frame is not None:
-        readings += [
-            reading for frame in _FRAMES if (reading := _asked(frame, evidence.frame, evidence.at)) is not None
-        ]
-    for prefix in _upstream_of(told):
-        behind = {name.removeprefix(prefix): said for name, said in evidence.headers.items() if name.startswith(prefix)}
-        reading = _parse(replace(evidence, headers=behind))
-        if reading is not None:
-            binding = reading.binding and _behind(reading.binding)
-            reading = replace(reading, windows=_of_upstream(reading), binding=binding, account=None, family=None)
-            readings.append(reading)
-    if len(readings) < 2:  # noqa: PLR2004 - nothing to put together
+def _parse(response: RawResponse) -> Reading | None:
+    """What the headers and the frame say. Behind a proxy that is the reading of several families."""
+    families = _families_of(tuple(response.headers))
+    results = [_run_parser(family.parse, response) for family in families]
+    if response.frame is not None:
+        results += [_run_parser(frame, response.frame, response.at) for frame in _FRAME_PARSERS]
+    results += [_parse_upstream(response, prefix) for prefix in _upstream_prefixes(families)]
+    readings = [reading for reading in results if reading is not None]
+    if len(readings) < 2:  # noqa: PLR2004 - nothing to merge
         return readings[0] if readings else None
-    return _together(readings)
+    return _merge(readings)
 
 
-def _asked(parse: Callable[..., Reading | None], *said: object) -> Reading | None:
-    """What the family says. One that fails has said nothing but that: the line keeps the raw headers, and goes on."""
+def _run_parser(parse: Callable[..., Reading | None], *arguments: object) -> Reading | None:
+    """The family's reading. An exception gives a warning only: the line keeps the raw headers, so nothing is lost."""
     try:
-        return parse(*said)
-    except Exception as error:  # noqa: BLE001 - whatever it is: a parser's fault loses no capture
+        return parse(*arguments)
+    except Exception as error:  # noqa: BLE001 - a fault in one parser must not lose the capture
         return Reading(warnings=(f"{parse.__module__.rpartition('.')[2]} failed: {type(error).__name__}",))
 
 
-_FRAMES: Final = tuple(frame for family in FAMILIES if (frame := getattr(family, "frame", None)))
+_FRAME_PARSERS: Final = tuple(frame for family in FAMILIES if (frame := getattr(family, "frame", None)))
 
 
 @lru_cache(256)
-def _upstream_of(told: tuple[Family, ...]) -> tuple[str, ...]:
-    """Under which prefixes these hand on the headers of whoever is behind them."""
-    return tuple(prefix for family in told if (prefix := getattr(family, "UPSTREAM", None)))
+def _upstream_prefixes(families: tuple[Family, ...]) -> tuple[str, ...]:
+    return tuple(prefix for family in families if (prefix := getattr(family, "UPSTREAM", None)))
 
 
-def _of_upstream(reading: Reading) -> tuple[Window, ...]:
-    return tuple(replace(window, name=_behind(window.name)) for window in reading.windows)
+def _parse_upstream(response: RawResponse, prefix: str) -> Reading | None:
+    """The reading of the headers that a proxy passes on. Its windows belong to the proxy: `upstream:NAME`."""
+    headers = {name.removeprefix(prefix): value for name, value in response.headers.items() if name.startswith(prefix)}
+    reading = _parse(replace(response, headers=headers))
+    if reading is None:
+        return None
+    windows = tuple(replace(window, name=_upstream_name(window.name)) for window in reading.windows)
+    binding = reading.binding and _upstream_name(reading.binding)
+    return replace(reading, windows=windows, binding=binding, account=None, family=None)
 
 
-def _behind(name: str) -> str:
-    return f"upstream:{name}"
+def _upstream_name(window: str) -> str:
+    return f"upstream:{window}"
 
 
-def _together(readings: list[Reading]) -> Reading:
-    """One reading of several: all windows, and of the rest what the first one says that says anything."""
+def _merge(readings: list[Reading]) -> Reading:
+    """One reading of several: all windows and warnings, and of each other field the first value that is known."""
     windows: dict[str, Window] = {}
     for reading in readings:
         for window in reading.windows:
             windows.setdefault(window.name, window)
-    nothing = Reading()
+    empty = Reading()
     first: dict[str, Any] = {}
     for name in Reading.__struct_fields__:
-        unsaid = getattr(nothing, name)
-        first[name] = next((value for reading in readings if (value := getattr(reading, name)) != unsaid), unsaid)
+        default = getattr(empty, name)
+        first[name] = next((value for reading in readings if (value := getattr(reading, name)) != default), default)
     warnings = tuple(warning for reading in readings for warning in reading.warnings)
     return Reading(**{**first, "windows": tuple(windows.values()), "warnings": warnings})
 
 
 @lru_cache(256)
 def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
-    """Whose headers these are, in the order of the table; each header is theirs who have the longest fitting prefix."""
-    told: set[int] = set()
+    """The families that these headers belong to, in the order of the table. The longest matching prefix decides."""
+    indexes: set[int] = set()
     for name in names:
-        fits = [max((len(each) for each in family.PREFIXES if name.startswith(each)), default=0) for family in FAMILIES]
-        longest = max(fits)
-        told.update(index for index, length in enumerate(fits) if longest and length == longest)
-    return tuple(FAMILIES[index] for index in sorted(told))
+        lengths = [
+            max((len(prefix) for prefix in family.PREFIXES if name.startswith(prefix)), default=0)
+            for family in FAMILIES
+        ]
+        longest = max(lengths)
+        indexes.update(index for index, length in enumerate(lengths) if longest and length == longest)
+    return tuple(FAMILIES[index] for index in sorted(indexes))
 
 
-def _classify(error: ErrorText) -> Verdict | None:
+def _classify(error: ErrorText) -> ErrorClass | None:
     for family in FAMILIES:
-        verdict = family.classify(error)
-        if verdict is not None and believable(error, verdict):
-            return verdict
+        error_class = family.classify(error)
+        if error_class is not None and is_believable(error, error_class):
+            return error_class
     return None

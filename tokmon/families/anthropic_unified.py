@@ -1,8 +1,8 @@
 """Anthropic plan seats (OAuth): `anthropic-ratelimit-unified-*`, and the error texts of Anthropic's API.
 
-Aggregate fields are `…-unified-FIELD`, window fields `…-unified-WINDOW-FIELD`; window slugs are open (`5h`,
-`7d`, `7d_sonnet`, `7d_oi`, …). Utilization is a fraction that may exceed 1; resets are epoch seconds. An
-`overage-status` of `rejected` is normal on a healthy account and never the account's own status.
+Aggregate fields are `…-unified-FIELD`, window fields `…-unified-WINDOW-FIELD`. The set of window names is open
+(`5h`, `7d`, `7d_sonnet`, `7d_oi`, …). Utilization is a fraction that may exceed 1; resets are epoch seconds. An
+`overage-status` of `rejected` is normal on a healthy account; it is not the account's own status.
 Sources: captured responses and the vendor's client; docs/families.md.
 """
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
@@ -31,80 +31,80 @@ _CLAIMS: Final = {
 }
 
 
-def parse(evidence: RawResponse) -> Reading | None:
-    """Read the unified headers; None where there is none of them."""
-    said = evidence.headers.get
-    windows, theirs = _places(tuple(evidence.headers))
-    account = values.single(said("anthropic-organization-id"))
-    if not theirs:
+def parse(response: RawResponse) -> Reading | None:
+    """Read the unified headers; None if there are none."""
+    get = response.headers.get
+    window_headers, is_unified = _window_headers(tuple(response.headers))
+    account = values.first_value(get("anthropic-organization-id"))
+    if not is_unified:
         return Reading(account=account) if account else None
-    read = [
-        _window(name, said(utilization), said(reset), said(status), said(surpassed))
-        for name, utilization, reset, status, surpassed in windows
+    parsed = [
+        _window(name, get(utilization), get(reset), get(status), get(surpassed))
+        for name, utilization, reset, status, surpassed in window_headers
     ]
-    found = tuple(window for window, _ in read)
-    status, unknown = _status(said(f"{_PREFIX}status"), found)
-    claim = values.single(said(f"{_PREFIX}representative-claim"))
-    overage, doubtful = _overage(*(said(name) for name in _OVERAGE))
-    paid = overage is not None and overage.in_use
-    if paid and status in _UNPAID:
+    windows = tuple(window for window, _ in parsed)
+    status, status_warnings = _status(get(f"{_PREFIX}status"), windows)
+    claim = values.first_value(get(f"{_PREFIX}representative-claim"))
+    overage, overage_warnings = _overage(*(get(name) for name in _OVERAGE_HEADERS))
+    billed = overage is not None and overage.in_use
+    if billed and status in _RAISED_BY_OVERAGE:
         status = Status.ALLOWED_WARNING
-    # Only a refusal has an end: the reset of the window that binds, which may be the only one that is said.
-    refused = evidence.http_status == _TOO_MANY
+    # Only a refusal has an end: the reset of the binding window, which may be the only one in the headers.
+    refused = response.http_status == _TOO_MANY
     return Reading(
         status=status,
-        windows=found,
+        windows=windows,
         claim=claim,
         binding=_CLAIMS.get(claim or "", claim),
         overage=overage,
         account=account,
-        billing="overage" if paid else None,
-        blocked_until=values.instant(said(f"{_PREFIX}reset")) if refused else None,
+        billing="overage" if billed else None,
+        blocked_until=values.instant(get(f"{_PREFIX}reset")) if refused else None,
         family=NAME,
-        warnings=tuple(warning for _, warnings in read for warning in warnings) + unknown + doubtful,
+        warnings=tuple(warning for _, warnings in parsed for warning in warnings) + status_warnings + overage_warnings,
     )
 
 
 _TOO_MANY: Final = 429
-_UNPAID: Final = frozenset({Status.ALLOWED, Status.UNKNOWN})
+_RAISED_BY_OVERAGE: Final = frozenset({Status.ALLOWED, Status.UNKNOWN})
 _WORST_FIRST: Final = (Status.REJECTED, Status.ALLOWED_WARNING, Status.ALLOWED)
 _FIELDS: Final = ("utilization", "reset", "status", "surpassed-threshold")
-_OVERAGE: Final = tuple(
+_OVERAGE_HEADERS: Final = tuple(
     f"{_PREFIX}overage-{field}" for field in ("status", "in-use", "utilization", "reset", "disabled-reason")
 )
 
 
 @lru_cache(256)
-def _places(names: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], ...], bool]:
-    """The windows that these headers tell of, each with the names of its fields; and whether any header is unified.
+def _window_headers(names: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """For each window its name and the headers of its `_FIELDS`; and True if any of the headers is unified.
 
-    `…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`. Sorted, so that the order in which headers
-    arrive cannot matter.
+    `…-unified-7d_oi-reset` is the field `reset` of the window `7d_oi`. The windows are sorted, so that the order of
+    the headers does not matter.
     """
-    theirs = [name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)]
-    slugs = sorted({match[1] for name in theirs if (match := _WINDOW_FIELD.match(name))})
-    return tuple((slug, *(f"{_PREFIX}{slug}-{field}" for field in _FIELDS)) for slug in slugs), bool(theirs)
+    unified = [name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)]
+    windows = sorted({match[1] for name in unified if (match := _WINDOW_FIELD.match(name))})
+    return tuple((window, *(f"{_PREFIX}{window}-{field}" for field in _FIELDS)) for window in windows), bool(unified)
 
 
 @lru_cache(512)
 def _window(
     name: str, utilization: str | None, reset: str | None, status: str | None, surpassed: str | None
 ) -> tuple[Window, tuple[str, ...]]:
-    """A window and what of it could not be understood. Windows recur from response to response."""
+    """A window and its warnings. It is cached because the same values come in many responses."""
     used, resets_at, word = values.fraction(utilization), values.instant(reset), _word(status)
     warnings = []
     parts = set() if utilization is None or "," not in utilization else set(map(str.strip, utilization.split(", ")))
-    said = [values.fraction(part) for part in parts]
-    if len(said) > 1 and None not in said:
-        # Duplicates that differ: nobody knows which is right, and too little used would be the costlier mistake.
-        used = max(each for each in said if each is not None)
+    fractions = [values.fraction(part) for part in parts]
+    if len(fractions) > 1 and None not in fractions:
+        # Duplicates that differ: take the highest, because to assume too little use is the costlier mistake.
+        used = max(fraction for fraction in fractions if fraction is not None)
         warnings.append(f"conflicting utilization: {name} = {(utilization or '')[:40]}")
     if used is None and utilization:
-        warnings += values.unread(name, {"utilization": utilization}, {"utilization": None})
+        warnings += values.unparseable(name, {"utilization": utilization}, {"utilization": None})
     elif used is not None and "%" in (utilization or ""):
         warnings.append(f"percent form: {name}")
     if resets_at is None and reset and values.number(reset) != 0:
-        warnings += values.unread(name, {"reset": reset}, {"reset": None})
+        warnings += values.unparseable(name, {"reset": reset}, {"reset": None})
     window = Window(
         name=name,
         utilization=used,
@@ -119,70 +119,70 @@ def _window(
 def _status(value: str | None, windows: tuple[Window, ...]) -> tuple[Status, tuple[str, ...]]:
     if value in _STATUSES:
         return _STATUSES[value], ()
-    said = _word(value)
-    if said in _STATUSES:
+    word = _word(value)
+    if word in _STATUSES:
         parts = {part.strip().lower() for part in (value or "").split(",")}
-        worst = next(word for word in _WORST_FIRST if word in parts)
+        worst = next(status for status in _WORST_FIRST if status in parts)
         return worst, (f"conflicting unified status: {(value or '')[:40]}",) if len(parts) > 1 else ()
-    if said is not None:
-        # A word that no capture has shown yet: something is up, and it is not known to be a refusal.
-        return Status.ALLOWED_WARNING, (f"unknown unified status: {said[:40]}",)
+    if word is not None:
+        # A status that no capture has shown yet. It is a warning, because it is not known to be a refusal.
+        return Status.ALLOWED_WARNING, (f"unknown unified status: {word[:40]}",)
     statuses = {window.status for window in windows if window.scope is None}
-    return next((word for word in _WORST_FIRST if word in statuses), Status.UNKNOWN), ()
+    return next((status for status in _WORST_FIRST if status in statuses), Status.UNKNOWN), ()
 
 
 def _word(value: str | None) -> str | None:
-    said = values.single(value)
-    return None if said is None else said.lower()
+    word = values.first_value(value)
+    return None if word is None else word.lower()
 
 
 @lru_cache(256)
 def _overage(
     status: str | None, in_use: str | None, utilization: str | None, reset: str | None, reason: str | None
 ) -> tuple[Overage | None, tuple[str, ...]]:
-    """What is said of paid use, and what of it could not be understood."""
+    """The overage, None if no header mentions it, and its warnings."""
     if status is None and in_use is None and utilization is None and reset is None and reason is None:
         return None, ()
     word = _word(status)
     used, resets_at = values.fraction(utilization), values.instant(reset)
-    said = {"utilization": utilization or "", "reset": "" if values.number(reset) == 0 else reset or ""}
+    raw = {"utilization": utilization or "", "reset": "" if values.number(reset) == 0 else reset or ""}
     overage = Overage(
         status=None if word == "null" else word,
         in_use=values.flag(in_use) or False,
         utilization=used,
         resets_at=resets_at,
-        disabled_reason=values.single(reason),
+        disabled_reason=values.first_value(reason),
     )
-    return overage, tuple(values.unread("overage", said, {"utilization": used, "reset": resets_at}))
+    return overage, tuple(values.unparseable("overage", raw, {"utilization": used, "reset": resets_at}))
 
 
-# The order is part of the meaning: `invalid_request_error` and `rate_limit_error` each stand for several
-# things, so the sentence decides and never the type; the narrower sentence comes first.
+# `invalid_request_error` and `rate_limit_error` each have several meanings, so the sentence decides and not the
+# type. Narrow sentences come before wide ones.
 _TEXTS: Final = (
-    ("third-party apps now draw from", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("only authorized for use with claude code", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("oauth authentication is currently not allowed", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("oauth_not_allowed_for_organization", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("this organization has been disabled", Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT)),
-    ("usage credits are required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
-    ("extra usage is required for long context", Verdict(Status.NO_CREDIT, Scope.REQUEST)),
-    ("usage credits are required for", Verdict(Status.NO_CREDIT, Scope.MODEL)),
-    ("credits_required", Verdict(Status.NO_CREDIT, Scope.MODEL)),
-    ("monthly spend limit", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("you're out of extra usage", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("credit balance is too low", Verdict(Status.NO_CREDIT, Scope.ACCOUNT)),
-    ("oauth token does not meet scope", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "scope")),
-    ("oauth token has expired", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "expired")),
-    ("invalid authentication credentials", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "transient_possible")),
-    ("oauth authentication is currently not supported", Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "beta_header")),
-    ("invalid oauth token", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("invalid x-api-key", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("third-party apps now draw from", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("only authorized for use with claude code", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("oauth authentication is currently not allowed", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("oauth_not_allowed_for_organization", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("this organization has been disabled", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
+    ("usage credits are required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("extra usage is required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("usage credits are required for", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
+    ("credits_required", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
+    ("monthly spend limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("you're out of extra usage", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("credit balance is too low", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ("oauth token does not meet scope", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "scope")),
+    ("oauth token has expired", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "expired")),
+    ("invalid authentication credentials", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "transient_possible")),
+    ("oauth authentication is currently not supported", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "beta_header")),
+    ("invalid oauth token", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("invalid x-api-key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
 )
 _TYPES: Final = (
-    ("authentication_error", Verdict(Status.INVALID_KEY, Scope.ACCOUNT)),
-    ("overloaded_error", Verdict(Status.OVERLOADED, Scope.PROVIDER)),
+    ("authentication_error", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
+    ("overloaded_error", ErrorClass(Status.OVERLOADED, Scope.PROVIDER)),
 )
-"""What a type says where no sentence does. In a 400 it is quoted: the error itself is an `invalid_request_error`."""
+"""The meaning of a type if no sentence is known. Not used for a 400, which may quote a type from the request."""
 
 _ALL: Final = (*_TEXTS, *_TYPES)
 _BAD_REQUEST: Final = 400
@@ -192,12 +192,12 @@ _REGAIN: Final = re.compile(
 )
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """Read an error text of Anthropic's API."""
-    said = error.said
-    if "reached your specified" in said:
-        regain = _REGAIN.search(said)
-        until = values.instant(f"{regain.group(1)}t{regain.group(2)}:00z") if regain else None
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT, resets_at=until)
-    asked = _TEXTS if error.http_status == _BAD_REQUEST else _ALL
-    return next((verdict for words, verdict in asked if words in said), None)
+def classify(error: ErrorText) -> ErrorClass | None:
+    """Classify an error text of Anthropic's API."""
+    text = error.lowercase
+    if "reached your specified" in text:
+        regain = _REGAIN.search(text)
+        until = values.instant(f"{regain[1]}t{regain[2]}:00z") if regain else None
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT, resets_at=until)
+    patterns = _TEXTS if error.http_status == _BAD_REQUEST else _ALL
+    return next((error_class for words, error_class in patterns if words in text), None)

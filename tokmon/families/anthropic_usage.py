@@ -1,13 +1,13 @@
-"""Anthropic plan seats, as `oauth/usage` tells of them: the same windows as the unified headers, without a call.
+"""Anthropic plan seats in the body of `oauth/usage`: the same windows as in the unified headers, without a model call.
 
-Its percents are 0-100 of what is used, its resets RFC 3339 texts, its credits minor units of a currency. A window that
-is null has not been opened. Source: recorded answers of the endpoint.
+`utilization` is the percentage used (0-100), resets are RFC 3339 strings, and credits are minor units of a currency.
+A window that is null has not been opened. Source: recorded responses of the endpoint.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 from tokmon.wire.instants import parse_rfc3339
 
 NAME: Final = "anthropic-usage"
@@ -16,35 +16,35 @@ PREFIXES: Final = ()
 _FRAME: Final = "anthropic.oauth_usage"
 _NAMES: Final = {"five_hour": "5h", "seven_day": "7d"}
 _PERCENT: Final = 100
-_TOO_MUCH: Final = 1e9
+_MAX_FIGURE: Final = 1e9
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it is not told in headers
-    """Nothing: it is not told in headers."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: the figures are in the body, not in headers."""
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - its errors are those of Anthropic's API
-    """Nothing: its errors are those of Anthropic's API."""
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - the shape of a family
+    """None: its errors are those of Anthropic's API."""
     return None
 
 
 def frame(frame: Mapping[str, object], at: float) -> Reading | None:  # noqa: ARG001 - its resets are instants
-    """Read what a probe kept of the answer; None if it is of another kind."""
-    told = frame.get("windows")
-    if frame.get("type") != _FRAME or not isinstance(told, Mapping):
+    """Read the figures that a probe stored of the body; None if the frame is of another type."""
+    entries = frame.get("windows")
+    if frame.get("type") != _FRAME or not isinstance(entries, Mapping):
         return None
     windows, warnings = [], []
-    for name, said in told.items():
-        if isinstance(said, Mapping):
-            window, doubtful = _window(str(name), said)
+    for name, entry in entries.items():
+        if isinstance(entry, Mapping):
+            window, window_warnings = _window(str(name), entry)
             windows.append(window)
-            warnings += doubtful
+            warnings += window_warnings
     overage = _overage(frame.get("extra_usage"))
     full = [window for window in windows if window.scope is None and (window.utilization or 0) >= 1]
     binding = max(full, key=lambda window: window.resets_at or 0.0, default=None)
-    paid = overage is not None and overage.status == Status.ALLOWED
-    refused = binding is not None and not paid
+    has_overage = overage is not None and overage.status == Status.ALLOWED
+    refused = binding is not None and not has_overage
     return Reading(
         status=Status.REJECTED if refused else Status.ALLOWED_WARNING if binding is not None else Status.ALLOWED,
         scope=Scope.ACCOUNT if refused else None,
@@ -57,39 +57,42 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:  # noqa: AR
     )
 
 
-def _window(name: str, said: Mapping[str, object]) -> tuple[Window, list[str]]:
-    """`seven_day_opus` is `7d_opus`, and binds some models only."""
-    length = next((length for length in _NAMES if name.startswith(length)), None)
-    own = name if length is None else _NAMES[length] + name.removeprefix(length)
-    used, reset = said.get("utilization"), said.get("resets_at")
-    figure, resets_at = _figure(used), _instant(reset)
-    warnings = [] if figure is not None or used is None else [f"unparseable utilization: {own} = {str(used)[:40]}"]
+def _window(key: str, entry: Mapping[str, object]) -> tuple[Window, list[str]]:
+    """The window and its warnings. `seven_day_opus` is named `7d_opus` and applies to some models only."""
+    period = next((period for period in _NAMES if key.startswith(period)), None)
+    name = key if period is None else _NAMES[period] + key.removeprefix(period)
+    utilization, reset = entry.get("utilization"), entry.get("resets_at")
+    percent, resets_at = _figure(utilization), _instant(reset)
+    warnings = []
+    if percent is None and utilization is not None:
+        warnings.append(f"unparseable utilization: {name} = {str(utilization)[:40]}")
     if resets_at is None and reset is not None:
-        warnings.append(f"unparseable reset: {own} = {str(reset)[:40]}")
-    scope = None if name in _NAMES else Scope.MODEL
-    return Window(own, None if figure is None else round(figure / _PERCENT, 9), resets_at, scope=scope), warnings
+        warnings.append(f"unparseable reset: {name} = {str(reset)[:40]}")
+    scope = None if key in _NAMES else Scope.MODEL
+    return Window(name, None if percent is None else round(percent / _PERCENT, 9), resets_at, scope=scope), warnings
 
 
-def _overage(said: object) -> Overage | None:
-    if not isinstance(said, Mapping) or not isinstance(said.get("is_enabled"), bool):
+def _overage(entry: object) -> Overage | None:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("is_enabled"), bool):
         return None
-    used, limit = _figure(said.get("utilization")), _figure(said.get("used_credits"))
-    spent = used is not None and used >= _PERCENT
+    percent, used = _figure(entry.get("utilization")), _figure(entry.get("used_credits"))
+    used_up = percent is not None and percent >= _PERCENT
     return Overage(
-        status=str(Status.ALLOWED if said["is_enabled"] and not spent else Status.REJECTED),
-        utilization=None if used is None else round(used / _PERCENT, 9),
-        used=limit,
-        permitted=said["is_enabled"],
+        status=str(Status.ALLOWED if entry["is_enabled"] and not used_up else Status.REJECTED),
+        utilization=None if percent is None else round(percent / _PERCENT, 9),
+        used=used,
+        permitted=entry["is_enabled"],
     )
 
 
 def _figure(value: object) -> float | None:
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _TOO_MUCH
-    return float(value) if fits and isinstance(value, (int, float)) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_FIGURE else None
 
 
 def _instant(value: object) -> float | None:
-    """To the second: the fraction is another one each time, and the reset the same."""
+    """Rounded to seconds: the fraction differs in every response, but the reset is the same."""
     try:
         return float(round(parse_rfc3339(value))) if isinstance(value, str) else None
     except ValueError:

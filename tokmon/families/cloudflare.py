@@ -1,23 +1,23 @@
-"""Cloudflare's AI gateway: that a response went through it. What it cost stands in its own log only.
+"""Cloudflare's AI gateway: marks that a response went through it. The cost is only in the gateway's own log.
 
 Source: captured responses; docs/families.md.
 """
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "cloudflare"
 PREFIXES: Final = ("cf-aig-",)
 
 
-def parse(evidence: RawResponse) -> Reading | None:
-    """Know the gateway by its marks."""
-    return Reading(family=NAME) if any(name.startswith(PREFIXES) for name in evidence.headers) else None
+def parse(response: RawResponse) -> Reading | None:
+    """A reading with the family only, if the response has the gateway's marks."""
+    return Reading(family=NAME) if any(name.startswith(PREFIXES) for name in response.headers) else None
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """Read the gateway's refusal of its own token (code 2009)."""
-    if "aigatewayerror" in error.said and "2009" in error.said:
-        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT, "gateway_token")
+def classify(error: ErrorText) -> ErrorClass | None:
+    """Classify the gateway's refusal of its own token (code 2009)."""
+    if "aigatewayerror" in error.lowercase and "2009" in error.lowercase:
+        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT, "gateway_token")
     return None

@@ -1,6 +1,6 @@
-"""GitHub Copilot: quota snapshots as URL queries, and what its limits of use are called when one is exceeded.
+"""GitHub Copilot: quota snapshots as URL queries, and the names of exceeded usage limits.
 
-`rem` is the percent that *remains*, `ent` the entitlement (-1: unlimited), `ov` what was used beyond it.
+`rem` is the percentage that *remains*, `ent` the entitlement (-1: unlimited), `ov` the use beyond it.
 Sources: microsoft/vscode-copilot-chat, captured responses; docs/families.md.
 """
 
@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, Overage, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "copilot"
 PREFIXES: Final = (
@@ -23,32 +23,32 @@ _EXCEEDED: Final = (("5-hour", "session"), ("session", "session"), ("weekly", "w
 _PREMIUM: Final = "premium"
 
 
-def parse(evidence: RawResponse) -> Reading | None:
-    """Read the quotas, and the limit that a refusal names; None where there is none of them."""
+def parse(response: RawResponse) -> Reading | None:
+    """Read the quotas, and the limit that a refusal names; None if there are no such headers."""
     windows: dict[str, Window] = {}
     overage: Overage | None = None
     warnings: list[str] = []
-    for header in sorted(evidence.headers):
+    for header in sorted(response.headers):
         if not header.startswith(_QUOTAS):
             continue
         name = header.removeprefix(_QUOTAS[0]).removeprefix(_QUOTAS[1]).replace("-", "_")
-        # A plus sign is that of a time zone here, not a space.
-        query = (values.single(evidence.headers[header]) or "").replace("+", "%2B")
-        said = {key: found[0] for key, found in parse_qs(query).items()}
-        window = _quota(name, said, evidence.at)
+        # A plus sign belongs to a time zone here; `parse_qs` would read it as a space.
+        query = (values.first_value(response.headers[header]) or "").replace("+", "%2B")
+        fields = {key: fields[0] for key, fields in parse_qs(query).items()}
+        window = _quota(name, fields, response.at)
         windows[name] = window
-        if not said:
-            warnings += values.unread(name, {"quota": query}, {"quota": None})
-        warnings += values.unread(name, said, {"rem": window.utilization, "rst": window.resets_at})
-        if "ov" in said and (overage is None or name.startswith(_PREMIUM)):
-            used = values.count(said["ov"])
-            overage = Overage(in_use=bool(used), used=used, permitted=values.flag(said.get("ovPerm")))
-    exceeded = values.single(evidence.headers.get("x-ratelimit-exceeded"))
-    wait = values.number(evidence.headers.get("x-ratelimit-user-retry-after") or evidence.headers.get("retry-after"))
-    spent = next((name for word, name in _EXCEEDED if exceeded and word in exceeded), None)
-    if spent is not None:
-        until = None if wait is None or wait < 0 else values.sane(evidence.at + wait)
-        windows[spent] = Window(spent, 1.0, until, status=Status.REJECTED)
+        if not fields:
+            warnings += values.unparseable(name, {"quota": query}, {"quota": None})
+        warnings += values.unparseable(name, fields, {"rem": window.utilization, "rst": window.resets_at})
+        if "ov" in fields and (overage is None or name.startswith(_PREMIUM)):
+            used = values.count(fields["ov"])
+            overage = Overage(in_use=bool(used), used=used, permitted=values.flag(fields.get("ovPerm")))
+    exceeded = values.first_value(response.headers.get("x-ratelimit-exceeded"))
+    wait = values.number(response.headers.get("x-ratelimit-user-retry-after") or response.headers.get("retry-after"))
+    full = next((name for word, name in _EXCEEDED if exceeded and word in exceeded), None)
+    if full is not None:
+        until = None if wait is None or wait < 0 else values.plausible(response.at + wait)
+        windows[full] = Window(full, 1.0, until, status=Status.REJECTED)
     if not windows and exceeded is None:
         return None
     return Reading(
@@ -60,27 +60,29 @@ def parse(evidence: RawResponse) -> Reading | None:
     )
 
 
-def _quota(name: str, said: dict[str, str], at: float) -> Window:
-    """One quota; an unlimited one has no limit."""
-    entitled = values.number(said.get("ent"))
-    left = values.percent(said.get("rem"))
-    limited = entitled is None or entitled >= 0
+def _quota(name: str, fields: dict[str, str], at: float) -> Window:
+    """The window of one quota; an unlimited one has no limit."""
+    entitlement = values.number(fields.get("ent"))
+    left = values.percent(fields.get("rem"))
+    if entitlement is not None and entitlement < 0:
+        entitlement = None
     return Window(
         name=name,
         utilization=None if left is None else round(max(0.0, 1 - left), 9),
-        resets_at=values.reset(said.get("rst"), at),
-        limit=entitled if limited else None,
-        remaining=round(entitled * left, 6) if entitled is not None and limited and left is not None else None,
+        resets_at=values.reset(fields.get("rst"), at),
+        limit=entitlement,
+        remaining=round(entitlement * left, 6) if entitlement is not None and left is not None else None,
     )
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """Read an error text of Copilot's."""
-    spent = "exceeded your" in error.said and ("session limit" in error.said or "weekly" in error.said)
-    if spent and error.http_status != _BAD_REQUEST:
-        return Verdict(Status.REJECTED, Scope.ACCOUNT)
-    if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.kind:
-        return Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
+def classify(error: ErrorText) -> ErrorClass | None:
+    """Classify an error text of Copilot."""
+    text = error.lowercase
+    limit_exceeded = "exceeded your" in text and ("session limit" in text or "weekly" in text)
+    if limit_exceeded and error.http_status != _BAD_REQUEST:
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
+    if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.account_type:
+        return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
     return None
 
 

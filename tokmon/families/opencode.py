@@ -1,8 +1,8 @@
-"""OpenCode's Zen and Go plans: error types by name. Source: pi's own list of what is not worth a retry."""
+"""OpenCode's Zen and Go plans: error types by name. Source: pi's own list of errors that it does not retry."""
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status
 
 NAME: Final = "opencode"
 PREFIXES: Final = ()
@@ -16,11 +16,11 @@ _WORDS: Final = (
 )
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
-    """Nothing: it sends no headers about limits."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: it sends no headers about limits."""
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """A spent plan."""
-    return Verdict(Status.REJECTED, Scope.ACCOUNT) if any(word in error.said for word in _WORDS) else None
+def classify(error: ErrorText) -> ErrorClass | None:
+    """A plan that is used up."""
+    return ErrorClass(Status.REJECTED, Scope.ACCOUNT) if any(word in error.lowercase for word in _WORDS) else None

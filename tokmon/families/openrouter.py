@@ -1,13 +1,13 @@
-"""OpenRouter: whose limit it was that refused stands in the body, with the headers of the limit repeated there.
+"""OpenRouter: error bodies, which name the limit that was reached and repeat its headers.
 
-Its resets are epoch milliseconds. Sources: openrouter.ai/docs, captured error bodies; docs/families.md.
+Resets are epoch milliseconds. Sources: openrouter.ai/docs, captured error bodies; docs/families.md.
 """
 
 import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "openrouter"
 PREFIXES: Final = ()
@@ -16,27 +16,27 @@ _HEADER: Final = re.compile(r'"x-ratelimit-(limit|remaining|reset)": ?"?(\d{1,16
 _SHARED: Final = ("openrouter_shared_capacity", "upstream_provider_shared_pool")
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - its headers are OpenAI's
-    """Nothing: its headers are read as OpenAI's are."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: the family `openai` reads its headers."""
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
-    """Read a refusal: of the free tier (the account's), of a pool that all share (nobody's), of credit or key."""
-    said = error.said
-    if any(word in said for word in _SHARED):
-        return Verdict(Status.REJECTED, Scope.PROVIDER, "shared_capacity")
-    if "free-models-per-" in said or "openrouter_free_tier" in said:
-        counts = dict(_HEADER.findall(said))
+def classify(error: ErrorText) -> ErrorClass | None:
+    """Classify a refusal by the free tier (of the account), by shared capacity (of no account), for credit or key."""
+    text = error.lowercase
+    if any(word in text for word in _SHARED):
+        return ErrorClass(Status.REJECTED, Scope.PROVIDER, "shared_capacity")
+    if "free-models-per-" in text or "openrouter_free_tier" in text:
+        counts = dict(_HEADER.findall(text))
         limit, remaining = values.count(counts.get("limit")), values.count(counts.get("remaining"))
         resets_at = values.instant(counts.get("reset"))
-        unit = "minute" if "free-models-per-min" in said else "day"
+        unit = "minute" if "free-models-per-min" in text else "day"
         window = Window(
-            f"free_requests_{unit}", values.used(limit, remaining), resets_at, limit=limit, remaining=remaining
+            f"free_requests_{unit}", values.used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining
         )
-        return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,) if counts else ())
-    if "insufficient credits" in said or "requires more credits" in said:
-        return Verdict(Status.NO_CREDIT, Scope.ACCOUNT)
-    if "no auth credentials found" in said or '"user not found' in said:
-        return Verdict(Status.INVALID_KEY, Scope.ACCOUNT)
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,) if counts else ())
+    if "insufficient credits" in text or "requires more credits" in text:
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
+    if "no auth credentials found" in text or '"user not found' in text:
+        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)
     return None

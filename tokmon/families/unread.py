@@ -1,13 +1,12 @@
-"""Families that are captured and not read yet.
+"""Header prefixes that are captured but not read yet.
 
-Their headers are on the allow-list, so every line keeps them raw and nothing is lost: when a family gets a
-module of its own, it takes its prefixes from here and the old lines read as if it had always been there.
-Sources: the vendors' documentation and captured responses.
+They are on the allow-list, so log lines keep these headers. A later family takes its prefixes from here and can then
+read the old lines too. Sources: the vendors' documentation and captured responses.
 """
 
 from typing import Final
 
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Verdict
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading
 
 NAME: Final = "unread"
 
@@ -18,11 +17,11 @@ PREFIXES: Final = (
 )
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
-    """Nothing yet: the raw headers stay in the line."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None yet: the raw headers stay in the log line."""
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:  # noqa: ARG001 - the shape of a family
-    """Nothing yet: the text stays in the line."""
+def classify(error: ErrorText) -> ErrorClass | None:  # noqa: ARG001 - the shape of a family
+    """None yet: the text stays in the log line."""
     return None

@@ -1,4 +1,4 @@
-"""z.ai (GLM coding plans): a numeric code in the error body, and a reset without zone, which is China's.
+"""z.ai (GLM coding plans): a numeric code in the error body, and a reset without time zone, which is China's time.
 
 Sources: error bodies as pi showed them; docs/families.md.
 """
@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
-from tokmon.evidence.model import ErrorText, RawResponse, Reading, Scope, Status, Verdict, Window
+from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "zai"
 PREFIXES: Final = ()
@@ -17,11 +17,11 @@ _RESET: Final = re.compile(r"reset at (\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d)?)")
 _PERIOD: Final = re.compile(r"limit reached for (?:the )?(\d+)?[ -]?(hour|day|week|month)")
 _CHINA_H: Final = 8.0
 _PLAIN: Final = {
-    "1113": Verdict(Status.NO_CREDIT, Scope.ACCOUNT),
-    "1302": Verdict(Status.REJECTED),
-    "1303": Verdict(Status.REJECTED),
-    "1305": Verdict(Status.OVERLOADED, Scope.PROVIDER),
-    "1313": Verdict(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
+    "1113": ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT),
+    "1302": ErrorClass(Status.REJECTED),
+    "1303": ErrorClass(Status.REJECTED),
+    "1305": ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
+    "1313": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
 _LIMITS: Final = {"1308": "5h", "1310": "7d", "1316": "5h", "1317": "7d"}
 _SENTENCES: Final = (
@@ -31,36 +31,36 @@ _SENTENCES: Final = (
 )
 
 
-def parse(evidence: RawResponse) -> Reading | None:  # noqa: ARG001 - it sends no headers about limits
-    """Nothing: it sends no headers about limits."""
+def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
+    """None: it sends no headers about limits."""
     return None
 
 
-def classify(error: ErrorText) -> Verdict | None:
+def classify(error: ErrorText) -> ErrorClass | None:
     """Read an error by its code."""
-    found = _CODE.search(error.said)
-    # pi shows the sentence alone where the body has the form of OpenAI's.
-    code = found[1] if found else _told(error.said)
+    match = _CODE.search(error.lowercase)
+    # If the body has OpenAI's form, pi shows only the sentence.
+    code = match[1] if match else _code_of_sentence(error.lowercase)
     if code is None:
         return None
     if code not in _LIMITS:
         return _PLAIN.get(code)
-    reset = _RESET.search(error.said)
+    reset = _RESET.search(error.lowercase)
     resets_at = values.local_instant(reset[1], _CHINA_H) if reset else None
-    window = Window(_window(error.said) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
-    return Verdict(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
+    window = Window(_window(error.lowercase) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
+    return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
 
 
-def _told(said: str) -> str | None:
-    """The code of the sentence, where it stands alone."""
-    return next((code for words, more, code in _SENTENCES if words in said and (not more or more.search(said))), None)
+def _code_of_sentence(text: str) -> str | None:
+    """The code that belongs to the sentence, for a text without a code."""
+    return next((code for words, also, code in _SENTENCES if words in text and (not also or also.search(text))), None)
 
 
-def _window(said: str) -> str | None:
-    """The window that the sentence names, `5 hour`; None where it names none."""
-    found = _PERIOD.search(said)
-    if found is None:
+def _window(text: str) -> str | None:
+    """The window in the sentence: `5 hour` gives `5h`; None if it names none."""
+    period = _PERIOD.search(text)
+    if period is None:
         return None
-    number = int(found[1] or 1)
-    days = {"hour": 0, "day": 1, "week": 7, "month": 30}[found[2]]
+    number = int(period[1] or 1)
+    days = {"hour": 0, "day": 1, "week": 7, "month": 30}[period[2]]
     return f"{number * days}d" if days else f"{number}h"

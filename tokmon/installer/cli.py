@@ -20,6 +20,7 @@ from tokmon.installer.plan import carry_out, say, warn
 from tokmon.installer.program import Program
 from tokmon.installer.receipt import Receipt
 from tokmon.installer.sources import Source
+from tokmon.pi import extension
 
 _PACKAGE: Final = Path(tokmon.__file__).resolve().parent
 
@@ -173,6 +174,7 @@ def _wanted(options: Options, target: Target) -> Wanted:
     return Wanted(
         program=inside / "bin" / "tokmon",
         version=Path(sys.prefix),
+        extension=extension.source() if prefix is None else inside / "extensions" / "tokmon",
         hook=(paths.shipped_folder("hooks") / "budget-select").read_bytes(),
         units=units.read(paths.shipped_folder("bootstrap") / "systemd"),
         pi=options.pi,

@@ -1,7 +1,6 @@
 """One member's part, done as that member: the hook, a first configuration, the extension, and the sidecar's start."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +12,21 @@ from tokmon.installer.placing import Placing
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.program import is_our_link
 from tokmon.installer.receipt import Receipt
-from tokmon.pi import installed
-from tokmon.pi.extension import OURS
+from tokmon.pi import extension, installed
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a member is to have. All of it was read beforehand: the member may not see where it comes from.
 
-    `program` is what others call, `version` the environment that is in use in the end; `link`: the program is root's,
-    and is to be found in the member's home as well. `manager` says that their systemd will be there in the end.
+    `program` is what others call, `version` the environment that is in use in the end, `extension` the folder that pi
+    loads by a link; `link`: the program is root's, and is to be found in the member's home as well. `manager` says that
+    their systemd will be there in the end.
     """
 
     program: Path
     version: Path
+    extension: Path
     hook: bytes
     units: units.Units
     pi: str = "pi"
@@ -99,17 +99,34 @@ class Part:
         yield from placing.file(target, said.stdout.encode(), 0o600)
 
     def _extension(self, placing: Placing) -> Iterator[Step]:
-        target = self.home.found.extension
-        if not self._ready():
-            if installed.command({**os.environ, "TOKMON_PI": self.wanted.pi}):
-                yield Step(f"write {target}, for the pi that answers", _nothing, target)
-            return
-        said = self._ask("extension", "--pi", self.wanted.pi)
-        if said.returncode != 0:
-            say(f"the pi extension was left {'as it is' if target.exists() else 'out'}: {_first_line(said)}")
-            say(f"once pi is there, run this again, or: tokmon extension --output {shlex.quote(str(target))}")
-            return
-        yield from placing.file(target, said.stdout.encode(), 0o600, lambda path: OURS in files.text_of(path)[:4096])
+        """The link by which pi loads the extension. The file of an older tokmon goes first: pi must not load both."""
+        link, old = self.home.found.extension, self.home.found.old_extension
+        if extension.is_own(old):
+            yield Step(f"remove {old}, which {link} replaces", lambda: self._remove_old(old), old)
+        elif os.path.lexists(old):
+            say(f"{old} is not tokmon's: it is left")
+        if link.is_dir() and not link.is_symlink() and extension.is_own(link):
+            yield Step(f"remove the copy {link}", lambda: files.remove_tree(link), link)
+        yield from placing.link(link, str(self.wanted.extension), extension.is_own)
+        self._tell_support()
+
+    def _remove_old(self, old: Path) -> None:
+        files.trust(old.parent)
+        entry = self.receipt.files.get(str(old))
+        if entry is not None and not entry.kept:
+            # First, so that a killed install leaves a file that the next one knows by its content.
+            del self.receipt.files[str(old)]
+            self.receipt.save()
+        files.remove_tree(old)
+
+    def _tell_support(self) -> None:
+        """Say if the installed pi is older than what the installed tokmon supports; it knows, this one may not."""
+        words = installed.command({**os.environ, "TOKMON_PI": self.wanted.pi})
+        version = installed.package_version(words) if words else None
+        if version is not None and self._ready():
+            answer = self._ask("extension", "--supports", version)
+            if answer.stdout.strip() not in {"", "supported"}:
+                say(f"pi {version} is {answer.stdout.strip()}")
 
     def _agent(self) -> Iterator[Step]:
         agent = str(self.home.found.agent)
@@ -132,9 +149,6 @@ class Part:
         # Identities that share an account share its sidecar: it keeps to the agent folder that it was first given.
         agent = next((each for each in self.receipt.agents if Path(each).is_dir()), str(self.home.found.agent))
         env["PI_CODING_AGENT_DIR"] = "" if Path(agent) == self.home.home / ".pi" / "agent" else agent
-        # The manager's PATH leads to no pi of nvm or the like: its update would go unseen.
-        words = installed.command(env | {"TOKMON_PI": self.wanted.pi})
-        env["TOKMON_PI"] = shlex.join(words or ())
         texts = {name: self.wanted.units.text(name, self.wanted.program, env) for name in units.NAMES}
         yield from service.install(placing, self.home.units, texts, self.home.found, self.wanted.version)
 

@@ -1,7 +1,6 @@
 """Where the program and a member's part of it lie. Nothing here touches the disk."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +102,7 @@ def of_home(env: Mapping[str, str], prefix: Path | None = None) -> Home:
 
 def of_running() -> Path | None:
     """The prefix that the running program was installed under by this installer, or None."""
-    versions = Path(sys.prefix).parent
-    return versions.parent if versions.name == "versions" and versions.parent.name == "tokmon" else None
+    return paths.installed_prefix()
 
 
 def prefix_of_running() -> Path | None:

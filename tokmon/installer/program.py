@@ -89,6 +89,7 @@ class Program:
         def finish() -> None:
             files.remove_tree(pip)
             self._launch(place)
+            self._expose(place)
             self._ensure(place / "bin" / "tokmon", "--version")
             files.write(place / _COMPLETE, f"{source.name}\n{python}\n".encode(), 0o644, shared=self.places.shared)
 
@@ -102,6 +103,13 @@ class Program:
         text = launcher.text(place / "bin" / "python", packages[:1])
         if packages and text is not None:
             files.write(place / "bin" / "tokmon", text.encode(), 0o755, shared=self.places.shared)
+
+    def _expose(self, place: Path) -> None:
+        """Link the version's extensions where a path without a version of Python leads to them."""
+        packages = sorted(place.glob("lib*/python3*/site-packages/tokmon/_shipped/extensions"))
+        if packages:
+            target = str(packages[0].relative_to(place))
+            files.link(place / "extensions", target, shared=self.places.shared)
 
     def _ensure(self, *words: str | Path) -> None:
         running.ensure(words, holding=self.lock)

@@ -25,7 +25,7 @@ def run(words: list[str]) -> int:
     given = places.absolute(prefix, "--prefix") if prefix else places.prefix_of_running()
     if options.member and (os.geteuid() != 0 or options.user):
         raise UsageError("only root can name members", hint="run it as root, or leave out whom")
-    removal = Removal(_renderings(), purge=options.purge, dry_run=options.dry_run)
+    removal = Removal(purge=options.purge, dry_run=options.dry_run)
     if removal.purge and not removal.dry_run:
         _confirm(yes=options.yes)
     if os.geteuid() == 0 and not options.user:
@@ -46,16 +46,6 @@ def _parser() -> Parser:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
     return parser
-
-
-def _renderings() -> frozenset[str]:
-    """The digests of all that the extension is rendered to, for whichever pi; none where that cannot be rendered."""
-    try:
-        from tokmon.pi import schema_ts  # noqa: PLC0415 - a checkout may be without the libraries that it needs
-    except ImportError:
-        return frozenset()
-    source = (schema_ts.folder() / "tokmon.ts").read_text(encoding="utf-8")
-    return frozenset(files.digest(schema_ts.render(row.since, source).encode()) for row in schema_ts.ROWS)
 
 
 def _confirm(*, yes: bool) -> None:

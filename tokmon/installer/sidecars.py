@@ -22,7 +22,7 @@ _TURN_S: Final = 0.02
 def answering(found: Paths) -> int | None:
     """The pid of the sidecar that answers on a socket, or None."""
     try:
-        pid = client.ask_status(found.sockets)["pid"]
+        pid = client.request_status(found.sockets)["pid"]
     except (OSError, KeyError, ValueError):
         return None
     return pid if isinstance(pid, int) and pid > 1 else None

@@ -1,5 +1,6 @@
 """Taking away what the receipts list and nobody changed since; what others had put there comes back."""
 
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,15 +11,15 @@ from tokmon.installer import daemons, files, locking, purge, service, sidecars, 
 from tokmon.installer.places import Home, Places
 from tokmon.installer.plan import Step, carry_out, say
 from tokmon.installer.receipt import Entry, Receipt
+from tokmon.pi import extension
 
 _NO_VERSION: Final = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is asked for. `renderings` are the digests of what the extension may have been rendered to since."""
+    """What is asked for."""
 
-    renderings: frozenset[str] = frozenset()
     purge: bool = False
     dry_run: bool = False
 
@@ -40,7 +41,7 @@ def member(home: Home, removal: Removal) -> int:
 
 def _member(home: Home, removal: Removal, receipt: Receipt) -> Iterator[Step]:
     yield from _stop(home, receipt)
-    yield from _files(receipt, removal)
+    yield from _files(receipt)
     if removal.purge:
         yield from purge.steps(home.found)
     yield from _last(receipt, home.lock)
@@ -55,7 +56,7 @@ def _left_over(home: Home) -> Iterator[Step]:
 def program(where: Places, removal: Removal) -> int:
     """Take away the program, whose lock is held and whose receipt has no member left; how many steps it took."""
     receipt = Receipt.load(where.receipt, shared=where.shared)
-    return carry_out(_program(where, removal, receipt), dry_run=removal.dry_run)
+    return carry_out(_program(where, receipt), dry_run=removal.dry_run)
 
 
 def _own(home: Home, where: Places, removal: Removal) -> int:
@@ -65,7 +66,7 @@ def _own(home: Home, where: Places, removal: Removal) -> int:
         yield from _stop(home, receipt)
         if removal.purge:
             yield from purge.steps(home.found)
-        yield from _program(where, removal, receipt)
+        yield from _program(where, receipt)
 
     if removal.dry_run:
         return carry_out(steps(Receipt.load(where.receipt)), dry_run=True)
@@ -73,9 +74,9 @@ def _own(home: Home, where: Places, removal: Removal) -> int:
         return carry_out(steps(Receipt.load(where.receipt)), dry_run=False)
 
 
-def _program(where: Places, removal: Removal, receipt: Receipt) -> Iterator[Step]:
+def _program(where: Places, receipt: Receipt) -> Iterator[Step]:
     yield from daemons.remove(receipt)
-    yield from _files(receipt, removal)
+    yield from _files(receipt)
     if os.path.lexists(where.current):
         yield Step(f"remove {where.current}", where.current.unlink, where.current)
     if where.versions.is_dir():
@@ -96,26 +97,40 @@ def _stop(home: Home, receipt: Receipt) -> Iterator[Step]:
         yield Step(f"end the sidecar (pid {pid})", lambda: sidecars.end(pid, home.found))
 
 
-def _files(receipt: Receipt, removal: Removal) -> Iterator[Step]:
+def _files(receipt: Receipt) -> Iterator[Step]:
     unit = False
+    yield from _extensions(receipt)
     for name, entry in sorted(receipt.files.items()):
         path = Path(name)
         found = files.state(path)
-        if found is not None and not receipt.wrote(path, found) and found not in removal.renderings:
+        if found is not None and not receipt.wrote(path, found) and not extension.is_own(path):
             say(f"{path} was changed since it was installed: it is left")
             _tell_kept(path, entry)
             continue
         unit |= path.name in units.NAMES
         if found is not None:
-            yield Step(f"remove {path}", path.unlink, path)
+            yield Step(f"remove {path}", functools.partial(files.remove_tree, path), path)
         yield from _restore(path, entry)
     if unit and service.reachable(os.environ):
         yield Step("have systemd forget its units", service.reload)
 
 
+def _extensions(receipt: Receipt) -> Iterator[Step]:
+    """Remove extensions of tokmon that others put where pi loads them: a dotfiles manager's link or copy of ours."""
+    for agent in receipt.agents:
+        for name in ("tokmon", "tokmon.ts"):
+            path = Path(agent) / "extensions" / name
+            if str(path) not in receipt.files and extension.is_own(path):
+                yield Step(f"remove {path}", functools.partial(files.remove_tree, path), path)
+
+
 def _restore(path: Path, entry: Entry) -> Iterator[Step]:
-    """Put back what was there last before us."""
+    """Put back what was there last before us. An older extension of ours is removed: pi would load it again."""
     there = [Path(each) for each in entry.kept if os.path.lexists(each)]
+    own = [kept for kept in there if extension.is_own(kept)]
+    there = [kept for kept in there if kept not in own]
+    for kept in own:
+        yield Step(f"remove {kept}", functools.partial(files.remove_tree, kept), kept)
     if there:
         kept = there.pop()
         yield Step(f"put back what was at {path} before", lambda: files.move(kept, path), path)

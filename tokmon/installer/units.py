@@ -14,7 +14,6 @@ _KEPT: Final = (
     "TOKMON_CONFIG_DIR",
     "TOKMON_FSYNC",
     "TOKMON_LOG_DIR",
-    "TOKMON_PI",
     "TOKMON_STATE_DIR",
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",

@@ -38,12 +38,12 @@ _SAYS: Final = ("status", "account_status", "scope", "substatus", "model", "erro
 """What of a result is evidence. No instant: a result counts from when it was checked, and for no longer than that."""
 
 
-class Result(NamedTuple):
-    """What the file says of one provider; `checked_at` is epoch seconds."""
+class CheckResult(NamedTuple):
+    """One account's result in the file; `checked_at` is epoch seconds, `fields` what else the file has of it."""
 
     provider: str
     checked_at: float
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 def merge_check_results(snapshot: Snapshot, path: Path | None, names: Container[str], now: float) -> Snapshot:
@@ -54,8 +54,9 @@ def merge_check_results(snapshot: Snapshot, path: Path | None, names: Container[
         results = read(path)
     except StoreError:
         return snapshot  # the doctor says so
-    found = [seen for each in results if each.provider in names and (seen := _evidence(each, now)) is not None]
-    return snapshot.merged_with(found) if found else snapshot
+    known = (_evidence(result, now) for result in results if result.provider in names)
+    evidence = [item for item in known if item is not None]
+    return snapshot.merged_with(evidence) if evidence else snapshot
 
 
 def valid_until(path: Path | None, now: float) -> float:
@@ -64,25 +65,25 @@ def valid_until(path: Path | None, now: float) -> float:
         results = () if path is None else read(path)
     except StoreError:
         results = ()
-    turns = (turn for each in results for turn in (each.checked_at - AHEAD_S, each.checked_at + CHECK_S))
+    turns = (turn for result in results for turn in (result.checked_at - AHEAD_S, result.checked_at + CHECK_S))
     return min((turn for turn in turns if turn >= now), default=math.inf)
 
 
-def read(path: Path) -> tuple[Result, ...]:
+def read(path: Path) -> tuple[CheckResult, ...]:
     """What the file says; nothing where it is missing. StoreError if it is not such a file, or cannot be read."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError) as error:
         raise _unread(path, error) from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"`{path}` is not a file", hint="name another `check_file`, or move it away")
-    return _read(path, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
+    return _read(path, (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
 
 
 @lru_cache(2)
-def _read(path: Path, _state: tuple[int, ...]) -> tuple[Result, ...]:
+def _read(path: Path, _state: tuple[int, ...]) -> tuple[CheckResult, ...]:
     """The same, once for each state of the file."""
     try:
         with store.opened(path) as file:
@@ -91,15 +92,17 @@ def _read(path: Path, _state: tuple[int, ...]) -> tuple[Result, ...]:
         raise _unread(path, error) from error
     if not data.strip():
         return ()
-    told = store.parse(data) if len(data) <= LARGEST else None
-    results = None if told is None else told.get("results")
-    if told is None or not isinstance(results, dict):
+    content = store.parse(data) if len(data) <= LARGEST else None
+    results = None if content is None else content.get("results")
+    if content is None or not isinstance(results, dict):
         reason = "has more than 1 MiB" if len(data) > LARGEST else "does not hold the results of pi checks"
         raise StoreError(f"`{path}` {reason}", hint="name another `check_file`, or move it away")
-    for_all = _instant(told.get("checked_at"))
-    entries = ((name, said) for name, said in results.items() if isinstance(said, dict) and name_problem(name) is None)
-    dated = ((name, _instant(said.get("checked_at")) or for_all, said) for name, said in entries)
-    return tuple(Result(name, at, said) for name, at, said in dated if at is not None)
+    for_all = _instant(content.get("checked_at"))
+    entries = (
+        (name, entry) for name, entry in results.items() if isinstance(entry, dict) and name_problem(name) is None
+    )
+    dated = ((name, _instant(entry.get("checked_at")) or for_all, entry) for name, entry in entries)
+    return tuple(CheckResult(name, at, entry) for name, at, entry in dated if at is not None)
 
 
 def _unread(path: Path, error: OSError | ValueError) -> StoreError:
@@ -117,13 +120,13 @@ def _instant(value: object) -> float | None:
         return None
 
 
-def _evidence(result: Result, now: float) -> Evidence | None:
+def _evidence(result: CheckResult, now: float) -> Evidence | None:
     """What it says of the account, if it is of now: not of a clock that runs ahead, and not too old to count."""
     if not -AHEAD_S <= now - result.checked_at <= CHECK_S:
         return None
-    said = {name: result.said[name] for name in _SAYS if name in result.said}
+    fields = {name: result.fields[name] for name in _SAYS if name in result.fields}
     when = {"ts": rfc3339(result.checked_at), "id": "check_file", "source": CHECK}
-    return evidence_in_line({**said, **when, "provider": result.provider}, read_error_text)
+    return evidence_in_line({**fields, **when, "provider": result.provider}, read_error_text)
 
 
 def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], now: float) -> None:
@@ -134,16 +137,16 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
     with store.Held(paths.state / "check_file.lock") as lock:
         if not lock.take(_LOCK_WAIT_S):
             raise StoreError(f"others are writing `{path}`, and do not come to an end", hint="try again in a while")
-        kept = {
-            each.provider: {**each.said, "checked_at": rfc3339(each.checked_at)}
-            for each in read(path)
-            if -AHEAD_S <= now - each.checked_at <= CHECK_S
+        current = {
+            result.provider: {**result.fields, "checked_at": rfc3339(result.checked_at)}
+            for result in read(path)
+            if -AHEAD_S <= now - result.checked_at <= CHECK_S
         }
-        both = {**kept, **results}
-        oldest = min((each["checked_at"] for each in both.values()), key=_instant_of, default=rfc3339(now))
-        told = {"checked_at": oldest, "results": {name: both[name] for name in sorted(both)}}
+        both = {**current, **results}
+        oldest = min((result["checked_at"] for result in both.values()), key=_instant_of, default=rfc3339(now))
+        content = {"checked_at": oldest, "results": {name: both[name] for name in sorted(both)}}
         try:
-            store.replace_shared(path, store.encode(told) + b"\n")
+            store.replace_shared(path, store.encode(content) + b"\n")
         except OSError as error:
             raise StoreError(
                 f"cannot write `{path}`: {error.strerror or error}",
@@ -151,5 +154,5 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
             ) from error
 
 
-def _instant_of(said: str) -> float:
-    return _instant(said) or 0.0
+def _instant_of(text: str) -> float:
+    return _instant(text) or 0.0

@@ -5,7 +5,7 @@ from typing import Final
 
 from tokmon.wire.scrub import PLACEHOLDER, scrub
 
-KEPT: Final = 16 << 10
+MAX_BYTES: Final = 16 << 10
 """Bytes of what pi writes that are looked at."""
 
 _TEXT: Final = 2000
@@ -17,15 +17,15 @@ _MESSAGE: Final = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.){1,2000})"')
 _CODE: Final = re.compile(r"\s*(\d{3})\b")
 
 
-def told(said: bytes, secrets: tuple[str, ...]) -> str:
+def scrub_output(output: bytes, secrets: tuple[str, ...]) -> str:
     """Pi's error text, without warnings and whatever a terminal obeys, and without secrets."""
-    text = _ESCAPES.sub("", said.decode("utf-8", "replace"))
-    if len(said) >= KEPT:
+    text = _ESCAPES.sub("", output.decode("utf-8", "replace"))
+    if len(output) >= MAX_BYTES:
         text = " ".join(text.split()[:-1])  # the last word may be a part of a secret
     for secret in secrets:
         text = text.replace(secret, PLACEHOLDER)
-    while (found := _WARNING.match(text)) is not None:
-        text = text[found.end() :]
+    while (warning := _WARNING.match(text)) is not None:
+        text = text[warning.end() :]
     return scrub(text).strip()[:_TEXT]
 
 
@@ -34,5 +34,5 @@ def reason(text: str) -> str:
     code, message = _CODE.match(text), _MESSAGE.search(text)
     short = text if message is None else f"{code[1]}: {message[1]}" if code else message[1]
     short = " ".join(short.replace("\\n", " ").replace('\\"', '"').split())
-    short = "".join(each if each.isprintable() else "?" for each in short)
+    short = "".join(character if character.isprintable() else "?" for character in short)
     return short if len(short) <= _REASON else f"{short[: _REASON - 1]}…"

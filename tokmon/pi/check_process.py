@@ -15,7 +15,7 @@ from typing import Final
 from tokmon import families
 from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import RawResponse, Reading
-from tokmon.pi.check_output import KEPT, reason, told
+from tokmon.pi.check_output import MAX_BYTES, reason, scrub_output
 
 PROMPT: Final = "Answer with one word: ok"
 MISSION: Final = "pi-check"
@@ -42,7 +42,7 @@ _CHUNK: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AccountToCheck:
     """An account to check, and with which model; `secrets` are taken out of whatever pi says."""
 
     provider: str
@@ -52,13 +52,13 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SessionResult:
     """How it went. `at` is when it ended, in epoch seconds; `reason` is empty if a session started.
 
     `reading` is what pi's error text says of the account, and says nothing where there was none; `error` is that text.
     """
 
-    wanted: Wanted
+    wanted: AccountToCheck
     at: float
     ms: int
     reason: str = ""
@@ -72,7 +72,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class CheckSettings:
     """How pi is run: by which words, with which extension, how long at most, and how many at once."""
 
     command: Sequence[str]
@@ -85,8 +85,8 @@ class How:
 class Try:
     """One run of pi; `until` is by the monotonic clock, and of all runs of the check."""
 
-    wanted: Wanted
-    how: How
+    wanted: AccountToCheck
+    how: CheckSettings
     until: float | None = None
     again: bool = False
     """Whether the key was refused to an earlier one."""
@@ -95,15 +95,15 @@ class Try:
 class Running:
     """One pi, in a process group of its own."""
 
-    def __init__(self, tried: Try, process: subprocess.Popen[bytes], began: float) -> None:
-        self._process = process
+    def __init__(self, tried: Try, pi: subprocess.Popen[bytes], began: float) -> None:
+        self._process = pi
         self._began = began
         self._until = self._began + tried.how.deadline_s if tried.until is None else tried.until
         self.tried = replace(tried, until=self._until)
         self._problem: str | None = None
         self._asked_to_end: float | None = None
         self._read = 0
-        self._streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+        self._streams = [stream for stream in (pi.stdout, pi.stderr) if stream is not None]
         self._said = {stream.fileno(): bytearray() for stream in self._streams}
         self.open = set(self._said)
         for fd in self.open:
@@ -116,7 +116,7 @@ class Running:
         except BlockingIOError:
             return False
         self._read += len(data)
-        self._said[fd] += data[: max(0, KEPT - len(self._said[fd]))]
+        self._said[fd] += data[: max(0, MAX_BYTES - len(self._said[fd]))]
         if not data:
             self.open.discard(fd)
         return bool(data)
@@ -136,7 +136,7 @@ class Running:
         self._signal(signal.SIGTERM)
         return False
 
-    def end(self) -> Result:
+    def end(self) -> SessionResult:
         """What came of it, with whatever it has started ended too."""
         ms = round((time.monotonic() - self._began) * 1000)
         self._signal(signal.SIGKILL)
@@ -144,25 +144,25 @@ class Running:
         for fd in tuple(self.open):
             while self._read <= _TOO_MUCH and self.take(fd):
                 pass
-        answer, errors = (bytes(said) for said in self._said.values())
+        answer, errors = (bytes(output) for output in self._said.values())
         self._close()
         wanted = self.tried.wanted
-        found = Result(wanted, time.time(), ms)
+        result = SessionResult(wanted, time.time(), ms)
         if self._read > _TOO_MUCH:
-            return replace(found, reason="pi printed more than 1 MiB")
+            return replace(result, reason="pi printed more than 1 MiB")
         if self._problem is not None:
-            return replace(found, reason=self._problem)
+            return replace(result, reason=self._problem)
         if code is None or code < 0:
-            return replace(found, reason="pi does not end" if code is None else f"pi was killed by {_name_of(-code)}")
+            return replace(result, reason="pi does not end" if code is None else f"pi was killed by {_name_of(-code)}")
         if code == 0:
-            return found if answer.strip() else replace(found, reason=SILENT)
-        text = told(errors, wanted.secrets)
+            return result if answer.strip() else replace(result, reason=SILENT)
+        text = scrub_output(errors, wanted.secrets)
         if not text:
-            return replace(found, reason=f"pi said nothing, and ended with exit code {code}")
-        reading = families.read(RawResponse(None, {}, found.at, text, wanted.kind))
+            return replace(result, reason=f"pi said nothing, and ended with exit code {code}")
+        reading = families.read(RawResponse(None, {}, result.at, text, wanted.kind))
         if reading.status in SERVED:
             reading = NOTHING_SAID
-        return replace(found, reason=reason(text), error=text, reading=reading)
+        return replace(result, reason=reason(text), error=text, reading=reading)
 
     def kill(self) -> None:
         """End it, and whatever it has started."""
@@ -187,14 +187,14 @@ class Running:
             stream.close()
 
 
-def started(tried: Try, folder: Path, env: Mapping[str, str]) -> "Running | Result":
+def started(tried: Try, folder: Path, env: Mapping[str, str]) -> "Running | SessionResult":
     """Start pi on that account; the result of the check where it cannot be started."""
     how, wanted = tried.how, tried.wanted
     own = () if how.extension is None else ("-e", str(how.extension))
     began = time.monotonic()
     spec = f"{wanted.provider}/{wanted.model}"
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own pi
+        pi = subprocess.Popen(  # noqa: S603 - the user's own pi
             [*how.command, "--model", spec, *_FLAGS, *own, PROMPT],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -205,25 +205,25 @@ def started(tried: Try, folder: Path, env: Mapping[str, str]) -> "Running | Resu
         )
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return Result(wanted, time.time(), 0, f"pi cannot be started: {why.lower()}")
-    return Running(tried, process, began)
+        return SessionResult(wanted, time.time(), 0, f"pi cannot be started: {why.lower()}")
+    return Running(tried, pi, began)
 
 
 def read(running: Sequence[Running]) -> None:
     """Take what they say, for a moment."""
     with selectors.DefaultSelector() as selector:
-        for each in running:
-            for fd in each.open:
-                selector.register(fd, selectors.EVENT_READ, each)
+        for check in running:
+            for fd in check.open:
+                selector.register(fd, selectors.EVENT_READ, check)
         for key, _ in selector.select(_TICK_S):
             key.data.take(key.fd)
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+def _has_ended(pi: subprocess.Popen[bytes]) -> bool:
     """Whether it has, without taking note of it: until then its number is that of its group and of nobody else."""
     if not hasattr(os, "waitid"):  # macOS, before Python 3.13
-        return process.poll() is not None
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return pi.poll() is not None
+    return os.waitid(os.P_PID, pi.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _name_of(number: int) -> str:

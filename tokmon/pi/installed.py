@@ -1,93 +1,92 @@
-"""The pi that is installed: how it is run, and which version it is. Standard library only: the sidecar asks too.
+"""The pi that is installed: its command and its version. Standard library only: the installer uses it too.
 
-A pi that npm installed says its version in the `package.json` beside it, and so need not be started. What is something
-else (a wrapper script, a version manager's stand-in) can become another version without changing: it is asked.
+The version is read from pi's `package.json` where the command leads there, since starting pi takes seconds on a loaded
+machine. Anything else (a wrapper script, a version manager's shim) is run with `--version`.
 """
 
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from tokmon.errors import UsageError
 
-PATIENCE_S: Final = 5.0
+TIMEOUT_S: Final = 5.0
 
 _VERSION: Final = re.compile(r"v?(\d+\.\d+\.\d+\S*)")
 _LEVELS: Final = 4
-_LARGEST: Final = 1 << 20
-
-
-class Package(NamedTuple):
-    """pi's own `package.json`, and the version in it."""
-
-    path: Path
-    version: str
+_MAX_BYTES: Final = 1 << 20
 
 
 def command(env: Mapping[str, str]) -> list[str] | None:
-    """How this environment runs pi: TOKMON_PI, else `pi`, with the program's path; None where there is none.
+    """The command that runs pi: TOKMON_PI, else `pi`, with the program's path; None if there is no such program.
 
-    UsageError where TOKMON_PI cannot be split into words.
+    UsageError if TOKMON_PI cannot be split into words.
     """
-    said = env.get("TOKMON_PI") or "pi"
+    text = env.get("TOKMON_PI") or "pi"
     try:
-        return found(shlex.split(said), env.get("PATH", os.defpath))
+        words = shlex.split(text)
     except ValueError as error:
-        raise UsageError(f"`{said}` is no command: {error}", hint="say how to run pi with TOKMON_PI") from error
+        raise UsageError(f"`{text}` is no command: {error}", hint="TOKMON_PI is the command that runs pi") from error
+    program = shutil.which(words[0], path=env.get("PATH", os.defpath)) if words else None
+    return None if program is None else [os.path.abspath(program), *words[1:]]  # noqa: PTH100 - links stay links
 
 
-def found(words: Sequence[str], folders: str = "") -> list[str] | None:
-    """A command with its program's path, looked for in folders as PATH names them; None where it is in none."""
-    program = _which(words[0], folders) if words else None
-    return None if program is None else [program, *words[1:]]
+def version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, str]:
+    """The version of the pi that a command runs; if None, why."""
+    packaged = package_version(words)
+    return (packaged, "") if packaged is not None else _ask_version(words, env)
 
 
-def _which(name: str, folders: str) -> str | None:
-    """As `shutil.which`, whose module takes a sidecar a megabyte."""
-    tried = [name] if "/" in name else [f"{folder}/{name}" for folder in folders.split(":") if folder]
-    usable = next((path for path in tried if os.path.isfile(path) and os.access(path, os.X_OK)), None)  # noqa: PTH113
-    return None if usable is None else os.path.abspath(usable)  # noqa: PTH100 - links stay links
-
-
-def package(words: Sequence[str]) -> Package | None:
-    """The `package.json` of the pi that a command runs, if one of its words leads there."""
+def package_version(words: Sequence[str]) -> str | None:
+    """The version in the `package.json` of the pi that a command runs, if one of its words leads there."""
     for word in words:
         if not word.startswith("/"):
             continue
         for folder in Path(os.path.realpath(word)).parents[:_LEVELS]:
-            told = _package(folder / "package.json")
-            if told is not None:
-                return told
+            found = _version_in(folder / "package.json")
+            if found is not None:
+                return found
     return None
 
 
-def _package(path: Path) -> Package | None:
+def _version_in(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            said = json.loads(file.read(_LARGEST))
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(first_bytes(path, _MAX_BYTES))
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or not str(said.get("name")).endswith("pi-coding-agent"):
+    if not isinstance(content, dict) or not str(content.get("name")).endswith("pi-coding-agent"):
         return None
-    version = _VERSION.fullmatch(str(said.get("version")))
-    return None if version is None else Package(path, version[1])
+    match = _VERSION.fullmatch(str(content.get("version")))
+    return None if match is None else match[1]
 
 
-def ask_version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, str]:
-    """The version that `pi --version` says, and why there is none. The older versions answer on stderr."""
-    said, problem = ask([*words, "--version"], env, PATIENCE_S)
-    versions = (_VERSION.fullmatch(line.strip()) for line in said.splitlines())
-    return next((match[1] for match in versions if match), None), problem or "named no version"
+def first_bytes(path: Path, limit: int) -> bytes:
+    """The first bytes of a regular file, also behind links; empty if there is none that can be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with os.fdopen(fd, "rb") as file:
+        return file.read(limit) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
-def ask(command: Sequence[str], env: Mapping[str, str], patience: float) -> tuple[str, str | None]:
-    """What a program says on stdout and stderr within some seconds, and what went wrong, if anything did."""
+def _ask_version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, str]:
+    """The version that `pi --version` prints; the older versions of pi print it on stderr."""
+    text, problem = ask([*words, "--version"], env, TIMEOUT_S)
+    matches = (_VERSION.fullmatch(line.strip()) for line in text.splitlines())
+    return next((match[1] for match in matches if match), None), problem or "named no version"
+
+
+def ask(command: Sequence[str], env: Mapping[str, str], timeout: float) -> tuple[str, str | None]:
+    """Run a program: its stdout and stderr, and what went wrong or None. It is killed after `timeout` seconds."""
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own programs
             command,
@@ -101,12 +100,12 @@ def ask(command: Sequence[str], env: Mapping[str, str], patience: float) -> tupl
         return "", (error.strerror or str(error)).lower()
     with process:
         try:
-            out, errors = process.communicate(timeout=patience)
+            out, errors = process.communicate(timeout=timeout)
         except BaseException as error:
-            # Its children too: one that keeps the pipe would keep us.
+            # Its children as well: one that keeps the pipe open would keep us waiting.
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            return "", f"did not answer in {patience:g} s"
-    said = (out + b"\n" + errors).decode(errors="replace")
-    return said, None if process.returncode == 0 else f"ended with {process.returncode}"
+            return "", f"did not answer in {timeout:g} s"
+    text = (out + b"\n" + errors).decode(errors="replace")
+    return text, None if process.returncode == 0 else f"ended with {process.returncode}"

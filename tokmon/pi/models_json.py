@@ -50,7 +50,7 @@ _KEY_SHAPES: Final = {"ant-oat": "teams-direct", "ant-api": "anthropic-api"}
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ConfiguredAccount:
     """What models.json says of a provider; `key_shape` names a literal key's public prefix, if it has one."""
 
     base_url: str | None = None
@@ -59,7 +59,9 @@ class Account:
 
 
 @lru_cache(256)
-def account_type(account: Account, *, api: str | None, key_shape: str | None, family: str | None) -> str | None:
+def account_type(
+    account: ConfiguredAccount, *, api: str | None, key_shape: str | None, family: str | None
+) -> str | None:
     """The log's `type`: by what the configuration says, then by what the capture shows; None if neither does."""
     host = _host(account.base_url or "")
     for suffix, kind in _HOSTS:
@@ -92,17 +94,17 @@ class Configured:
         """Whether the file is another one now."""
         return self._stamp() != self._seen
 
-    def read(self) -> dict[str, Account]:
+    def read(self) -> dict[str, ConfiguredAccount]:
         """What it says."""
         self._seen = self._stamp()
         return read_accounts(self._models)
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            found = self._models.stat()
+            status = self._models.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size
+        return status.st_mtime_ns, status.st_size
 
 
 def read_models(models: Path) -> dict[str, Any] | None:
@@ -114,7 +116,7 @@ def read_models(models: Path) -> dict[str, Any] | None:
         return None
 
 
-def read_accounts(models: Path) -> dict[str, Account]:
+def read_accounts(models: Path) -> dict[str, ConfiguredAccount]:
     """The providers of models.json by name; an empty dict if there is no such file or it is not JSON."""
     return accounts_of(read_providers(models))
 
@@ -125,19 +127,19 @@ def read_providers(models: Path) -> dict[str, Any]:
     return providers if isinstance(providers, dict) else {}
 
 
-def accounts_of(providers: Mapping[str, Any]) -> dict[str, Account]:
+def accounts_of(providers: Mapping[str, Any]) -> dict[str, ConfiguredAccount]:
     """Those of them that are accounts, by name."""
     return {name: _account(entry) for name, entry in providers.items() if isinstance(entry, dict)}
 
 
-def _account(entry: Mapping[str, Any]) -> Account:
+def _account(entry: Mapping[str, Any]) -> ConfiguredAccount:
     api = entry.get("api")
     if not isinstance(api, str):
         listed = entry.get("models")
         first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
         api = first.get("api")
     url = entry.get("baseUrl")
-    return Account(
+    return ConfiguredAccount(
         base_url=url if isinstance(url, str) else None,
         api=api if isinstance(api, str) else None,
         key_shape=_shape(entry.get("apiKey")),

@@ -15,38 +15,41 @@ from pathlib import Path
 from tokmon.evidence.log_line import CONFIRMED
 from tokmon.evidence.model import Status
 from tokmon.evidence.model import replace as with_other
-from tokmon.pi.check_process import SILENT, How, Result, Running, Try, Wanted, read, started
+from tokmon.pi.check_process import SILENT, AccountToCheck, CheckSettings, Running, SessionResult, Try, read, started
 
 
 def check(
-    wanted: Sequence[Wanted], how: How, env: Mapping[str, str], stopped: Callable[[], bool] = lambda: False
-) -> Generator[Result, None, None]:
+    wanted: Sequence[AccountToCheck],
+    how: CheckSettings,
+    env: Mapping[str, str],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[SessionResult, None, None]:
     """A result for each, as they come, unless `stopped`. Whoever stops asking (`close`) leaves no pi behind."""
-    waiting = deque(Try(each, how) for each in wanted)
+    waiting = deque(Try(run, how) for run in wanted)
     running: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="tokmon-check-", ignore_cleanup_errors=True) as folder:
         try:
             while (waiting or running) and not stopped():
                 while waiting and len(running) < how.jobs and not stopped():
                     begun = started(waiting.popleft(), Path(folder), env)
-                    if isinstance(begun, Result):
+                    if isinstance(begun, SessionResult):
                         yield begun
                     else:
                         running.append(begun)
                 read(running)
-                for each in [each for each in running if each.is_over()]:
-                    running.remove(each)
-                    following = _following(each.tried, each.end())
+                for run in [run for run in running if run.is_over()]:
+                    running.remove(run)
+                    following = _following(run.tried, run.end())
                     if isinstance(following, Try):
                         waiting.appendleft(following)
                     else:
                         yield following
         finally:
-            for each in running:
-                each.kill()
+            for run in running:
+                run.kill()
 
 
-def _following(tried: Try, result: Result) -> "Try | Result":
+def _following(tried: Try, result: SessionResult) -> "Try | SessionResult":
     """The result of the check, or the next try."""
     extension = tried.how.extension
     if extension is not None and (result.reason == SILENT or str(extension) in (result.error or "")):

@@ -1,18 +1,19 @@
-"""Asking providers, where no response came that would have told. The only package that speaks HTTP (`httpx`).
+"""Probes: requests made to get a reading, for accounts without recent responses. The only package that uses `httpx`.
 
-credentials  what models.json and auth.json give to ask with; read, and never refreshed, run, written or shown
-targets      the providers of models.json, each with what is needed to ask it, or why it cannot be asked
-kinds        what is asked of each kind of account, the cheapest first
-fetch        one bounded request
-asking       all of them at once, within one deadline
-turns        who may be asked now: one state file for all processes of the user
+    credentials  the key or login of an account in models.json and auth.json; read only
+    targets      the accounts of models.json, each with what a probe needs, or the reason why it cannot be probed
+    kinds        the probe steps of each account type, the cheapest first
+    fetch        one bounded request
+    request      probe several accounts at once, within one deadline
+    records      results as log lines, and as outcomes for the rate limit
+    rate_limit   which accounts may be probed now: one state file for all processes of the user
 
-`fetch` and `asking` import `httpx`, which takes as long as everything else of a wake: they are imported by whoever has
-somebody to ask, and are not named here.
+`fetch` and `request` import `httpx`, which takes as long as the rest of a wake. So they are not imported here, but by
+the code that has an account to probe.
 """
 
-from tokmon.probes.kinds import why_not
-from tokmon.probes.rate_limit import Turn, turns_of
-from tokmon.probes.targets import Target, targets
+from tokmon.probes.kinds import unavailable_reason
+from tokmon.probes.rate_limit import Slot, probe_limiter
+from tokmon.probes.targets import ProbeTarget, targets
 
-__all__ = ["Target", "Turn", "targets", "turns_of", "why_not"]
+__all__ = ["ProbeTarget", "Slot", "probe_limiter", "targets", "unavailable_reason"]

@@ -1,15 +1,14 @@
-"""What is asked of each kind of account: steps, the cheapest first, each taken only if the one before gave way.
+"""The probe steps of each account type, the cheapest first. A step is tried only if the one before is not available.
 
-A step that opens no window and spends nothing comes before one that does. What comes back is read by the families;
-a body that tells of a quota is first put into the form of a stream's frame, so that a line of the log that keeps it
-can be read again.
+A step that opens no window and costs nothing comes before one that does. The families read the response. A body with
+quota figures is first converted to the form of a stream frame, so that the log line can be read again later.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tokmon.probes.targets import Target
+from tokmon.probes.targets import ProbeTarget
 
 Frame = dict[str, Any]
 
@@ -19,7 +18,7 @@ _OAUTH: Final = {
     "user-agent": "claude-cli/2.1.322",
     "x-app": "cli",
 }
-"""What pi 1.5.2 sends for a plan's seat; without it the answer is a 429 that says nothing of the account."""
+"""What pi 1.5.2 sends for a plan's seat. Without it the response is a 429 that is no evidence about the account."""
 
 _VERSION: Final = {"anthropic-version": "2023-06-01"}
 _PROMPT: Final = "You are Claude Code, Anthropic's official CLI for Claude."
@@ -29,131 +28,135 @@ _NOT_ALLOWED: Final = 405
 
 
 def never(_status: int, _text: str) -> bool:
-    """The answer is final."""
+    """Never try the next step."""
     return False
 
 
 def missing(status: int, _text: str) -> bool:
-    """There is no such endpoint there, or it knows no such model."""
+    """Try the next step if the endpoint does not exist."""
     return status in {_NOT_FOUND, _NOT_ALLOWED}
 
 
 def out_of_scope(status: int, text: str) -> bool:
-    """The endpoint is not there, or not for this credential."""
+    """Try the next step if the endpoint does not exist, or refuses the scope of the credential."""
     return missing(status, text) or (status == _FORBIDDEN and "scope" in text.lower())
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One request. `serves`: it is a call of a model, so that an answer proves more than that the key is valid."""
+class ProbeStep:
+    """One request of a probe.
+
+    `calls_model`: a successful response shows that the account serves requests, not only that the key is valid.
+    `frame` converts a body with quota figures to a frame. `try_next` decides by status code and text of a response.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None = None
-    serves: bool = False
+    calls_model: bool = False
     frame: Callable[[Mapping[str, Any]], Frame | None] | None = None
-    gives_way: Callable[[int, str], bool] = never
+    try_next: Callable[[int, str], bool] = never
 
-    def path(self, target: Target) -> str:
-        """What is asked, below the provider's base."""
-        return self.url.removeprefix(target.base).partition("?")[0]
+    def path(self, target: ProbeTarget) -> str:
+        """The path of the request below the provider's base URL, without the query."""
+        return self.url.removeprefix(target.base_url).partition("?")[0]
 
 
-def steps(target: Target) -> tuple[Step, ...]:
-    """What to ask of this one, in this order; empty where there is no way to ask.
+def probe_steps(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    """The steps to probe this account, in order; empty if it cannot be probed.
 
-    What is known to be closed is left out, but for the last.
+    Steps with a closed path are left out, except the last step.
     """
-    kind = _KINDS[target.kind] if target.kind in _KINDS else _OF_API.get(target.api)
-    every = () if kind is None else kind(target)
-    return tuple(step for step in every[:-1] if step.path(target) not in target.closed) + every[-1:]
+    make = _BY_TYPE[target.account_type] if target.account_type in _BY_TYPE else _BY_API.get(target.api)
+    steps = () if make is None else make(target)
+    return tuple(step for step in steps[:-1] if step.path(target) not in target.closed_paths) + steps[-1:]
 
 
-def _seat(target: Target) -> tuple[Step, ...]:
+def _seat(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {**_bearer(target), **_VERSION, **_OAUTH}
     usage = {**headers, "anthropic-beta": "oauth-2025-04-20"}
     return (
-        Step("GET", f"{target.base}/api/oauth/usage", usage, frame=usage_frame, gives_way=out_of_scope),
+        ProbeStep("GET", f"{target.base_url}/api/oauth/usage", usage, frame=usage_frame, try_next=out_of_scope),
         _message(target, headers),
     )
 
 
-def _message(target: Target, headers: Mapping[str, str]) -> Step:
+def _message(target: ProbeTarget, headers: Mapping[str, str]) -> ProbeStep:
     body = {
         "model": _model(target),
         "max_tokens": 1,
         "system": [{"type": "text", "text": _PROMPT}],
         "messages": [{"role": "user", "content": "hi"}],
     }
-    return Step("POST", f"{target.base}/v1/messages", headers, body, serves=True)
+    return ProbeStep("POST", f"{target.base_url}/v1/messages", headers, body, calls_model=True)
 
 
-def _model(target: Target) -> str:
-    """The cheapest of the models that are configured."""
-    small = (name for name in target.models if "haiku" in name)
-    return next(small, target.models[0] if target.models else "claude-haiku-4-5")
+def _model(target: ProbeTarget) -> str:
+    """The first configured model with `haiku` in its name, else the first configured one."""
+    haiku = (name for name in target.models if "haiku" in name)
+    return next(haiku, target.models[0] if target.models else "claude-haiku-4-5")
 
 
-def _anthropic_key(target: Target) -> tuple[Step, ...]:
+def _anthropic_key(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {"x-api-key": target.key, **_VERSION, **target.headers}
     body = {"model": _model(target), "messages": [{"role": "user", "content": "hi"}]}
     return (
-        Step("POST", f"{target.base}/v1/messages/count_tokens", headers, body, gives_way=missing),
-        Step("GET", f"{target.base}/v1/models?limit=1", headers),
+        ProbeStep("POST", f"{target.base_url}/v1/messages/count_tokens", headers, body, try_next=missing),
+        ProbeStep("GET", f"{target.base_url}/v1/models?limit=1", headers),
     )
 
 
-def _gateway(target: Target) -> tuple[Step, ...]:
-    """One minimal call: only a call says what it costs, and whether there is credit for it."""
+def _gateway(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    """One minimal call: only a call shows its cost, and whether there is credit for it."""
     if target.api == "anthropic-messages":
         return (_message(target, {"x-api-key": target.key, **_VERSION, **target.headers}),)
     if target.api == "openai-completions" and target.models:
         body = {"model": target.models[0], "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
-        return (Step("POST", f"{target.base}/chat/completions", _bearer(target), body, serves=True),)
+        return (ProbeStep("POST", f"{target.base_url}/chat/completions", _bearer(target), body, calls_model=True),)
     return _models_list(target)
 
 
-def _gemini(target: Target) -> tuple[Step, ...]:
+def _gemini(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {"x-goog-api-key": target.key, **target.headers}
-    return (Step("GET", f"{target.base}/models?pageSize=1", headers),)
+    return (ProbeStep("GET", f"{target.base_url}/models?pageSize=1", headers),)
 
 
-def _codex(target: Target) -> tuple[Step, ...]:
-    headers = _bearer(target) | ({"chatgpt-account-id": target.account} if target.account else {})
-    base = target.base.removesuffix("/codex")
-    return (Step("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
+def _codex(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    headers = _bearer(target) | ({"chatgpt-account-id": target.chatgpt_account} if target.chatgpt_account else {})
+    base = target.base_url.removesuffix("/codex")
+    return (ProbeStep("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
 
 
-def _openrouter(target: Target) -> tuple[Step, ...]:
-    return (Step("GET", f"{target.base}/key", _bearer(target)),)  # its list of models is open to everybody
+def _openrouter(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    return (ProbeStep("GET", f"{target.base_url}/key", _bearer(target)),)  # its list of models needs no valid key
 
 
-def _models_list(target: Target) -> tuple[Step, ...]:
-    return (Step("GET", f"{target.base}/models", _bearer(target)),)
+def _models_list(target: ProbeTarget) -> tuple[ProbeStep, ...]:
+    return (ProbeStep("GET", f"{target.base_url}/models", _bearer(target)),)
 
 
-def _unaskable(_target: Target) -> tuple[Step, ...]:
+def _no_steps(_target: ProbeTarget) -> tuple[ProbeStep, ...]:
     return ()
 
 
-def _bearer(target: Target) -> dict[str, str]:
+def _bearer(target: ProbeTarget) -> dict[str, str]:
     return {"authorization": f"Bearer {target.key}", **target.headers}
 
 
-_KINDS: Final[Mapping[str | None, Callable[[Target], tuple[Step, ...]]]] = {
+_BY_TYPE: Final[Mapping[str | None, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
     "teams-direct": _seat,
     "anthropic-api": _anthropic_key,
     "gateway": _gateway,
     "gemini": _gemini,
     "openai-codex": _codex,
     "openrouter": _openrouter,
-    "vertex": _unaskable,
-    "bedrock": _unaskable,
-    "azure-openai": _unaskable,
-    "github-copilot": _unaskable,
+    "vertex": _no_steps,
+    "bedrock": _no_steps,
+    "azure-openai": _no_steps,
+    "github-copilot": _no_steps,
 }
-_OF_API: Final[Mapping[str, Callable[[Target], tuple[Step, ...]]]] = {
+_BY_API: Final[Mapping[str, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
     "anthropic-messages": _anthropic_key,
     "openai-completions": _models_list,
     "openai-responses": _models_list,
@@ -162,45 +165,50 @@ _OF_API: Final[Mapping[str, Callable[[Target], tuple[Step, ...]]]] = {
 
 _USAGE_FIELDS: Final = ("utilization", "resets_at")
 _EXTRA_FIELDS: Final = ("is_enabled", "monthly_limit", "used_credits", "utilization", "currency")
-_WINDOWS_KEPT: Final = 20
+_MAX_FIELDS: Final = 200
+_MAX_WINDOWS: Final = 20
 
 
 def usage_frame(body: Mapping[str, Any]) -> Frame | None:
-    """What `oauth/usage` says of windows and of extra usage, and nothing else of it; None if it says neither."""
+    """The windows and extra usage in the body of `oauth/usage`, and nothing else of it; None if it has no windows."""
     windows = {
-        name: {key: said.get(key) for key in _USAGE_FIELDS}
-        for name, said in list(body.items())[:200]
-        if isinstance(said, Mapping) and "utilization" in said and name.startswith(("five_hour", "seven_day"))
+        name: {key: entry.get(key) for key in _USAGE_FIELDS}
+        for name, entry in list(body.items())[:_MAX_FIELDS]
+        if isinstance(entry, Mapping) and "utilization" in entry and name.startswith(("five_hour", "seven_day"))
     }
     if "five_hour" not in body and "seven_day" not in body:
         return None
     extra = body.get("extra_usage")
-    paid = {key: extra.get(key) for key in _EXTRA_FIELDS} if isinstance(extra, Mapping) else None
-    kept = dict(list(windows.items())[:_WINDOWS_KEPT])
-    return {"type": "anthropic.oauth_usage", "windows": kept, "extra_usage": paid}
+    extra_usage = {key: extra.get(key) for key in _EXTRA_FIELDS} if isinstance(extra, Mapping) else None
+    first_windows = dict(list(windows.items())[:_MAX_WINDOWS])
+    return {"type": "anthropic.oauth_usage", "windows": first_windows, "extra_usage": extra_usage}
 
 
 def codex_frame(body: Mapping[str, Any]) -> Frame | None:
-    """What `wham/usage` says, in the form in which a stream says the same; None if it says nothing."""
+    """The limits in the body of `wham/usage`, in the form of a stream frame; None if it has no limits."""
     limits = body.get("rate_limit")
     if not isinstance(limits, Mapping):
         return None
-    said: dict[str, Any] = {key: limits.get(key) for key in ("allowed", "limit_reached")}
+    rate_limits: dict[str, Any] = {key: limits.get(key) for key in ("allowed", "limit_reached")}
     for slot in ("primary", "secondary"):
         window = limits.get(f"{slot}_window")
         if isinstance(window, Mapping):
             seconds = window.get("limit_window_seconds")
             minutes = round(seconds / 60) if isinstance(seconds, (int, float)) else None
             figures = {key: window.get(key) for key in ("used_percent", "reset_at", "reset_after_seconds")}
-            said[slot] = {**figures, "window_minutes": minutes}
-    credit = body.get("credits")
-    credit = credit if isinstance(credit, Mapping) else {}
-    paid = {key: credit.get(key) for key in ("has_credits", "unlimited", "balance")}
-    return {"type": "codex.rate_limits", "plan_type": body.get("plan_type"), "rate_limits": said, "credits": paid}
+            rate_limits[slot] = {**figures, "window_minutes": minutes}
+    entry = body.get("credits")
+    entry = entry if isinstance(entry, Mapping) else {}
+    return {
+        "type": "codex.rate_limits",
+        "plan_type": body.get("plan_type"),
+        "rate_limits": rate_limits,
+        "credits": {key: entry.get(key) for key in ("has_credits", "unlimited", "balance")},
+    }
 
 
-def why_not(target: Target) -> str | None:
-    """Why it cannot be asked at all."""
-    if target.why_not is None and not steps(target):
-        return f"there is no way to ask an account of this type ({target.kind or 'unknown'})"
-    return target.why_not
+def unavailable_reason(target: ProbeTarget) -> str | None:
+    """Why the account cannot be probed; None if it can."""
+    if target.unavailable_reason is None and not probe_steps(target):
+        return f"accounts of this type cannot be probed ({target.account_type or 'unknown'})"
+    return target.unavailable_reason

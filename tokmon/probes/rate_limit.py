@@ -1,15 +1,15 @@
-"""Who may be asked now: at most once in twenty minutes, whichever process asks, and later where too often was said.
+"""Which accounts may be probed now: each at most once in 20 minutes by any process, later after a 429.
 
-Asking is claimed under a lock before it is done, so that of two processes one asks. The state is a small file; one
-that is damaged or of another time is as good as none. It also remembers for a day which endpoints are not there or
-not for this credential, which is known by the time of change of the files that it is in, and by nothing of itself.
+A process claims a slot under a lock before it probes, so that only one of several probes. The state is a small file;
+a damaged file, or one with instants in the future, is ignored. It also keeps, for a day, the endpoints that do not
+exist or refuse the credential. It identifies credentials by the modification time of their files only.
 """
 
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
@@ -18,66 +18,72 @@ from tokmon.store import Held, encode, read_json, replace
 INTERVAL_S: Final = 20 * 60.0
 BACK_OFF_S: Final = 3600.0
 LONGEST_S: Final = 24 * 3600.0
+VERSION: Final = 2
 _JITTER: Final = 0.1
-"""Of the interval, added: who began together does not stay together."""
+"""The largest part of the interval that is added at random, so that processes do not stay in step."""
 
 _SKEW_S: Final = 60.0
 _LOCK_WAIT_S: Final = 2.0
-_ASKING_S: Final = 3.0
-_PATHS: Final = 4
+_PROBE_S: Final = 3.0
+_MAX_DOUBLINGS: Final = 10
+_MAX_PATHS: Final = 4
 _LONGEST_PATH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Whether one may be asked; `asked_at` is when it last was, `next_at` when it may be again."""
+class Slot:
+    """Whether an account may be probed. `probed_at` is the last probe, `next_at` the next allowed one (epoch s)."""
 
     granted: bool
-    asked_at: float | None = None
+    probed_at: float | None = None
     next_at: float | None = None
-    closed: tuple[str, ...] = ()
-    """What need not be asked of it."""
+    closed_paths: tuple[str, ...] = ()
+    """Endpoints that do not exist or refuse the credential."""
 
-    open: bool = False
-    """Whether whoever took the last turn has not said yet that it is over."""
+    in_progress: bool = False
+    """True if the process that claimed the last slot has not released it."""
 
-    def being_asked(self, now: float) -> bool:
-        """Whether it is being asked: a wake that asks is over after some seconds, whatever came of it."""
-        return self.open and self.asked_at is not None and now - self.asked_at < _ASKING_S
+    def is_in_progress(self, now: float) -> bool:
+        """True if another process may be probing the account now: a wake's probe takes 3 seconds at most."""
+        return self.in_progress and self.probed_at is not None and now - self.probed_at < _PROBE_S
 
-    def may_be_asked(self, now: float) -> bool:
-        """Whether whoever looks then would ask it, or wait for who does."""
-        return self.granted or (self.next_at or 0.0) <= now or self.being_asked(now)
+    def may_be_probed(self, now: float) -> bool:
+        """True if a process that looks at this instant can probe the account, or wait for a probe in progress."""
+        return self.granted or (self.next_at or 0.0) <= now or self.is_in_progress(now)
 
 
-class Told(NamedTuple):
-    """What came of asking one: whether it answered, and the seconds to wait if it said that it is asked too often.
+class ProbeOutcome(NamedTuple):
+    """The outcome of a probe, for the rate limit.
 
-    They are 0 where it did not say how long, and None where it did not say so at all. `closed` is what gave way.
+    `wait_s` is None unless the endpoint refused the probe as too frequent; then it is the wait in seconds that it
+    asked for, 0 if it named none.
     """
 
     answered: bool
     wait_s: float | None = None
-    closed: tuple[str, ...] = ()
+    closed_paths: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What the file says of one; instants are epoch seconds."""
+    """The saved state of one account. Instants are epoch seconds."""
 
-    asked_at: float
+    probed_at: float
     next_at: float
-    refused: int = 0
-    open: bool = False
-    closed: list[str] = field(default_factory=list)
+    refusals: int = 0
+    """Refusals of a probe as too frequent, one after the other."""
+
+    in_progress: bool = False
+    closed_paths: list[str] = field(default_factory=list)
     closed_at: float = 0.0
-    closed_of: int = 0
+    credentials: int = 0
+    """Modification time of the credential files for which the paths are closed."""
 
 
-class Turns:
-    """The turns of all providers, in the state folder.
+class ProbeLimiter:
+    """The slots of all accounts, saved in the state folder.
 
-    `credentials` is the time of change of the files that credentials are in: what was closed to another is not known.
+    `credentials` is the modification time (ns) of the files with credentials: closed paths hold for these only.
     """
 
     def __init__(self, folder: Path, credentials: int = 0) -> None:
@@ -85,73 +91,75 @@ class Turns:
         self._lock = folder / "probes.lock"
         self._credentials = credentials
 
-    def look(self, names: Iterable[str], now: float) -> dict[str, Turn]:
-        """Whose turn it is, and nobody's is taken."""
-        known = self._read(now)
-        return {name: self._turn(known.get(name), now) for name in names}
+    def slots(self, names: Iterable[str], now: float) -> dict[str, Slot]:
+        """The slots of these accounts, without a claim."""
+        entries = self._read(now)
+        return {name: self._slot(entries.get(name), now) for name in names}
 
-    def take(
+    def claim(
         self, names: Iterable[str], now: float, *, force: bool = False, patience_s: float = _LOCK_WAIT_S
-    ) -> dict[str, Turn]:
-        """Claim the turns that are due, or all of them. StoreError where that cannot be written down."""
-        with Held(self._lock) as held:
-            if not held.take(patience_s):
-                raise StoreError("others are asking, and do not come to an end", hint="try again in a while")
-            known = self._read(now)
-            turns = {name: self._turn(known.get(name), now, force=force) for name in names}
-            granted = [name for name, turn in turns.items() if turn.granted]
+    ) -> dict[str, Slot]:
+        """Claim the slots of these accounts that are due, or all with `force`. Raises StoreError if it cannot save."""
+        with Held(self._lock) as lock:
+            if not lock.take(patience_s):
+                raise StoreError(f"`{self._lock}` is locked by another process", hint="try again later")
+            entries = self._read(now)
+            slots = {name: self._slot(entries.get(name), now, force=force) for name in names}
+            granted = [name for name, slot in slots.items() if slot.granted]
             for name in granted:
-                entry = known.setdefault(name, _Entry(now, now))
-                entry.asked_at, entry.next_at, entry.open = now, now + _interval(), True
+                entry = entries.setdefault(name, _Entry(now, now))
+                entry.probed_at, entry.next_at, entry.in_progress = now, now + _interval(), True
             if granted:
-                self._write(known)
-        return turns
+                self._write(entries)
+        return slots
 
-    def settle(self, told: Mapping[str, Told], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
-        """Write down what came of it, and that it is over."""
-        with Held(self._lock) as held:
-            if not told or not held.take(patience_s):
+    def release(self, outcomes: Mapping[str, ProbeOutcome], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
+        """Save the outcomes of probes and end their claims."""
+        with Held(self._lock) as lock:
+            if not outcomes or not lock.take(patience_s):
                 return
-            known = self._read(now)
-            for name, said in told.items():
-                if name in known:
-                    self._settle(known[name], said, now)
-            self._write(known)
+            entries = self._read(now)
+            for name, outcome in outcomes.items():
+                if name in entries:
+                    self._apply(entries[name], outcome, now)
+            self._write(entries)
 
-    def _settle(self, entry: _Entry, said: Told, now: float) -> None:
-        entry.open = False
-        if said.closed:
-            entry.closed, entry.closed_at, entry.closed_of = list(said.closed), now, self._credentials
-        if not said.answered:
+    def _apply(self, entry: _Entry, outcome: ProbeOutcome, now: float) -> None:
+        entry.in_progress = False
+        if outcome.closed_paths:
+            entry.closed_paths, entry.closed_at = list(outcome.closed_paths), now
+            entry.credentials = self._credentials
+        if not outcome.answered:
             return
-        if said.wait_s is None:
-            entry.refused = 0
+        if outcome.wait_s is None:
+            entry.refusals = 0
             return
-        entry.refused = min(entry.refused + 1, 10)
-        longer = max(said.wait_s, BACK_OFF_S * 2 ** (entry.refused - 1))
-        entry.next_at = now + min(longer, LONGEST_S) + _interval() - INTERVAL_S
+        entry.refusals = min(entry.refusals + 1, _MAX_DOUBLINGS)
+        wait = max(outcome.wait_s, BACK_OFF_S * 2 ** (entry.refusals - 1))
+        entry.next_at = now + min(wait, LONGEST_S) + _interval() - INTERVAL_S
 
-    def _turn(self, entry: _Entry | None, now: float, *, force: bool = False) -> Turn:
+    def _slot(self, entry: _Entry | None, now: float, *, force: bool = False) -> Slot:
         if entry is None:
-            return Turn(granted=True)
-        counts = not force and entry.closed_of == self._credentials and 0 <= now - entry.closed_at < LONGEST_S
-        return Turn(
-            force or entry.next_at <= now,
-            entry.asked_at,
-            entry.next_at,
-            tuple(entry.closed) if counts else (),
-            entry.open,
+            return Slot(granted=True)
+        is_current = entry.credentials == self._credentials and 0 <= now - entry.closed_at < LONGEST_S
+        return Slot(
+            granted=force or entry.next_at <= now,
+            probed_at=entry.probed_at,
+            next_at=entry.next_at,
+            closed_paths=tuple(entry.closed_paths) if is_current and not force else (),
+            in_progress=entry.in_progress,
         )
 
     def _read(self, now: float) -> dict[str, _Entry]:
-        said = (read_json(self._path) or {}).get("providers")
-        entries = said.items() if isinstance(said, dict) else ()
-        return {name: entry for name, told in entries if (entry := _entry(told, now)) is not None}
+        saved = read_json(self._path) or {}
+        accounts = saved.get("accounts") if saved.get("version") == VERSION else None
+        entries = accounts.items() if isinstance(accounts, dict) else ()
+        return {name: entry for name, fields in entries if (entry := _entry(fields, now)) is not None}
 
-    def _write(self, known: Mapping[str, _Entry]) -> None:
-        providers = {name: asdict(entry) for name, entry in known.items()}
+    def _write(self, entries: Mapping[str, _Entry]) -> None:
+        accounts = {name: asdict(entry) for name, entry in entries.items()}
         try:
-            replace(self._path, encode({"version": 1, "providers": providers}) + b"\n")
+            replace(self._path, encode({"version": VERSION, "accounts": accounts}) + b"\n")
         except OSError as error:
             raise StoreError(
                 f"cannot write `{self._path}`: {error.strerror or error}",
@@ -159,32 +167,40 @@ class Turns:
             ) from error
 
 
-def turns_of(found: Paths) -> Turns:
-    """The turns of all providers, as of the credentials that pi has now."""
+def probe_limiter(paths: Paths) -> ProbeLimiter:
+    """The limiter of this user, for the credentials that pi has now."""
     changed = 0
-    for path in (found.models, found.agent / "auth.json"):
+    for path in (paths.models, paths.agent / "auth.json"):
         try:
             changed = max(changed, path.stat().st_mtime_ns)
         except OSError:
             continue
-    return Turns(found.state, changed)
+    return ProbeLimiter(paths.state, changed)
 
 
-def _entry(told: object, now: float) -> _Entry | None:
-    """What stands of one in the file; None if it is nothing that we wrote, or of a clock that was ahead."""
-    if not isinstance(told, dict):
+def _entry(fields: object, now: float) -> _Entry | None:
+    """The saved entry; None if it is damaged, or if its instants are in the future (the clock was set back)."""
+    if not isinstance(fields, dict):
         return None
-    asked, following, refused = (told.get(key) for key in ("asked_at", "next_at", "refused"))
-    if not isinstance(asked, (int, float)) or not isinstance(following, (int, float)) or not isinstance(refused, int):
+    probed_at, next_at, refusals = (fields.get(key) for key in ("probed_at", "next_at", "refusals"))
+    if not isinstance(probed_at, (int, float)) or not isinstance(next_at, (int, float)):
         return None
-    if asked > now + _SKEW_S or following > asked + 2 * LONGEST_S or refused < 0:
+    if not isinstance(refusals, int) or refusals < 0:
         return None
-    entry = _Entry(asked, following, refused, open=told.get("open") is True)
-    closed, at, of = (told.get(key) for key in ("closed", "closed_at", "closed_of"))
-    if isinstance(closed, list) and isinstance(at, (int, float)) and isinstance(of, int):
-        paths = [path for path in closed[:_PATHS] if isinstance(path, str) and len(path) <= _LONGEST_PATH]
-        entry.closed, entry.closed_at, entry.closed_of = paths, at, of
+    if probed_at > now + _SKEW_S or next_at > probed_at + 2 * LONGEST_S:
+        return None
+    entry = _Entry(probed_at, next_at, refusals, in_progress=fields.get("in_progress") is True)
+    _read_closed_paths(entry, fields)
     return entry
+
+
+def _read_closed_paths(entry: _Entry, fields: Mapping[str, Any]) -> None:
+    closed_paths, closed_at, credentials = (fields.get(key) for key in ("closed_paths", "closed_at", "credentials"))
+    if isinstance(closed_paths, list) and isinstance(closed_at, (int, float)) and isinstance(credentials, int):
+        entry.closed_paths = [
+            path for path in closed_paths[:_MAX_PATHS] if isinstance(path, str) and len(path) <= _LONGEST_PATH
+        ]
+        entry.closed_at, entry.credentials = closed_at, credentials
 
 
 def _interval() -> float:

@@ -1,4 +1,4 @@
-"""Asking, for whoever asks: whose turn it is, what came of it, and the answers as lines of the log. Not a verb."""
+"""Probe results as lines of `probe.jsonl`, and as outcomes for the rate limit."""
 
 import getpass
 import os
@@ -9,39 +9,39 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tokmon.evidence.log_line import capture_fields, next_reset
-from tokmon.probes import Target, Turn
-from tokmon.probes.rate_limit import Told
+from tokmon.probes import ProbeTarget, Slot
+from tokmon.probes.rate_limit import ProbeOutcome
 from tokmon.wire.instants import rfc3339
 
 if TYPE_CHECKING:
-    from tokmon.probes.request import Result  # it imports `httpx`
+    from tokmon.probes.request import ProbeResult  # it imports `httpx`
 
 SOURCE: Final = "probe"
 
 
-def granted(asked: Mapping[str, Target], turns: Mapping[str, Turn]) -> list[Target]:
-    """Those whose turn it is, each with what need not be asked of it."""
+def granted_targets(targets: Mapping[str, ProbeTarget], slots: Mapping[str, Slot]) -> list[ProbeTarget]:
+    """The targets with a granted slot, each with its closed paths."""
     return [
-        replace(target, closed=turns[name].closed)
-        for name, target in asked.items()
-        if name in turns and turns[name].granted
+        replace(target, closed_paths=slots[name].closed_paths)
+        for name, target in targets.items()
+        if name in slots and slots[name].granted
     ]
 
 
-def told(results: Mapping[str, "Result"]) -> dict[str, Told]:
-    """What came of asking, as the turns want to know it."""
+def outcomes(results: Mapping[str, "ProbeResult"]) -> dict[str, ProbeOutcome]:
+    """The outcomes of probes, for `ProbeLimiter.release`."""
     return {
-        name: Told(
+        name: ProbeOutcome(
             answered=result.answer.http_status is not None,
             wait_s=(result.reading.retry_after_s or 0.0) if result.throttled else None,
-            closed=result.closed,
+            closed_paths=result.closed_paths,
         )
         for name, result in results.items()
     }
 
 
-def line_of(result: "Result") -> dict[str, Any]:
-    """The line: what recurs with every line of the log (docs/log.md), and what was asked."""
+def probe_line(result: "ProbeResult") -> dict[str, Any]:
+    """The log line of a probe (docs/log.md): the fields of a response, and the request in `asked`."""
     answer, reading = result.answer, result.reading
     reset = next_reset(reading)
     event = {
@@ -61,13 +61,13 @@ def line_of(result: "Result") -> dict[str, Any]:
         **{name: value for name, value in event.items() if value is not None},
         "http_status": answer.http_status,
         "headers": answer.headers,
-        **capture_fields(reading, result.kind, SOURCE),
+        **capture_fields(reading, result.account_type, SOURCE),
         "reset_in_seconds": None if reset is None else round(reset - result.at),
     }
 
 
 def member() -> str | None:
-    """Who asks, as the log says it."""
+    """The member that probes, for the log: TOKMON_MEMBER, else the user's name; None if there is neither."""
     if os.environ.get("TOKMON_MEMBER"):
         return os.environ["TOKMON_MEMBER"]
     try:

@@ -1,6 +1,6 @@
-"""All at once, within one deadline: whoever hangs is left behind, and keeps nobody waiting.
+"""Probe several accounts at once, within one deadline. An account that does not answer delays none of the others.
 
-One thread a provider, and not an event loop: a name server that hangs would hold up the end of the loop.
+One thread per account and no event loop: a name server that does not answer would delay the end of the loop.
 """
 
 import dataclasses
@@ -16,22 +16,22 @@ import httpx
 
 from tokmon import families
 from tokmon.evidence.model import RawResponse, Reading, Scope, Status, replace
-from tokmon.probes.fetch import Answer, client, fetch
-from tokmon.probes.kinds import Step, steps
-from tokmon.probes.targets import Target
+from tokmon.probes.fetch import Answer, fetch, http_client
+from tokmon.probes.kinds import ProbeStep, probe_steps
+from tokmon.probes.targets import ProbeTarget
 
-_APART_S: Final = 0.3
+_SPREAD_S: Final = 0.3
 _SUCCESS: Final = range(200, 300)
 _REDIRECT: Final = range(300, 400)
 _TOO_MANY: Final = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What one provider said, or that it said nothing. `at` is epoch seconds, `path` what was asked of it last."""
+class ProbeResult:
+    """The result of one probe. `at` is in epoch seconds; `method` and `path` are those of the last request."""
 
     provider: str
-    kind: str | None
+    account_type: str | None
     at: float
     elapsed_ms: float
     method: str
@@ -39,80 +39,92 @@ class Result:
     answer: Answer
     reading: Reading
     frame: dict[str, Any] | None = field(default=None)
-    closed: tuple[str, ...] = ()
-    """Paths that were asked before, and are not there or not for this credential."""
+    closed_paths: tuple[str, ...] = ()
+    """Paths that were requested before, and do not exist or refuse this credential."""
 
     @property
     def throttled(self) -> bool:
-        """Whether the endpoint itself is asked too often: a 429 that tells of no window."""
+        """True if the endpoint refused the probe as too frequent: a 429 without any window."""
         return self.answer.http_status == _TOO_MANY and not self.reading.windows
 
 
-def ask(asked: Iterable[Target], deadline_s: float) -> list[Result]:
-    """One result for each, in the order given, within the deadline."""
-    wanted = [target for target in asked if steps(target)]
-    if not wanted:
+def probe_all(targets: Iterable[ProbeTarget], deadline_s: float) -> list[ProbeResult]:
+    """Probe the accounts; one result for each that can be probed, in the given order, within the deadline."""
+    available = [target for target in targets if probe_steps(target)]
+    if not available:
         return []
-    begun, started = time.monotonic(), time.time()
-    until = begun + deadline_s
-    told: SimpleQueue[Result] = SimpleQueue()
-    late = Answer(None, error=f"timed out: no answer within {deadline_s:g} s")
+    start, started_at = time.monotonic(), time.time()
+    until = start + deadline_s
+    queue: SimpleQueue[ProbeResult] = SimpleQueue()
+    missing = Answer(None, error=f"timed out: no answer within {deadline_s:g} s")
     try:
-        sender = client()
-        for target in wanted:
-            # A daemon: one that is left behind must not keep the process alive.
-            threading.Thread(target=_ask_one, args=(sender, target, until, deadline_s, told), daemon=True).start()
-    except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names and nobody has
-        late = Answer(None, error=f"connection error: nobody can be asked from here: {type(error).__name__}")
-        until = begun
-    found: dict[str, Result] = {}
-    while len(found) < len(wanted) and (left := until - time.monotonic()) > 0:
+        client = http_client()
+        for target in available:
+            # A daemon thread: one that is still waiting must not keep the process alive.
+            threading.Thread(target=_probe, args=(client, target, until, deadline_s, queue), daemon=True).start()
+    except Exception as error:  # noqa: BLE001 - such as a proxy or certificates in the environment that do not exist
+        missing = Answer(None, error=f"connection error: no request can be sent: {type(error).__name__}")
+        until = start
+    results: dict[str, ProbeResult] = {}
+    while len(results) < len(available) and (left := until - time.monotonic()) > 0:
         try:
-            result = told.get(timeout=left)
+            result = queue.get(timeout=left)
         except Empty:
             break
-        found[result.provider] = result
-    elapsed = (time.monotonic() - begun) * 1000
-    return [found.get(target.name) or _result(target, steps(target)[0], late, started, elapsed) for target in wanted]
+        results[result.provider] = result
+    elapsed = (time.monotonic() - start) * 1000
+    return [
+        results.get(target.name) or _result(target, probe_steps(target)[0], missing, started_at, elapsed)
+        for target in available
+    ]
 
 
-def _ask_one(sender: httpx.Client, target: Target, until: float, deadline_s: float, told: SimpleQueue[Result]) -> None:
-    time.sleep(random.SystemRandom().uniform(0, min(_APART_S, deadline_s / 30)))
-    begun = time.monotonic()
-    answer, step = Answer(None, error="not asked"), steps(target)[0]
-    closed: list[str] = []
-    for step in steps(target):
+def _probe(
+    client: httpx.Client, target: ProbeTarget, until: float, deadline_s: float, queue: SimpleQueue[ProbeResult]
+) -> None:
+    time.sleep(random.SystemRandom().uniform(0, min(_SPREAD_S, deadline_s / 30)))
+    start = time.monotonic()
+    answer, step = Answer(None, error="not probed"), probe_steps(target)[0]
+    closed_paths: list[str] = []
+    for step in probe_steps(target):
         try:
-            answer = fetch(sender, step, until, target.secrets)
-        except Exception as error:  # noqa: BLE001 - a fault of ours is one provider's alone too
+            answer = fetch(client, step, until, target.secrets)
+        except Exception as error:  # noqa: BLE001 - a fault of tokmon must not affect the other accounts
             answer = Answer(None, error=f"the probe failed: {type(error).__name__}")
-        if answer.http_status is None or not step.gives_way(answer.http_status, answer.error or ""):
+        if answer.http_status is None or not step.try_next(answer.http_status, answer.error or ""):
             break
-        closed.append(step.path(target))
-    found = _result(target, step, answer, time.time(), (time.monotonic() - begun) * 1000)
-    told.put(dataclasses.replace(found, closed=tuple(closed)))
+        closed_paths.append(step.path(target))
+    result = _result(target, step, answer, time.time(), (time.monotonic() - start) * 1000)
+    queue.put(dataclasses.replace(result, closed_paths=tuple(closed_paths)))
 
 
-def _result(target: Target, step: Step, answer: Answer, at: float, elapsed_ms: float) -> Result:
+def _result(target: ProbeTarget, step: ProbeStep, answer: Answer, at: float, elapsed_ms: float) -> ProbeResult:
     frame = step.frame(answer.body) if step.frame is not None and answer.body is not None else None
-    evidence = RawResponse(answer.http_status, answer.headers, at, answer.error, target.kind, frame)
-    reading = _reading(step, answer, families.read(evidence), frame)
-    path = step.path(target)
-    return Result(target.name, target.kind, at, round(elapsed_ms), step.method, path, answer, reading, frame)
+    response = RawResponse(answer.http_status, answer.headers, at, answer.error, target.account_type, frame)
+    return ProbeResult(
+        provider=target.name,
+        account_type=target.account_type,
+        at=at,
+        elapsed_ms=round(elapsed_ms),
+        method=step.method,
+        path=step.path(target),
+        answer=answer,
+        reading=_limited(families.read(response), step, answer, frame),
+        frame=frame,
+    )
 
 
-def _reading(step: Step, answer: Answer, said: Reading, frame: dict[str, Any] | None) -> Reading:
-    """What the answer says of the account; less than of a turn, since most questions are no call of a model."""
+def _limited(reading: Reading, step: ProbeStep, answer: Answer, frame: dict[str, Any] | None) -> Reading:
+    """The reading, without what a probe cannot show: most probes do not call a model."""
     status = answer.http_status
     if status is None:
-        return replace(said, status=Status.NETWORK_ERROR, scope=None)
+        return replace(reading, status=Status.NETWORK_ERROR, scope=None)
     if status in _REDIRECT:
-        return replace(said, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="redirected")
+        return replace(reading, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="redirected")
     if status not in _SUCCESS:
-        unasked = said.substatus == "request_error"
-        return replace(said, status=Status.UNKNOWN) if unasked else said
-    if frame is None and not said.windows and (answer.body is None or step.frame is not None):
-        return replace(said, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="unreadable_answer")
-    if frame is None and not step.serves:
-        return replace(said, substatus=said.substatus or "key_valid")
-    return said
+        return replace(reading, status=Status.UNKNOWN) if reading.substatus == "request_error" else reading
+    if frame is None and not reading.windows and (answer.body is None or step.frame is not None):
+        return replace(reading, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="unreadable_answer")
+    if frame is None and not step.calls_model:
+        return replace(reading, substatus=reading.substatus or "key_valid")
+    return reading

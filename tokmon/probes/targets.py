@@ -1,4 +1,4 @@
-"""The providers of models.json, each with what is needed to ask it, or why it cannot be asked."""
+"""The accounts of models.json as probe targets: what a probe needs, or the reason why it cannot be made."""
 
 import re
 from collections.abc import Mapping
@@ -7,49 +7,49 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tokmon.paths import Paths
-from tokmon.pi.models_json import Account, account_type, accounts_of, read_providers
-from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolved
+from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
+from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolve
 from tokmon.store import encode, read_json
 
 _SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
 _SECRET_MIN: Final = 8
-"""Characters: what is shorter (`none`, `true`) is no secret, and taken out it would break what it stands in."""
+"""Characters. A shorter value (`none`, `true`) is no secret, and its removal would damage other texts."""
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A provider to ask. `why_not` says why it cannot be asked, and then nothing else is of use."""
+class ProbeTarget:
+    """An account to probe. If it has an `unavailable_reason`, only its name and type are set."""
 
     name: str
-    kind: str | None
+    account_type: str | None
     api: str = ""
-    base: str = ""
+    base_url: str = ""
     key: str = field(default="", repr=False)
-    account: str | None = None
+    chatgpt_account: str | None = None
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    closed: tuple[str, ...] = ()
-    """Paths that are known not to be there, or not for this credential."""
+    closed_paths: tuple[str, ...] = ()
+    """Paths that do not exist, or refuse this credential."""
 
-    why_not: str | None = None
-    elsewhere: bool = False
-    """Whether it can be asked in another environment."""
+    unavailable_reason: str | None = None
+    in_other_environment: bool = False
+    """True if another process may be able to probe the account, because only an environment variable is missing."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in anything that is kept or shown, the longest first."""
-        plain = {self.key, self.account or "", *self.headers.values()}
-        escaped = {encode(each).decode()[1:-1] for each in plain}
-        said = plain | escaped | {each.replace("/", "\\/") for each in escaped}
-        return tuple(sorted((each for each in said if len(each) >= _SECRET_MIN), key=len, reverse=True))
+        """Texts that must not be stored or shown, plain and escaped as in JSON, the longest first."""
+        plain = {self.key, self.chatgpt_account or "", *self.headers.values()}
+        escaped = {encode(text).decode()[1:-1] for text in plain}
+        texts = plain | escaped | {text.replace("/", "\\/") for text in escaped}
+        return tuple(sorted((text for text in texts if len(text) >= _SECRET_MIN), key=len, reverse=True))
 
 
-def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Target]:
-    """All providers of models.json, in its order."""
-    entries = read_providers(found.models)
-    logins = read_json(found.agent / "auth.json") or {}
+def targets(paths: Paths, env: Mapping[str, str], now: float) -> dict[str, ProbeTarget]:
+    """The accounts of models.json by name, in its order."""
+    entries = read_providers(paths.models)
+    logins = read_json(paths.agent / "auth.json") or {}
     return {
         name: _target(name, account, entries[name], logins.get(name), env, now)
         for name, account in accounts_of(entries).items()
@@ -57,38 +57,38 @@ def targets(found: Paths, env: Mapping[str, str], now: float) -> dict[str, Targe
 
 
 def _target(
-    name: str, account: Account, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
-) -> Target:
-    unasked = Target(name, account_type(account, api=None, key_shape=None, family=None))
+    name: str, account: ConfiguredAccount, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
+) -> ProbeTarget:
+    unavailable = ProbeTarget(name, account_type(account, api=None, key_shape=None, family=None))
     try:
-        base = _base(account.base_url)
+        base_url = _base_url(account.base_url)
         key = credential(entry, login, env, now)
         headers = _headers(entry.get("headers"), env)
     except NoCredentialError as error:
-        elsewhere = isinstance(error, UnsetVariableError)
-        return replace(unasked, why_not=f"no credential here: {error}", elsewhere=elsewhere)
+        is_unset = isinstance(error, UnsetVariableError)
+        return replace(unavailable, unavailable_reason=f"no credential here: {error}", in_other_environment=is_unset)
     except ValueError as error:
-        return replace(unasked, why_not=str(error))
-    return Target(
+        return replace(unavailable, unavailable_reason=str(error))
+    return ProbeTarget(
         name=name,
-        kind=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
+        account_type=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
         api=account.api or "",
-        base=base,
+        base_url=base_url,
         key=key.key,
-        account=key.account,
+        chatgpt_account=key.chatgpt_account,
         models=_models(entry.get("models")),
         headers=headers,
     )
 
 
-def _base(url: str | None) -> str:
+def _base_url(url: str | None) -> str:
     try:
         parts = urlsplit(url or "")
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment
-        if not fits or parts.username is not None or (parts.port or 1) < 0:
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment
+        if not usable or parts.username is not None or (parts.port or 1) < 0:
             raise ValueError
     except ValueError:
-        raise ValueError("its base URL is none that can be asked" if url else "models.json gives no base URL") from None
+        raise ValueError("its base URL cannot be used" if url else "models.json has no base URL for it") from None
     return (url or "").rstrip("/")
 
 
@@ -96,19 +96,19 @@ def _shape(key: Credential) -> str | None:
     return next((shape for prefix, shape in _SHAPES if key.key.startswith(prefix)), None)
 
 
-def _models(said: object) -> tuple[str, ...]:
-    listed = said if isinstance(said, list) else []
-    ids = (each.get("id") for each in listed if isinstance(each, dict))
-    return tuple(each for each in ids if isinstance(each, str) and each)
+def _models(setting: object) -> tuple[str, ...]:
+    entries = setting if isinstance(setting, list) else []
+    ids = (entry.get("id") for entry in entries if isinstance(entry, dict))
+    return tuple(model for model in ids if isinstance(model, str) and model)
 
 
-def _headers(said: object, env: Mapping[str, str]) -> dict[str, str]:
-    """Headers that pi is told to send to this provider; one whose value is not to be had here is left out."""
-    found = {}
-    for name, value in said.items() if isinstance(said, dict) else ():
+def _headers(setting: object, env: Mapping[str, str]) -> dict[str, str]:
+    """The headers that pi sends to this provider. A header whose value is not available here is left out."""
+    headers = {}
+    for name, value in setting.items() if isinstance(setting, dict) else ():
         try:
             if isinstance(value, str) and _HEADER.fullmatch(name):
-                found[name.lower()] = resolved(value, env)
+                headers[name.lower()] = resolve(value, env)
         except NoCredentialError:
             continue
-    return found
+    return headers

@@ -7,7 +7,7 @@ from tokmon.evidence.snapshot import WindowEvidence
 from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
 from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
-from tokmon.selection.choose import Decision, ProbeResult
+from tokmon.selection.choose import Decision, ProbeSummary
 
 _COLOURS: Final = {
     Fitness.USABLE: "green",
@@ -41,7 +41,7 @@ def _holds(decision: Decision, style: Style) -> str:
     return f"the same for {duration(seconds)} (until {until}) unless new evidence comes"
 
 
-def _probe(probe: ProbeResult) -> str:
+def _probe(probe: ProbeSummary) -> str:
     result = "no answer" if probe.http_status is None else f"HTTP {probe.http_status}, {spoken(probe.status)}"
     why = f" ({clean(probe.error)})" if probe.error else ""
     return f"probed {clean(probe.provider)} ({clean(probe.request)}): {result} in {probe.elapsed_ms:.0f} ms{why}"

@@ -18,7 +18,7 @@ _CLOSE: Final = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeSummary:
     """One account that was probed for the choice: the request (`GET /path`), and what came back, if anything."""
 
     provider: str
@@ -49,7 +49,7 @@ class Decision:
     ignored_refusals: bool = False
     """Every key of the chain was refused in the past, and that was not believed."""
 
-    probes: tuple[ProbeResult, ...] = ()
+    probes: tuple[ProbeSummary, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
     def same_choice(self, other: "Decision") -> bool:

@@ -1,17 +1,19 @@
-"""The sidecar: takes captures over a Unix socket and appends them to the logs, one process per member.
+"""The sidecar: receives events over a Unix socket and appends them to the logs. One process per member.
 
-    service       one life: lock, socket, signals, supervision
+    service       one run: lock, socket, signals, supervision
+    listener      the socket in the file system
     server        connections: lines in, acknowledgements out
-    ingest        from an event to the line that the log keeps
-    group_commit  one lock and one write a batch, then the acknowledgements
-    templates     what repeats between events, encoded once, with the reading parsed from it
-    state_writer  the snapshot, saved in `state.json`
-    dedup         ids stored lately
+    ingest        from received lines to log lines
+    event_reader  the reading and type of an event
+    templates     the repeating fields of events, encoded once
+    group_commit  one write per log for all waiting lines, then the acknowledgements
+    state_writer  saves the snapshot in `state.json`
+    dedup         ids of recently stored events
     spool_drain   events that extensions spooled
-    daemonize     going to the background
+    daemonize     start in the background
     systemd       socket activation, readiness, watchdog
-    client        one question to a running sidecar
+    client        requests the status of a running sidecar
 
-One thread, asyncio; the disk's slow part (`fdatasync`) runs beside it. Nothing wakes an idle sidecar but the
-watchdog's own beat, where a supervisor asks for one.
+One thread with asyncio; only `fdatasync` runs in a second one. An idle sidecar has no timer except the heartbeat that
+a supervisor asks for.
 """

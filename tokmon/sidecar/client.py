@@ -1,4 +1,4 @@
-"""Talking to the sidecar from Python: one question, one answer. Standard library only (wake path)."""
+"""A client for the sidecar: connect, and request its status. Standard library only (wake path)."""
 
 import errno
 import json
@@ -12,7 +12,10 @@ _TIMEOUT_S: Final = 2.0
 
 
 def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[socket.socket, Path]:
-    """A connection to the first socket that answers; else the last OSError that is more than its absence."""
+    """A connection to the first socket that accepts one, and its path.
+
+    Raises the last OSError other than FileNotFoundError, which is raised only if there is no socket at all.
+    """
     problem: OSError = FileNotFoundError(errno.ENOENT, "no sidecar listens")
     for path in sockets:
         client = socket.socket(socket.AF_UNIX)
@@ -27,21 +30,21 @@ def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[soc
     raise problem
 
 
-def ask_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
-    """How the sidecar is (`version`, `pid`, `stored`, …) and where it listens; OSError if none answers in time."""
+def request_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
+    """The sidecar's status (`version`, `pid`, `stored`, …) and its `socket`; OSError if none answers in time."""
     deadline = time.monotonic() + timeout
     client, path = connect(sockets, timeout)
     with client:
         client.sendall(b'{"kind":"status"}\n')
         for line in _lines(client, deadline):
-            answer = json.loads(line)
-            if isinstance(answer, dict) and isinstance(answer.get("status"), dict):
-                return {"socket": str(path), **answer["status"]}
+            reply = json.loads(line)
+            if isinstance(reply, dict) and isinstance(reply.get("status"), dict):
+                return {"socket": str(path), **reply["status"]}
     raise ConnectionError("the sidecar closed the connection without an answer")
 
 
 def _lines(client: socket.socket, deadline: float) -> Iterator[bytes]:
-    """The lines that come before the deadline; TimeoutError then, even from one who sends without an end."""
+    """The lines that arrive before the deadline. Raises TimeoutError then, even if the peer keeps sending."""
     rest = b""
     while chunk := client.recv(65536):
         if time.monotonic() > deadline:

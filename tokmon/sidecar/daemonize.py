@@ -1,4 +1,4 @@
-"""Going to the background: two forks and a pipe on which the child says that it serves."""
+"""Start a sidecar in the background: two forks, and a pipe on which the child reports that it listens."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ _LOG_BYTES = 1 << 20
 
 
 def run(paths: Paths, *, fsync: Fsync) -> int:
-    """Start a sidecar in the background; 0 once it listens or another one does, 1 if it could not start."""
+    """Start a sidecar in the background. Returns 0 once it or another one listens, 1 if it could not start."""
     private_folder(paths.state)
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it was closed, and the pipe would take its place
+            os.open(os.devnull, os.O_RDWR)  # a closed standard stream: the pipe must not get its number
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
@@ -30,14 +30,14 @@ def run(paths: Paths, *, fsync: Fsync) -> int:
     os.close(writer)
     os.wait()
     with os.fdopen(reader) as pipe:
-        told = pipe.read()
-    if told and told != "ready":
-        print(f"tokmon sidecar: {told}", file=sys.stderr)  # noqa: T201
-    return 0 if told == "ready" or "running already" in told else 1
+        message = pipe.read()
+    if message and message != "ready":
+        print(f"tokmon sidecar: {message}", file=sys.stderr)  # noqa: T201
+    return 0 if message == "ready" or "running already" in message else 1
 
 
 def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
-    """The background process: nothing of the parent's terminal, its own log file, kept small."""
+    """The background process, detached from the terminal. Its stderr is `sidecar.log`, kept below 2 MiB."""
     os.chdir("/")
     log = paths.state / "sidecar.log"
     if log.exists() and log.stat().st_size > _LOG_BYTES:
@@ -47,13 +47,13 @@ def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
     for fd, target in ((null, 0), (null, 1), (out, 2)):
         os.dup2(fd, target)
     try:
-        return service.run(paths, fsync=fsync, ready=lambda: _tell(writer, "ready"))
+        return service.run(paths, fsync=fsync, ready=lambda: _report(writer, "ready"))
     except TokmonError as error:
-        _tell(writer, str(error))
+        _report(writer, str(error))
         return 1
 
 
-def _tell(writer: int, message: str) -> None:
-    with contextlib.suppress(OSError):  # whoever started it may have gone
+def _report(writer: int, message: str) -> None:
+    with contextlib.suppress(OSError):  # the parent may be gone
         os.write(writer, message.encode())
     os.close(writer)

@@ -1,47 +1,47 @@
-"""Which ids have been stored lately, so that an event sent twice is stored once."""
+"""The ids of recently stored events, so that an event sent twice is stored once."""
 
 from collections.abc import Iterable, Sequence
 
 
-class Recent:
-    """The last `size` ids at least, in two generations: memory is bounded, and nothing is sorted."""
+class RecentIds:
+    """The ids of at least the last `size` events, in two generations, so that memory is bounded without sorting."""
 
     def __init__(self, size: int = 8_192) -> None:
         self.size = size
-        self.young: set[str] = set()
-        self.old: set[str] = set()
+        self.current: set[str] = set()
+        self.previous: set[str] = set()
 
     def add(self, event_id: str) -> bool:
-        """Remember the id; False if it was remembered already."""
-        if event_id in self.young or event_id in self.old:
+        """Add the id; False if it is in the set already."""
+        if event_id in self.current or event_id in self.previous:
             return False
-        self.young.add(event_id)
+        self.current.add(event_id)
         return True
 
     def add_all(self, ids: Sequence[str]) -> bool:
-        """Remember these ids; or none of them, and False, if one is remembered already or is there twice."""
-        young = self.young
-        if not young.isdisjoint(ids) or not self.old.isdisjoint(ids):
+        """Add all ids; False, and none is added, if one is in the set already or occurs twice."""
+        current = self.current
+        if not current.isdisjoint(ids) or not self.previous.isdisjoint(ids):
             return False
-        before = len(young)
-        young.update(ids)
-        if len(young) - before == len(ids):
+        before = len(current)
+        current.update(ids)
+        if len(current) - before == len(ids):
             return True
-        young.difference_update(ids)
+        current.difference_update(ids)
         return False
 
-    def turn(self) -> None:
-        """Forget the older generation if the younger one is full."""
-        if len(self.young) >= self.size:
-            self.old = self.young
-            self.young = set()
+    def rotate(self) -> None:
+        """Drop the previous generation if the current one is full."""
+        if len(self.current) >= self.size:
+            self.previous = self.current
+            self.current = set()
 
     def update(self, ids: Iterable[str]) -> None:
-        """Remember many."""
+        """Add many ids, of which the last ones stay."""
         for event_id in ids:
             self.add(event_id)
-            self.turn()
+            self.rotate()
 
-    def forget(self) -> None:
-        """Remember nothing: what comes again is stored again."""
-        self.young, self.old = set(), set()
+    def clear(self) -> None:
+        """Drop all ids. Events that come again are then stored again."""
+        self.current, self.previous = set(), set()

@@ -1,8 +1,8 @@
-"""Group commit: what came in since the last turn goes to the logs in one write each, then is acknowledged.
+"""Group commit: the lines that were received in one turn of the event loop are written together, then acknowledged.
 
-While a log cannot be written (a full disk, a missing folder) nothing is acknowledged, the lines are kept and
-tried again, and the reason is said once. Lines that a failed write has put into the file whole are not written
-again. An event that is in the file and was not acknowledged comes again under its id, and is recognised.
+While a log cannot be written (a full disk, a missing folder), nothing is acknowledged. The lines stay in memory and
+are tried again, and the reason is reported once. Lines that a failed write has completed are not written again. An
+event that was stored but not acknowledged is sent again, and is recognised by its id.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tokmon.paths import Paths
 from tokmon.store import Log
 
 Ranges = dict[str, tuple[int, int, int]]
-"""What was appended where: inode, start and end by log name."""
+"""The bytes that were appended, by log name: inode, start and end."""
 
 Fsync = Literal["interval", "always", "never"]
 
@@ -26,39 +26,43 @@ _RETRY_S: Final = (0.25, 5.0)
 _BUSY_S: Final = (0.002, 0.05)
 _FULL_BYTES: Final = 3 << 20
 _BATCH_BYTES: Final = 1 << 20
-"""A batch of that size goes at once: a turn of the loop is one write mostly, and memory stays small."""
+"""Pending lines of this size are written at once, so that memory stays small. Usually a turn is one write."""
 
 
 @dataclass(slots=True)
 class Pending:
-    """What goes to one log next: whole lines, in blocks of one or more."""
+    """The lines that wait to be written to one log, in blocks of one or more whole lines."""
 
     blocks: list[bytes] = field(default_factory=list)
     size: int = 0
     lines: int = 0
 
     def add(self, block: bytes, lines: int) -> None:
-        """Append a block of so many lines."""
+        """Add a block, which has that number of lines."""
         self.blocks.append(block)
         self.size += len(block)
         self.lines += lines
 
-    def keep(self, rest: bytes) -> int:
-        """Forget all but the rest; returns how many lines that were."""
+    def retain(self, rest: bytes) -> int:
+        """Drop everything but the rest; returns the number of dropped lines."""
         before, self.lines = self.lines, rest.count(b"\n")
         self.blocks, self.size = [rest] if rest else [], len(rest)
         return before - self.lines
 
 
 class Sender(Protocol):
-    """Whoever handed lines in and waits to hear that they are in the log."""
+    """A source of lines that waits for their acknowledgement."""
 
     def acknowledge(self, count: int) -> None:
-        """The first `count` of its lines are dealt with."""
+        """Called when the first `count` lines of this sender are stored or refused."""
 
 
 class Committer:
-    """Collects lines for the logs and commits them together. `on_stored` runs after each whole batch."""
+    """Writes pending lines to the logs and acknowledges them.
+
+    Callbacks: `on_stored` after each commit, with the appended ranges; `on_lost_sync` after a failed sync, which may
+    have lost lines; `on_full` with True if too many lines wait and with False when they are written.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, paths: Paths, fsync: Fsync, say: Callable[[str], None]) -> None:
         self._loop = loop
@@ -83,11 +87,11 @@ class Committer:
 
     @property
     def idle(self) -> bool:
-        """Whether everything that came in is in the logs and acknowledged."""
+        """True if all lines are written and acknowledged."""
         return self._size() == 0 and not self._waiting and not self._unsynced
 
-    def due(self, sender: Sender, count: int) -> None:
-        """`sender` is to be told, once everything pending so far is stored, that `count` lines are dealt with."""
+    def request_ack(self, sender: Sender, count: int) -> None:
+        """Acknowledge `count` lines to the sender when everything that is pending now is stored."""
         self._waiting[sender] = count
         if self._timer is None:
             self._timer = self._loop.call_soon(self.commit)
@@ -102,19 +106,19 @@ class Committer:
         return sum(pending.size for pending in self.pending.values())
 
     def forget(self, sender: Sender) -> None:
-        """`sender` is gone: nobody is to be told."""
+        """Do not acknowledge anything to this sender, which is gone."""
         self._waiting.pop(sender, None)
         self._unsynced.pop(sender, None)
 
     def commit(self) -> None:
-        """Write what is pending; acknowledge it, or keep it and try again later."""
+        """Write the pending lines and acknowledge them; on failure keep them and try again later."""
         self._timer = None
         try:
-            busy = [kind for kind in self.pending if not self._store(kind)]
+            locked = [kind for kind in self.pending if not self._store(kind)]
         except StoreError as error:
-            self._stall(str(error))
+            self._retry_later(str(error))
             return
-        if busy:
+        if locked:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
             self._timer = self._loop.call_later(self._delay, self.commit)
             return
@@ -124,29 +128,30 @@ class Committer:
             self.trouble = None
         ranges, self._ranges = self._ranges, {}
         self.on_stored(ranges)
-        self._stored_all()
+        self._acknowledge_stored()
         if self._full:
             self._full = False
             self.on_full(False)  # noqa: FBT003 - a callback
 
     def _store(self, kind: str) -> bool:
-        """Append what is pending for one log; False if another process holds its lock."""
+        """Append the pending lines of one log; False if another process holds its lock."""
         pending = self.pending[kind]
         if not pending.blocks:
             return True
-        done = self.logs[kind].append(pending.blocks, blocking=False)
-        if done is None:
+        result = self.logs[kind].append(pending.blocks, blocking=False)
+        if result is None:
             return False
-        self.stored += pending.keep(done.rest)
+        self.stored += pending.retain(result.rest)
         name = self.logs[kind].path.name
-        begun = self._ranges.get(name)
-        joins = begun is not None and (begun[0], begun[2]) == (done.inode, done.start)
-        self._ranges[name] = (done.inode, begun[1] if begun is not None and joins else done.start, done.end)
-        if done.error is not None:
-            raise StoreError(f"cannot write `{self.logs[kind].path}`: {done.error.strerror}")
+        earlier = self._ranges.get(name)
+        continues = earlier is not None and (earlier[0], earlier[2]) == (result.inode, result.start)
+        start = earlier[1] if earlier is not None and continues else result.start
+        self._ranges[name] = (result.inode, start, result.end)
+        if result.error is not None:
+            raise StoreError(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
         return True
 
-    def _stall(self, reason: str) -> None:
+    def _retry_later(self, reason: str) -> None:
         first, self.trouble = self.trouble is None, reason
         if first:
             self._say(f"{reason}; nothing is acknowledged until it can be written")
@@ -154,7 +159,7 @@ class Committer:
         self._delay = min(_RETRY_S[1], max(_RETRY_S[0], self._delay * 2))
         self._timer = self._loop.call_later(self._delay, self.commit)
 
-    def _stored_all(self) -> None:
+    def _acknowledge_stored(self) -> None:
         waiting, self._waiting = self._waiting, {}
         if self._fsync == "always":
             self._unsynced.update(waiting)
@@ -181,8 +186,8 @@ class Committer:
         self._syncing = None
         error = done.exception()
         if error is not None:
-            # What a failed sync has dropped cannot be known: open the files anew, and let it all come again.
-            self._say(f"cannot sync the logs: {error}; what was not acknowledged will be asked for again")
+            # It is not known which lines a failed sync has dropped: reopen the files and let clients send again.
+            self._say(f"cannot sync the logs: {error}; clients will send unacknowledged events again")
             for log in self.logs.values():
                 log.close()
             self.on_lost_sync()
@@ -193,7 +198,7 @@ class Committer:
             self._sync_soon()
 
     async def finish(self) -> None:
-        """Write and acknowledge what there is, once; sync; close."""
+        """Write and acknowledge the pending lines, once; then sync and close the logs."""
         if self._timer is not None:
             self._timer.cancel()
         if not self.idle:
@@ -202,7 +207,7 @@ class Committer:
             self._sync_timer.cancel()
             self._sync_soon()
         while self._syncing is not None:
-            with contextlib.suppress(OSError):  # said by `_synced`
+            with contextlib.suppress(OSError):  # reported by `_synced`
                 await self._syncing
             await asyncio.sleep(0)
         for handle in (self._timer, self._sync_timer):

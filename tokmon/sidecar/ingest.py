@@ -1,8 +1,7 @@
-"""From an event to the line that the log keeps: the event as it came, and what it says behind it.
+"""From received bytes to log lines: each event as it was sent, with its reading appended, each event once.
 
-An event that holds nothing but the schema is stored in the bytes in which it came, with the reading appended.
-The same answer from the same account (headers, status, error) reads the same, so readings are remembered: in a
-busy hour nearly every capture repeats the headers of an earlier one.
+An event without fields beyond the schema is stored in the bytes in which it came. Templates of events are cached, so
+that only the changing fields of most events are decoded, and those of a whole batch of lines at once.
 """
 
 from collections.abc import Callable
@@ -11,136 +10,128 @@ from io import BytesIO
 from operator import attrgetter
 from typing import Final
 
-from tokmon import families
 from tokmon.errors import WireError
 from tokmon.evidence.history import MINUTE_S
-from tokmon.evidence.log_line import SOURCE, next_reset, usage_fields
-from tokmon.evidence.model import RawResponse, Reading
+from tokmon.evidence.log_line import SOURCE
 from tokmon.evidence.snapshot import Evidence, Stamp
-from tokmon.pi.models_json import Account, account_type
-from tokmon.sidecar.dedup import Recent
+from tokmon.pi.models_json import ConfiguredAccount
+from tokmon.sidecar.dedup import RecentIds
+from tokmon.sidecar.event_reader import EventReader
 from tokmon.sidecar.group_commit import Pending
-from tokmon.sidecar.templates import NOTHING, Meaning, Run, Told, suffix
+from tokmon.sidecar.templates import NO_TEMPLATE, Batch, EventTemplate
 from tokmon.wire import messages
-from tokmon.wire.scrub import scrub
 
-_REMEMBERED: Final = 512
-_SHARED: Final = 64
-_LONGEST: Final = 4096
-"""Bytes of a line worth remembering: what a hostile client says is not to fill the memory."""
+_MAX_TEMPLATES: Final = 512
+_MAX_CACHED: Final = 4096
+"""Bytes of a line whose template is cached: a hostile client must not fill the memory."""
 
 _FIRST: Final = datetime(2000, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(2099, 12, 30, tzinfo=UTC)
-_NEVER: Final = _FIRST
+_INVALID: Final = _FIRST
 _KIND: Final = len('{"kind":"u')
 _CAPTURE: Final = b'{"kind":"c'
 _USAGE: Final = b'{"kind":"u'
-"""How the lines begin that are worth remembering: the tail of one kind is not looked for in the other."""
+"""The beginnings of event lines. They are part of a template's key, since captures and usage events may end alike."""
 
-_RECURS: Final = b',"provider":'
+_REPEATING: Final = b',"provider":'
 _order: Final = attrgetter("ts", "id")
-_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
 
-
-Refused = Callable[[int, bytes, WireError], None]
+OnRefused = Callable[[int, bytes, WireError], None]
+"""Called with the position of a refused line among the lines of one call (from 0), the line, and the error."""
 
 
 class Ingest:
-    """Turns events into lines, in `pending` by kind of event, each event once.
+    """Turns event lines into log lines, collected in `pending` by kind of event.
 
-    `accounts` is what models.json says, by provider name.
+    `accounts` holds the entries of models.json by provider name.
     """
 
-    def __init__(self, accounts: dict[str, Account], recent: Recent, pending: dict[str, Pending]) -> None:
-        self.accounts = accounts
+    def __init__(self, accounts: dict[str, ConfiguredAccount], recent: RecentIds, pending: dict[str, Pending]) -> None:
         self.recent = recent
         self.pending = pending
-        self.news: dict[tuple[Told, int], messages.Event] = {}
-        """Readings with evidence that the snapshot has not taken yet, by minute, and the newest event of each."""
+        self.latest_events: dict[tuple[EventTemplate, int], messages.Event] = {}
+        """Evidence that the snapshot does not have yet: the newest event of each template and minute."""
 
-        self._told: dict[bytes, Told] = {}
-        self._meanings: dict[tuple[object, ...], Meaning] = {}
-        self._types: dict[tuple[str | None, ...], str | None] = {}
+        self._reader = EventReader(accounts, pending)
+        self._templates: dict[bytes, EventTemplate] = {}
 
-    def take(self, data: bytes, refused: Refused) -> tuple[int, int]:
-        """Take event lines, each ended by a newline; returns how many, and how many bytes.
+    def add_lines(self, data: bytes, on_refused: OnRefused) -> tuple[int, int]:
+        """Add the event lines in `data`, each ended by a newline. Returns the number of lines and of their bytes.
 
-        `refused` hears of each line that is no event, with its place among them (from 0).
-
-        An event says first what changes every time and from `provider` on what recurs (`wire`), so the second
-        part is recognised and only the first is decoded, that of a whole run of lines at once. Both were valid
-        where they were read, and an object is its members. Whatever is not plain in this way is read in full.
+        The repeating fields of a line are looked up as bytes, and only its changing fields are decoded. The result
+        is the same as that of decoding the whole line: both parts were valid when the template was made, and the
+        order of fields in an object has no meaning. Any line that does not fit a template is decoded as a whole.
         """
-        # By `memchr`, where `split` looks at byte after byte.
+        # `readlines` searches with memchr, which is faster than `split`.
         lines = BytesIO(data).readlines()
         rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        captures, usages = Run(messages.capture_heads), Run(messages.usage_heads)
-        for place, line in enumerate(lines):
+        captures, usages = Batch(messages.decode_capture_heads), Batch(messages.decode_usage_heads)
+        for position, line in enumerate(lines):
             if (head := line.removesuffix(captures.tail)) != line:
                 captures.heads.append(head)
             elif (head := line.removesuffix(usages.tail)) != line:
                 usages.heads.append(head)
             else:
                 kind = line[:_KIND]
-                run = captures if kind == _CAPTURE else usages
-                self._take_run(run, lines[:place], refused)
-                run.goes_on(self._told.get(kind + line[line.find(_RECURS) : -1], NOTHING))
-                if run.told is not NOTHING:
-                    run.heads.append(line.removesuffix(run.tail))
+                batch = captures if kind == _CAPTURE else usages
+                self._add_batch(batch, lines[:position], on_refused)
+                batch.start(self._templates.get(kind + line[line.find(_REPEATING) : -1], NO_TEMPLATE))
+                if batch.template is not NO_TEMPLATE:
+                    batch.heads.append(line.removesuffix(batch.tail))
                     continue
                 if kind not in {_CAPTURE, _USAGE}:
-                    # What `refused` hears of it is to come after what was before it.
-                    self._take_run(captures, lines[:place], refused)
-                self._take_one(place, line[:-1], refused)
-        for run in (captures, usages):
-            self._take_run(run, lines, refused)
-        self.recent.turn()
+                    # Earlier lines must be refused before this one.
+                    self._add_batch(captures, lines[:position], on_refused)
+                self._add_line(position, line[:-1], on_refused)
+        for batch in (captures, usages):
+            self._add_batch(batch, lines, on_refused)
+        self.recent.rotate()
         return len(lines), len(data) - len(rest)
 
-    def _take_run(self, run: Run, lines: list[bytes], refused: Refused) -> None:
-        """Take the last of `lines` that end alike at once; one by one if a single one of them is not plain."""
-        told, heads = run.told, run.heads
+    def _add_batch(self, batch: Batch, lines: list[bytes], on_refused: OnRefused) -> None:
+        """Add the events of a batch, which are the last of `lines` with its tail; line by line if one is not valid."""
+        template, heads = batch.template, batch.heads
         if not heads:
             return
-        events = run.decoded() or []
-        run.heads = []
-        times = [event.ts for event in events] or [_NEVER]
+        events = batch.decoded() or []
+        batch.heads = []
+        times = [event.ts for event in events] or [_INVALID]
         oldest, newest = min(times), max(times)
         if not _FIRST < oldest <= newest < _LAST or not self.recent.add_all([event.id for event in events]):
-            places = [place for place, line in enumerate(lines) if line.endswith(run.tail)][-len(heads) :]
-            for place in places:
-                self._take_one(place, lines[place][:-1], refused)
+            positions = [position for position, line in enumerate(lines) if line.endswith(batch.tail)][-len(heads) :]
+            for position in positions:
+                self._add_line(position, lines[position][:-1], on_refused)
             return
-        if told.evidence and _minute(oldest) == _minute(newest):
-            only = times.count(newest) == 1
-            self._latest(told, events[times.index(newest)] if only else max(events, key=_order))
-        elif told.evidence:
+        if template.evidence and _minute(oldest) == _minute(newest):
+            is_only = times.count(newest) == 1
+            self._note_latest(template, events[times.index(newest)] if is_only else max(events, key=_order))
+        elif template.evidence:
             for event in events:
-                self._latest(told, event)
-        end = told.end
-        if told.resets_at is not None:
-            wait = told.wait(newest)
-            if told.wait(oldest) == wait:
-                end = wait + end
+                self._note_latest(template, event)
+        end = template.end
+        if template.resets_at is not None:
+            reset = template.reset_field(newest)
+            if template.reset_field(oldest) == reset:
+                end = reset + end
             else:
-                heads = [head + told.wait(ts) for head, ts in zip(heads, times, strict=True)]
-        told.log.add(end.join((*heads, b"")), len(heads))
+                heads = [head + template.reset_field(ts) for head, ts in zip(heads, times, strict=True)]
+        template.log.add(end.join((*heads, b"")), len(heads))
 
-    def _take_one(self, place: int, line: bytes, refused: Refused) -> None:
+    def _add_line(self, position: int, line: bytes, on_refused: OnRefused) -> None:
         try:
-            self._read(line)
+            self._decode_and_add(line)
         except WireError as error:
-            refused(place, line, error)
+            on_refused(position, line, error)
 
-    def _latest(self, told: Told, event: messages.Event) -> None:
-        """The snapshot is to hear of that event, unless a newer one of that minute says the same."""
-        of = (told, _minute(event.ts))
-        latest = self.news.get(of)
+    def _note_latest(self, template: EventTemplate, event: messages.Event) -> None:
+        """Keep the event for the snapshot, unless a newer one of the same template and minute is kept."""
+        key = (template, _minute(event.ts))
+        latest = self.latest_events.get(key)
         if latest is None or (event.ts, event.id) > (latest.ts, latest.id):
-            self.news[of] = event
+            self.latest_events[key] = event
 
-    def _read(self, line: bytes) -> None:
-        """Read a line in full, and remember what will recur. WireError if it is no event."""
+    def _decode_and_add(self, line: bytes) -> None:
+        """Decode a whole line, add it, and cache its template. Raises WireError if it is not an event."""
         if len(line) > messages.MAX_LINE:
             raise WireError(f"a line has at most {messages.MAX_LINE} bytes", field="line")
         line = line.strip()
@@ -148,142 +139,62 @@ class Ingest:
         if not isinstance(event, (messages.Capture, messages.Usage)):
             raise WireError("`kind` must be an event here", field="kind")
         if not _FIRST < event.ts < _LAST:
-            raise WireError("not an instant of this century", field="ts")
-        at = event.ts.timestamp()
-        told = self._read_capture(event, at) if isinstance(event, messages.Capture) else self._read_usage(event, at)
+            raise WireError("the instant must be between the years 2000 and 2100", field="ts")
+        template = self._reader.read(event)
         if not self.recent.add(event.id):
             return
-        if told.evidence:
-            self._latest(told, event)
+        if template.evidence:
+            self._note_latest(template, event)
         stored = line
-        if not as_sent or told.changes or told.headers is not None:
-            stored = messages.rewritten(event, told.changes, told.headers)
-        cut = stored.find(_RECURS)
+        if not as_sent or template.changes or template.headers is not None:
+            stored = messages.re_encode(event, template.changes, template.headers)
+        cut = stored.find(_REPEATING)
         cut = cut if cut > 0 else len(stored) - 1
-        told.tail = stored[cut:]
-        told.end = b"%b%b}\n" % (told.tail[:-1], told.suffix)
-        told.log.add(b"%b%b%b" % (stored[:cut], told.wait(event.ts), told.end), 1)
-        if (
-            stored is line
-            and told.repeats
-            and len(line) <= _LONGEST
-            and line[:_KIND] in {_CAPTURE, _USAGE}
-            and len(told.tail) > 1
-        ):
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told[line[:_KIND] + told.tail] = told
+        template.tail = stored[cut:]
+        template.end = b"%b%b}\n" % (template.tail[:-1], template.suffix)
+        template.log.add(b"%b%b%b" % (stored[:cut], template.reset_field(event.ts), template.end), 1)
+        if stored is line and template.reusable:
+            self._cache(line, template)
 
-    def accounts_changed(self, accounts: dict[str, Account]) -> None:
-        """models.json says something else now."""
-        self.accounts = accounts
-        self._told.clear()
-        self._meanings.clear()
-        self._types.clear()
+    def _cache(self, line: bytes, template: EventTemplate) -> None:
+        kind = line[:_KIND]
+        if len(line) > _MAX_CACHED or kind not in {_CAPTURE, _USAGE} or len(template.tail) <= 1:
+            return
+        if len(self._templates) >= _MAX_TEMPLATES:
+            self._templates.clear()
+        self._templates[kind + template.tail] = template
 
-    def observations(self) -> list[Evidence]:
-        """The news since the last call, one per reading and minute: its newest event stands for the others."""
-        news, self.news = self.news, {}
-        return [_evidence(told, told.provider, event) for (told, _), event in news.items() if told.provider]
+    def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
+        """Use other entries of models.json from now on."""
+        self._reader.set_accounts(accounts)
+        self._templates.clear()
 
-    def _read_capture(self, event: messages.Capture, at: float) -> Told:
-        changes = self._cleaned(event)
-        error = changes.get("error", event.error)
-        configured = self._type(event, event.key_shape, None)
-        # Sessions of one account share its headers: what one was told, another need not be read again.
-        of = (bytes(event.headers), event.http_status, error, bytes(event.frame), configured)
-        meaning = self._meanings.get(of)
-        if meaning is None:
-            meaning = self._meaning(event, at, error, configured)
-            if meaning.repeats and len(event.headers) + len(event.frame) <= _LONGEST:
-                if len(self._meanings) >= _SHARED:
-                    self._meanings.clear()
-                self._meanings[of] = meaning
-        kind = self._type(event, event.key_shape, meaning.reading.family)
-        return Told(
-            reading=meaning.reading,
-            type=kind,
-            suffix=meaning.suffix(kind),
-            resets_at=meaning.resets_at,
-            changes=changes,
-            headers=meaning.headers,
-            repeats=meaning.repeats,
-            evidence=True,
-            provider=changes.get("provider", event.provider),
-            model=changes.get("model", event.model),
-            http_status=event.http_status,
-            log=self.pending["capture"],
-        )
-
-    @staticmethod
-    def _meaning(event: messages.Capture, at: float, error: str | None, configured: str | None) -> Meaning:
-        sent = messages.headers_of(event.headers)
-        allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
-        evidence = RawResponse(event.http_status, allowed, at, error, configured, messages.frame_of(event.frame))
-        reading = families.read(evidence)
-        resets_at = next_reset(reading)
-        return Meaning(
-            reading=reading,
-            headers=None if allowed == sent else allowed,
-            repeats=families.is_timeless(evidence, reading),
-            resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
-        )
-
-    def _read_usage(self, event: messages.Usage, at: float) -> Told:
-        changes = self._cleaned(event)
-        kind = self._type(event, None, None)
-        evidence = RawResponse(None, {}, at, changes.get("error", event.error), kind)
-        reading = Reading() if event.error is None else families.read(evidence)
-        return Told(
-            reading=reading,
-            type=kind,
-            suffix=suffix(usage_fields(None if event.error is None else reading, kind)),
-            changes=changes,
-            repeats=event.error is None or families.is_timeless(evidence, reading),
-            evidence=event.error is not None,
-            provider=changes.get("provider", event.provider),
-            model=changes.get("model", event.model),
-            http_status=None,
-            log=self.pending["usage"],
-        )
-
-    def _type(self, event: messages.Event, key_shape: str | None, family: str | None) -> str | None:
-        of = (event.provider, event.api, key_shape, family)
-        if of not in self._types:
-            if len(self._types) >= _REMEMBERED:
-                self._types.clear()
-            account = self.accounts.get(event.provider or "", Account())
-            self._types[of] = account_type(account, api=event.api, key_shape=key_shape, family=family)
-        return self._types[of]
-
-    def _cleaned(self, event: messages.Event) -> dict[str, str]:
-        """The texts that hold something like a secret, without it. Ids are not looked at: pi makes them.
-
-        A provider of models.json is called what it is called there (`xai-production`), or it would be another one.
-        """
-        texts = {name: getattr(event, name, None) for name in _TEXTS}
-        if event.provider in self.accounts:
-            del texts["provider"]
-        return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
+    def drain_evidence(self) -> list[Evidence]:
+        """The evidence since the last call: the newest event of each template and minute."""
+        events, self.latest_events = self.latest_events, {}
+        return [
+            _evidence(template, template.provider, event)
+            for (template, _), event in events.items()
+            if template.provider
+        ]
 
 
 def _minute(ts: datetime) -> int:
-    """The minute of the epoch: within one, of events that say the same the newest says it all (`history`)."""
+    """The minute of the epoch. Of equal readings within one minute, `History` needs the newest only."""
     return int(ts.timestamp() // MINUTE_S)
 
 
-def _evidence(told: Told, provider: str, latest: messages.Event) -> Evidence:
-    """What the newest event of that kind says."""
-    reading = told.reading
+def _evidence(template: EventTemplate, provider: str, event: messages.Event) -> Evidence:
+    reading = template.reading
     return Evidence(
         provider=provider,
-        stamp=Stamp(round(latest.ts.timestamp(), 3), latest.id, SOURCE),
-        type=told.type,
+        stamp=Stamp(round(event.ts.timestamp(), 3), event.id, SOURCE),
+        type=template.type,
         status=reading.status,
         substatus=reading.substatus,
         scope=reading.scope,
-        model=told.model,
-        http_status=told.http_status,
+        model=template.model,
+        http_status=template.http_status,
         claim=reading.claim,
         binding=reading.binding,
         blocked_until=reading.blocked_until,

@@ -1,8 +1,7 @@
 """Connections: lines in, acknowledgements out.
 
-All connections share one receive buffer: a plain protocol's allocation for every receive costs three times the
-throughput. Whoever is not this user is turned away; whoever is idle for long is let go, since the extension
-connects again when it has something to say.
+All connections share one receive buffer: an allocation for every receive cuts the throughput to a third.
+Connections of other users are refused. Idle connections are closed; the extension reconnects when it has an event.
 """
 
 import asyncio
@@ -28,11 +27,13 @@ _MAX_CONNECTIONS: Final = 1024
 _MAX_ACCEPTED: Final = 64
 _SPARE_FDS: Final = 16
 _TURNS_TO_CLOSE: Final = 6
+"""Turns of the event loop that pass before a refused connection is closed."""
+
 _MAX_UNSENT: Final = 1 << 20
 
 
 class Server:
-    """What the connections have in common."""
+    """The state that all connections share. `refused` counts refused lines; `started` is in epoch seconds."""
 
     def __init__(self, ingest: Ingest, committer: Committer) -> None:
         self.ingest = ingest
@@ -42,14 +43,11 @@ class Server:
         self.started = time.time()
         self.refused = 0
         self.on_change: Callable[[], None] = lambda: None
-        """Called when a client has greeted, and when one has gone."""
-
-        self.on_pi: Callable[[str], None] = lambda _: None
-        """Called with the version of pi that a client says it runs in."""
+        """Called after the hello of a client, and when a client has disconnected."""
 
         fds = _fd_limit()
         self.accept_at_once = max(1, min(_MAX_ACCEPTED, fds // 16))
-        """asyncio accepts so many a turn, and some turns pass before one that may not stay is closed."""
+        """Connections that asyncio accepts in one turn of the event loop."""
 
         self._limit = max(1, min(_MAX_CONNECTIONS, fds - _TURNS_TO_CLOSE * self.accept_at_once - _SPARE_FDS))
         self._sweeper: asyncio.TimerHandle | None = None
@@ -57,11 +55,11 @@ class Server:
         committer.on_full = self._pause
 
     def protocol(self) -> "Connection":
-        """A protocol for the next connection (asyncio calls this)."""
+        """The protocol of a new connection (asyncio calls this)."""
         return Connection(self)
 
-    def admit(self, connection: "Connection", transport: asyncio.Transport) -> str | None:
-        """Take a connection in; or the reason why not."""
+    def accept(self, connection: "Connection", transport: asyncio.Transport) -> str | None:
+        """Accept a connection and return None, or return the reason why it is refused."""
         peer = _peer_uid(transport.get_extra_info("socket"))
         if peer != os.geteuid():
             return "not this user's socket"
@@ -74,19 +72,19 @@ class Server:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None
 
-    def leave(self, connection: "Connection") -> None:
-        """A connection has ended. Its client may have spooled what was not acknowledged."""
+    def disconnected(self, connection: "Connection") -> None:
+        """Forget a connection that has ended. Its client may have spooled the unacknowledged events."""
         self.connections.discard(connection)
         self.committer.forget(connection)
         self.on_change()
 
     def drop_all(self) -> None:
-        """End every connection, unacknowledged: what was not stored comes again."""
+        """Abort every connection, so that clients send their unacknowledged events again."""
         for connection in list(self.connections):
             connection.drop()
 
     def status(self) -> bytes:
-        """The answer to a `status` line."""
+        """The reply to a `status` request, with newline."""
         return (
             store.encode(
                 {
@@ -111,17 +109,17 @@ class Server:
             connection.pause(full)
 
     def _sweep(self) -> None:
-        """Let idle connections go. Runs only while there are connections at all."""
+        """Abort idle connections. The timer runs only while there are connections."""
         self._sweeper = None
         limit = time.monotonic() - _IDLE_S
         for connection in list(self.connections):
-            if connection.last < limit:
+            if connection.last_active < limit:
                 connection.drop()
         if self.connections:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
 
     def close(self) -> None:
-        """End every connection in good order."""
+        """Close every connection after the pending replies are sent."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self.connections):
@@ -129,12 +127,12 @@ class Server:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client. `count` is how many event lines it has sent, good or not."""
+    """One client. `count` is the number of event lines that it has sent, including refused ones."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.count = 0
-        self.last = time.monotonic()
+        self.last_active = time.monotonic()
         self._rest = b""
         self._skipping = False
         self._greeted = False
@@ -142,36 +140,36 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there: take it in, or tell it why not."""
+        """Accept the client, or send it the reason and close."""
         self._transport = cast("asyncio.Transport", transport)
-        reason = self.server.admit(self, self._transport)
+        reason = self.server.accept(self, self._transport)
         if reason is not None:
             self._transport.write(messages.encode(messages.Refusal(error=reason, field="connection")))
             self._transport.close()
             self._transport = None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The client is gone; a line that it did not end is no line."""
+        """Forget the client, and a last line that has no newline."""
         self._transport = None
-        self.server.leave(self)
+        self.server.disconnected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Where asyncio puts what it receives."""
+        """The shared buffer, into which asyncio receives."""
         return self.server.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come: take the whole lines, keep the rest."""
+        """Add the whole lines that were received, and keep the rest of the bytes."""
         if self._transport is None:
             return
-        self.last = time.monotonic()
+        self.last_active = time.monotonic()
         data = self._rest + self.server.buffer[:nbytes]
         if self._skipping and b"\n" in data:
-            # The end of a line that was refused for its length.
+            # The end of a line that was too long and is refused already.
             data = data.partition(b"\n")[2]
             self._skipping = False
         before = self.count
         self._uncounted = 0
-        lines, size = self.server.ingest.take(data, self._other)
+        lines, size = self.server.ingest.add_lines(data, self._on_non_event)
         self._rest = data[size:]
         self.count += lines - self._uncounted
         if len(self._rest) > messages.MAX_LINE:
@@ -181,30 +179,31 @@ class Connection(asyncio.BufferedProtocol):
                 self.count += 1
                 self._refuse(f"a line has at most {messages.MAX_LINE} bytes", "line", self.count)
         if self.count != before:
-            self.server.committer.due(self, self.count)
+            self.server.committer.request_ack(self, self.count)
 
-    def _other(self, place: int, line: bytes, problem: WireError) -> None:
-        """A line that is no event: a hello, a question or nothing, which do not count; or one to refuse."""
-        said = _talk(line)
-        if said is None and line:
-            self._refuse(str(problem), problem.field, self.count + place + 1 - self._uncounted)
+    def _on_non_event(self, position: int, line: bytes, problem: WireError) -> None:
+        """Answer a line that is not an event: a hello, a status request or an empty line, else refuse it.
+
+        Only refused lines count as event lines.
+        """
+        message = control_message(line)
+        if message is None and line:
+            self._refuse(str(problem), problem.field, self.count + position + 1 - self._uncounted)
             return
         self._uncounted += 1
-        if isinstance(said, messages.Ask):
+        if isinstance(message, messages.StatusRequest):
             self._send(self.server.status())
-        elif said is not None and not self._greeted:
+        elif message is not None and not self._greeted:
             self._greeted = True
             self._send(messages.encode(_hello()))
             self.server.on_change()
-            if said.pi:
-                self.server.on_pi(said.pi)
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1
         self._send(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
 
     def acknowledge(self, count: int) -> None:
-        """Tell the client that its first `count` event lines are dealt with."""
+        """Tell the client that its first `count` event lines are stored or refused."""
         self._send(b'{"ack":%d}\n' % count)
 
     def _send(self, data: bytes) -> None:
@@ -212,34 +211,34 @@ class Connection(asyncio.BufferedProtocol):
         if transport is None:
             return
         if transport.get_write_buffer_size() > _MAX_UNSENT:
-            # It sends and never reads. It will spool, and be recognised when it comes again.
+            # The client sends and does not read. It will spool its events.
             transport.abort()
             return
         transport.write(data)
 
     def pause(self, full: bool) -> None:  # noqa: FBT001 - a state, not an option
-        """Read no further while the logs cannot be written, or go on."""
+        """Stop reading while too many lines wait to be written, or resume."""
         if self._transport is not None:
             (self._transport.pause_reading if full else self._transport.resume_reading)()
 
     def drop(self) -> None:
-        """End the connection at once."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
     def finish(self) -> None:
-        """End the connection when what was said to the client has gone out."""
+        """Close the connection after the pending replies are sent."""
         if self._transport is not None:
             self._transport.close()
 
 
-def _talk(line: bytes) -> messages.Hello | messages.Ask | None:
-    """What a line that is no event says, if it says anything."""
+def control_message(line: bytes) -> messages.Hello | messages.StatusRequest | None:
+    """The hello or status request in a line; None for any other line."""
     try:
-        said, _ = messages.decode(line)
+        message, _ = messages.decode(line)
     except WireError:
         return None
-    return said if isinstance(said, (messages.Hello, messages.Ask)) else None
+    return message if isinstance(message, (messages.Hello, messages.StatusRequest)) else None
 
 
 def _hello() -> messages.Hello:
@@ -247,14 +246,14 @@ def _hello() -> messages.Hello:
 
 
 def _fd_limit() -> int:
-    import resource  # noqa: PLC0415 - a platform without it has no sidecar to bound
+    import resource  # noqa: PLC0415 - not on every platform, and needed by the sidecar only
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if soft != resource.RLIM_INFINITY else _MAX_CONNECTIONS + _SPARE_FDS
 
 
 def _peer_uid(peer: socket.socket) -> int:
-    """The user at the other end, as the kernel tells it; -1 if it does not."""
+    """The user id of the peer according to the kernel; -1 if it is not known."""
     try:
         if sys.platform == "darwin":
             # struct xucred { u_int cr_version; uid_t cr_uid; … }, option LOCAL_PEERCRED of level SOL_LOCAL

@@ -1,7 +1,7 @@
-"""Taking in what extensions spooled: at the start, and a while after a connection has begun or ended.
+"""Takes in the events that extensions spooled: at the start, and shortly after a client connects or disconnects.
 
-An extension spools when it cannot hand over: before it finds a sidecar, and when it ends. So both ends of a
-connection are moments to look. Nothing polls.
+An extension spools while it finds no sidecar, and when it ends. So the spool changes at both ends of a connection,
+and nothing needs to poll.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from tokmon.sidecar.server import Server
 from tokmon.store import spool
 from tokmon.store.spool import Spooled
 
-_LOOK_AFTER_S: Final = (0.5, 5.0)
-"""After a connection's end: soon, and once more for a client that took its time."""
+_SCAN_AFTER_S: Final = (0.5, 5.0)
+"""Delays after a change of the connections; the second is for a client that takes its time."""
 
 
-class Drain:
-    """Feeds the spool's files to the server, one after the other, each removed once it is stored."""
+class SpoolDrain:
+    """Feeds the spooled files to the server one after the other. Each file is removed when its events are stored."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, paths: Paths, server: Server, say: Callable[[str], None]
@@ -32,34 +32,34 @@ class Drain:
         self._files: Iterator[Spooled] | None = None
 
     def start(self) -> None:
-        """Take in what waits, and clear what was abandoned."""
+        """Remove abandoned files, and take in the waiting ones."""
         try:
             spool.sweep(self._spool)
         except OSError as error:
             self.say(f"cannot clear the spool: {error}")
-        self._look()
+        self._scan()
 
-    def soon(self) -> None:
-        """A client has come or gone: look at the spool in a moment. A look that is due already stays due."""
-        for delay in _LOOK_AFTER_S:
+    def schedule(self) -> None:
+        """Scan the spool soon. A scan that is scheduled already is not postponed."""
+        for delay in _SCAN_AFTER_S:
             if delay not in self._timers:
-                self._timers[delay] = self._loop.call_later(delay, self._due, delay)
+                self._timers[delay] = self._loop.call_later(delay, self._on_timer, delay)
 
-    def again(self) -> None:
-        """What was handed in may not have been stored: begin anew."""
+    def restart(self) -> None:
+        """Begin again, because events that were fed may not be stored."""
         self._files = None
-        self.soon()
+        self.schedule()
 
-    def _due(self, delay: float) -> None:
+    def _on_timer(self, delay: float) -> None:
         del self._timers[delay]
-        self._look()
+        self._scan()
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         if self._files is None:
             self._files = spool.pending(self._spool, self.say)
-            self.next()
+            self.feed_next()
 
-    def next(self) -> None:
+    def feed_next(self) -> None:
         """Feed the next file."""
         if self._files is None:
             return
@@ -71,32 +71,32 @@ class Drain:
         if file is None:
             self._files = None
             return
-        batch = _File(self, file)
-        lines, _ = self._server.ingest.take(file.data, batch.refused)
-        self._server.committer.due(batch, lines)
+        sender = _SpooledFile(self, file)
+        lines, _ = self._server.ingest.add_lines(file.data, sender.on_refused)
+        self._server.committer.request_ack(sender, lines)
 
 
-class _File:
-    """A spooled file, as one who hands lines in."""
+class _SpooledFile:
+    """A spooled file as a sender of lines."""
 
-    def __init__(self, drain: Drain, file: Spooled) -> None:
+    def __init__(self, drain: SpoolDrain, file: Spooled) -> None:
         self._drain = drain
         self._file = file
-        self._good = True
+        self._valid = True
 
-    def refused(self, place: int, line: bytes, error: WireError) -> None:  # noqa: ARG002 - what Ingest calls
-        """A line of it is no event."""
-        self._good = False
-        self._drain.say(f"`{self._file.path.name}` in the spool, line {place + 1}: {error.field}: {error}")
+    def on_refused(self, position: int, line: bytes, error: WireError) -> None:  # noqa: ARG002 - what Ingest calls
+        """Report a line that is not an event."""
+        self._valid = False
+        self._drain.say(f"`{self._file.path.name}` in the spool, line {position + 1}: {error.field}: {error}")
 
     def acknowledge(self, count: int) -> None:  # noqa: ARG002 - all of its lines
-        """It is stored: remove it, or put it aside if some of it was not understood; go on with the next."""
+        """Remove the stored file, or move it to `bad/` if a line was refused; then feed the next one."""
         try:
-            if self._good:
+            if self._valid:
                 self._file.done()
             else:
                 self._file.bad()
         except (OSError, StoreError) as error:
-            # It will come again, and be recognised.
-            self._drain.say(f"cannot put away `{self._file.path}`: {error}")
-        self._drain.next()
+            # The file will be fed again, and its events recognised by their ids.
+            self._drain.say(f"cannot remove `{self._file.path}` from the spool: {error}")
+        self._drain.feed_next()

@@ -1,7 +1,7 @@
-"""The snapshot, kept current in `state.json` while the sidecar writes the logs.
+"""Keeps the snapshot in `state.json` current while the sidecar writes the logs.
 
-What the sidecar itself appends is folded in from memory, and the file is caught up from the logs before it is
-saved, so what others append counts too. Saving waits a moment, so that a burst is one save.
+The sidecar's own lines are added from memory. Before each save, lines of other processes are read from the logs.
+A save waits a second after new evidence, so that a burst of events is one save.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file as states
 
 _SAVE_AFTER_S: Final = 1.0
-_MANY: Final = 128
+_MAX_WAITING: Final = 128
+"""Events that wait to be added to the snapshot, so that memory stays small."""
 
 
-class Keeper:
-    """Keeps `state.json`. A save that fails is said once and tried at the next occasion: it is a cache."""
+class StateWriter:
+    """Saves `state.json`. A failed save is reported once and tried again after the next event: the file is a cache."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, paths: Paths, ingest: Ingest, say: Callable[[str], None]
@@ -36,56 +37,56 @@ class Keeper:
         self._decision_failing = False
         self._expiry: asyncio.TimerHandle | None = None
         self.state = states.load(paths)
-        self._catching: Iterator[None] | None = None
+        self._catch_up: Iterator[None] | None = None
 
     def start(self) -> None:
-        """Catch up with the logs, a step at a time: the log of a year must not keep a session waiting."""
-        self._catching = states.catching_up(self.state, self._paths)
-        self._step()
+        """Read new lines of the logs in small steps, so that a long log does not keep a session waiting."""
+        self._catch_up = states.catching_up(self.state, self._paths)
+        self._catch_up_step()
 
-    def _step(self) -> None:
-        if self._catching is None:
+    def _catch_up_step(self) -> None:
+        if self._catch_up is None:
             return
         try:
-            next(self._catching)
+            next(self._catch_up)
         except StopIteration:
-            self._catching = None
-            self._soon()
+            self._catch_up = None
+            self._save_soon()
             return
         except OSError as error:
-            self._catching = None
+            self._catch_up = None
             self._say(f"cannot read the logs: {error}")
             return
-        self._loop.call_soon(self._step)
+        self._loop.call_soon(self._catch_up_step)
 
-    def stored(self, ranges: Ranges) -> None:
-        """A batch is in the logs."""
+    def batch_stored(self, ranges: Ranges) -> None:
+        """Note that these ranges of the logs are covered, and schedule a save."""
         for name, (inode, start, end) in ranges.items():
             covered = self.state.covers.get(name)
             if covered is None and start == 0:
                 self.state.covers[name] = states.Covered(inode, end)
             elif covered is not None and covered.inode == inode and covered.offset == start:
                 covered.offset = end
-            # Otherwise somebody else wrote in between, and the save reads on from where we were.
-        if len(self._ingest.news) > _MANY:
-            self._fold()
-        self._soon()
+            # Otherwise another process wrote in between, and the save reads its lines from the log.
+        if len(self._ingest.latest_events) > _MAX_WAITING:
+            self._add_evidence()
+        self._save_soon()
 
-    def _soon(self) -> None:
+    def _save_soon(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(_SAVE_AFTER_S, self.save)
 
     def save(self) -> None:
-        """Fold the news in, catch up with the logs, and replace `state.json`.
+        """Add new evidence, read new lines of the logs, and replace `state.json`.
 
-        Before the first catching up is through, what is covered so far is saved: the rest is in the logs.
+        Until the first catch-up is complete, the part that is covered so far is saved.
         """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._fold()
+        self._add_evidence()
         try:
-            if self._catching is None:
+            if self._catch_up is None:
                 states.catch_up(self.state, self._paths)
             states.save(self.state, self._paths)
             self._failing = False
@@ -93,7 +94,7 @@ class Keeper:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
-        if self._catching is None:
+        if self._catch_up is None:
             self._decide()
 
     def close(self) -> None:
@@ -118,6 +119,6 @@ class Keeper:
         if until is not None:
             self._expiry = self._loop.call_later(max(1.0, until - time.time()), self._decide)
 
-    def _fold(self) -> None:
-        for seen in self._ingest.observations():
-            self.state.take(seen)
+    def _add_evidence(self) -> None:
+        for evidence in self._ingest.drain_evidence():
+            self.state.take(evidence)

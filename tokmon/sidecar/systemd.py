@@ -1,6 +1,6 @@
-"""What a service manager hands over and wants to hear: sockets, readiness, heartbeats. All of it optional.
+"""systemd's interfaces: socket activation, readiness and watchdog. All of them are optional.
 
-Source: sd_listen_fds(3), sd_notify(3).
+Sources: sd_listen_fds(3), sd_notify(3).
 """
 
 import os
@@ -13,12 +13,12 @@ _FIRST_FD: Final = 3
 
 
 def inherited_socket(env: MutableMapping[str, str]) -> socket.socket | None:
-    """The listening socket that was passed to this process, if one was. The variables are consumed."""
-    mine = env.get("LISTEN_PID") == str(os.getpid())
+    """The listening socket that systemd passed to this process, or None. Removes its variables from `env`."""
+    is_addressee = env.get("LISTEN_PID") == str(os.getpid())
     count = env.get("LISTEN_FDS", "0")
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         env.pop(name, None)
-    if not mine or not count.isdecimal() or int(count) < 1:
+    if not is_addressee or not count.isdecimal() or int(count) < 1:
         return None
     os.set_inheritable(_FIRST_FD, False)  # noqa: FBT003 - the library's signature
     if not stat.S_ISSOCK(os.fstat(_FIRST_FD).st_mode):
@@ -27,24 +27,24 @@ def inherited_socket(env: MutableMapping[str, str]) -> socket.socket | None:
 
 
 class Notifier:
-    """Tells the service manager how things are; silent without one."""
+    """Sends notifications to the service manager; does nothing without one. Removes its variables from `env`."""
 
     def __init__(self, env: MutableMapping[str, str]) -> None:
         address = env.pop("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        beat = env.pop("WATCHDOG_USEC", "")
-        owner = env.pop("WATCHDOG_PID", str(os.getpid()))
-        wanted = self._address and beat.isdecimal() and owner == str(os.getpid())
-        self.beat_s: float | None = int(beat) / 2_000_000 if wanted else None
-        """Seconds between heartbeats (half of what is allowed), or None if nobody listens for any."""
+        timeout_us = env.pop("WATCHDOG_USEC", "")
+        pid = env.pop("WATCHDOG_PID", str(os.getpid()))
+        is_watched = self._address and timeout_us.isdecimal() and pid == str(os.getpid())
+        self.beat_s: float | None = int(timeout_us) / 2_000_000 if is_watched else None
+        """Seconds between heartbeats (half of the watchdog's timeout); None without a watchdog."""
 
-    def tell(self, message: str) -> None:
-        """Send `READY=1` and the like."""
+    def notify(self, message: str) -> None:
+        """Send a message such as `READY=1`."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             try:
                 sender.sendto(message.encode(), self._address)
             except OSError:
-                # The manager is gone or deaf; a sidecar works without one.
+                # The manager does not answer; a sidecar works without one.
                 return

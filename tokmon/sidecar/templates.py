@@ -1,4 +1,4 @@
-"""What recurs from event to event: the part of a line that says the same again, and what that means."""
+"""Event templates: the fields that repeat between events, pre-encoded, with the reading parsed from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,91 +12,98 @@ from tokmon.sidecar.group_commit import Pending
 from tokmon.wire import messages
 
 
-def suffix(fields: dict[str, Any]) -> bytes:
-    """`,"a":1,"b":2`, to go between an event and its closing brace."""
+def encode_suffix(fields: dict[str, Any]) -> bytes:
+    """`,"a":1,"b":2`: fields encoded for the place before an event's closing brace."""
     return b"," + store.encode(fields)[1:-1]
 
 
 @dataclass(slots=True, eq=False)
-class Meaning:
-    """What a response says, whichever session it came to: `repeats` as of `Told`, `headers` likewise."""
+class ParsedResponse:
+    """The reading of a response, shared by all sessions that get the same headers, status and error."""
 
     reading: Reading
     headers: dict[str, str] | None
-    repeats: bool
+    """The allowed headers, scrubbed; None if they are equal to those that were sent."""
+
+    timeless: bool
+    """True if the same response at another time gives the same reading."""
+
     resets_at: datetime | None
     suffixes: dict[str | None, bytes] = field(default_factory=dict)
+    """The encoded log fields, by account type."""
 
-    def suffix(self, kind: str | None) -> bytes:
-        """The reading as the end of a line, of an account of that type."""
-        if kind not in self.suffixes:
-            self.suffixes[kind] = suffix(capture_fields(self.reading, kind))
-        return self.suffixes[kind]
+    def suffix(self, account_type: str | None) -> bytes:
+        """The log fields of the reading for that account type, encoded."""
+        if account_type not in self.suffixes:
+            self.suffixes[account_type] = encode_suffix(capture_fields(self.reading, account_type))
+        return self.suffixes[account_type]
 
 
 @dataclass(slots=True, eq=False)
-class Told:
-    """What one kind of event says: its reading, and that reading as the end of a line."""
+class EventTemplate:
+    """The repeating fields of one kind of event: its reading, and the end of its log line."""
 
     reading: Reading
     suffix: bytes
+    """The log fields of the reading, encoded."""
+
     provider: str | None
     model: str | None
     http_status: int | None
     log: Pending
-    """Where its line goes."""
+    """The log that its lines go to."""
 
     type: str | None = None
 
     end: bytes = b"}\n"
-    """What recurs of the event, and what it says: a line is what changes every time, and this."""
+    """The end of its log line: the repeating fields of the event, then the log fields of the reading."""
 
     resets_at: datetime | None = None
-    """When the binding window starts afresh, for `reset_in_seconds`."""
+    """The next reset of the binding window, from which `reset_in_seconds` is computed."""
 
     changes: dict[str, str] = field(default_factory=dict)
-    """Texts of the event that held something like a secret, cleaned."""
+    """Texts of the event that held a secret, scrubbed."""
 
     headers: dict[str, str] | None = None
-    """The allowed headers, where the event carried others too."""
+    """The allowed headers, if the event has others too."""
 
-    repeats: bool = True
-    """Whether the same event at another time says the same (it names no waiting time)."""
+    reusable: bool = True
+    """True if the template holds for the same event at another time."""
 
     evidence: bool = False
-    """Whether the snapshot has a use for it: every capture, and a usage event that tells of an error."""
+    """True if the event is evidence for the snapshot: a capture, or a usage event with an error."""
 
     tail: bytes = b"\0"
-    """What recurs of the event, as it comes."""
+    """The repeating fields of the event as they were received, up to the closing brace."""
 
-    def wait(self, at: datetime) -> bytes:
-        """How long it is from then until the binding window starts afresh, as the line says it."""
+    def reset_field(self, at: datetime) -> bytes:
+        """The field `reset_in_seconds` of an event at that instant, encoded; empty if no reset is known."""
         return b"" if self.resets_at is None else b',"reset_in_seconds":%d' % (self.resets_at - at).total_seconds()
 
 
-NOTHING: Final = Told(Reading(), b"", None, None, None, log=Pending())
+NO_TEMPLATE: Final = EventTemplate(Reading(), b"", None, None, None, log=Pending())
 
 
 @dataclass(slots=True)
-class Run:
-    """Events of one kind that came one after another and say the same, apart from what changes every time."""
+class Batch:
+    """The heads (changing fields) of consecutive events of one template."""
 
     decode: Callable[[bytes], list[messages.Event]]
-    told: Told = NOTHING
-    tail: bytes = NOTHING.tail
+    template: EventTemplate = NO_TEMPLATE
+    tail: bytes = NO_TEMPLATE.tail
     heads: list[bytes] = field(default_factory=list)
 
     def decoded(self) -> list[messages.Event] | None:
-        """The events of the run, one for each head; None if one of them is not plain.
+        """The events of the batch, one for each head; None if one of the heads is not valid by itself.
 
-        No line can lean on its neighbour: an event ends where its line does, or nothing is decoded.
+        The number of events is compared, so that two invalid heads cannot complete each other.
         """
         try:
             events = self.decode(b"}\n".join(self.heads) + b"}")
-        except messages.NotStrict:
+        except messages.DECODE_ERRORS:
             return None
         return events if len(events) == len(self.heads) else None
 
-    def goes_on(self, told: Told) -> None:
-        """What comes next says that."""
-        self.told, self.tail = told, told.tail + b"\n"
+    def start(self, template: EventTemplate) -> None:
+        """Start a new batch with this template."""
+        self.template, self.tail = template, template.tail + b"\n"

@@ -1,6 +1,9 @@
-"""What a policy would have done: over recorded readings, and over a simulated fleet. Pure, as `selection` is.
+"""Compare policies: over recorded readings, and over a simulated fleet. Pure, like `selection`.
 
-`chance` is a generator of its own, so that a seed gives the same fleet on every Python and the core imports no
-`random`. `world` is what befalls a fleet whatever is chosen, `fleet` the accounts as they truly are, `simulate` lets a
-policy choose from what the accounts have said, `recorded` does so from logs. What comes of it is an `outcome`.
+chance    a random number generator that gives the same numbers for a seed on every Python
+world     what happens in a simulated fleet under any policy: sessions, outages, use elsewhere
+fleet     the simulated accounts, with their true usage
+simulate  a policy at work on the simulated fleet, which knows only what the accounts have reported
+recorded  policies over logs
+outcome   the figures of one policy, and their table
 """

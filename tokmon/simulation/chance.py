@@ -1,4 +1,4 @@
-"""A small deterministic generator (SplitMix64): the same numbers for a seed wherever it runs."""
+"""A small random number generator (SplitMix64), which gives the same numbers for a seed on every Python."""
 
 import math
 from typing import Final
@@ -8,7 +8,7 @@ _STEP: Final = 0x9E3779B97F4A7C15
 
 
 class Chance:
-    """A stream of numbers. What is drawn from one stream does not move another one of the same seed."""
+    """A stream of random numbers. Streams of the same seed are independent of each other."""
 
     def __init__(self, seed: int, stream: int = 0) -> None:
         self._state = (seed * 0xD1342543DE82EF95 + stream * 0xDA942042E4DD58B5) & _MASK
@@ -22,21 +22,21 @@ class Chance:
         return mixed ^ (mixed >> 31)
 
     def unit(self) -> float:
-        """From 0 to just below 1."""
+        """A number from 0 to just below 1."""
         return (self._next() >> 11) / (1 << 53)
 
     def between(self, low: float, high: float) -> float:
-        """Any number between the two, as likely as another."""
+        """A number between `low` and `high`, uniformly distributed."""
         return low + (high - low) * self.unit()
 
     def below(self, bound: int) -> int:
-        """A whole number from 0 to just below the bound."""
+        """An integer from 0 to just below the bound, uniformly distributed."""
         return int(self.unit() * bound)
 
     def happens(self, probability: float) -> bool:
-        """Whether what has that probability happens."""
+        """True with that probability."""
         return self.unit() < probability
 
     def waiting(self, mean: float) -> float:
-        """How long it takes until what happens once in `mean` does (exponential)."""
+        """A waiting time with that mean, exponentially distributed."""
         return -mean * math.log(1 - self.unit())

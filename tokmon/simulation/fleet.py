@@ -1,4 +1,4 @@
-"""The accounts of a simulated fleet as they truly are, and what they say when they are asked."""
+"""The accounts of a simulated fleet with their true usage, and their responses to turns and probes."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -6,70 +6,73 @@ from typing import Final, Protocol
 
 from tokmon.evidence.log_line import Evidence, Stamp
 from tokmon.evidence.model import Scope, Status, Window
-from tokmon.simulation.world import HOUR, START, WEEK, Fate, Span
+from tokmon.simulation.world import HOUR, START, WEEK, SeatSchedule, Span
 
 FIVE_S: Final = 5 * HOUR
 _OF_A_WEEK: Final = 0.15
-"""What of a week goes with a whole 5h window."""
+"""The fraction of a week that one whole 5h window uses."""
 
-_WARNED: Final = 0.8
+_WARNING_FROM: Final = 0.8
 PAID, EMERGENCY = "paid", "emergency"
 _BUDGET: Final = 4.0
-"""What the paid account has in credit a week, in 5h windows of a seat."""
+"""The weekly credit of the paid account, in 5h windows of a seat."""
 
 
-class Asked(Protocol):
-    """An account that answers a turn."""
+class SimulatedAccount(Protocol):
+    """An account that responds to turns."""
 
-    def ask(self, burn: float, now: float, name: str) -> Evidence:
-        """Let a turn burn so much of 5h; what is said of that, under the id `name`."""
+    def serve(self, burn: float, now: float, name: str) -> Evidence:
+        """Respond to a turn that uses `burn` of a 5h window. The evidence has the id `name`."""
 
 
 @dataclass(slots=True)
 class Seat:
-    """A 5h window that opens at first use, and weeks in fixed slots. `lost` is what of the weeks was not used."""
+    """A plan seat: a 5h window that opens at first use, and weeks with fixed resets.
 
-    fate: Fate
+    `unused_weeks` holds the unused fraction of each week that has ended.
+    """
+
+    schedule: SeatSchedule
     end: float
-    five: float = 0.0
-    five_ends: float = START
-    week: float = 0.0
-    week_ends: float = 0.0
-    lost: list[float] = field(default_factory=list)
+    used_5h: float = 0.0
+    reset_5h: float = START
+    used_7d: float = 0.0
+    reset_7d: float = 0.0
+    unused_weeks: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.week_ends = self.fate.slot
+        self.reset_7d = self.schedule.first_reset
 
     def roll(self, now: float) -> None:
-        """Let the windows end that have ended. The first, which began before the world did, is not counted."""
-        if self.five_ends <= now:
-            self.five = 0.0
-        while self.week_ends <= min(now, self.end):
-            if self.week_ends > self.fate.slot:
-                self.lost.append(max(0.0, 1 - self.week))
-            self.week = 0.0
-            self.week_ends += WEEK
+        """Reset the windows whose time is over. The first week began before the simulation and is not counted."""
+        if self.reset_5h <= now:
+            self.used_5h = 0.0
+        while self.reset_7d <= min(now, self.end):
+            if self.reset_7d > self.schedule.first_reset:
+                self.unused_weeks.append(max(0.0, 1 - self.used_7d))
+            self.used_7d = 0.0
+            self.reset_7d += WEEK
 
     def use(self, burn: float, now: float) -> None:
-        """Burn so much of 5h, and of the week what goes with it."""
+        """Use `burn` of a 5h window, and the corresponding part of the week."""
         self.roll(now)
-        if self.five_ends <= now:
-            self.five_ends = now + FIVE_S
-        self.five += burn
-        self.week += burn * _OF_A_WEEK
+        if self.reset_5h <= now:
+            self.reset_5h = now + FIVE_S
+        self.used_5h += burn
+        self.used_7d += burn * _OF_A_WEEK
 
-    def ask(self, burn: float, now: float, name: str) -> Evidence:
-        """Let a turn burn so much, or refuse it; what is said of that."""
+    def serve(self, burn: float, now: float, name: str) -> Evidence:
+        """Respond to a turn that uses `burn` of a 5h window, or refuse it."""
         self.roll(now)
         stamp = Stamp(round(now, 3), name)
-        if _within(self.fate.away, now):
+        if _within(self.schedule.policy_outages, now):
             return self._refusal(stamp, Status.POLICY_REJECTED, 403)
-        if _within(self.fate.flaps, now):
+        if _within(self.schedule.key_outages, now):
             return self._refusal(stamp, Status.INVALID_KEY, 401)
-        if self.week >= 1 or self.five >= 1:
-            until = self.week_ends if self.week >= 1 else self.five_ends
+        if self.used_7d >= 1 or self.used_5h >= 1:
+            until = self.reset_7d if self.used_7d >= 1 else self.reset_5h
             return Evidence(
-                self.fate.name,
+                self.schedule.name,
                 stamp,
                 status=Status.REJECTED,
                 scope=Scope.ACCOUNT,
@@ -78,33 +81,33 @@ class Seat:
                 windows=self._windows(),
             )
         self.use(burn, now)
-        warned = max(self.five, self.week) >= _WARNED
-        status = Status.ALLOWED_WARNING if warned else Status.ALLOWED
-        return Evidence(self.fate.name, stamp, status=status, http_status=200, windows=self._windows())
+        is_warned = max(self.used_5h, self.used_7d) >= _WARNING_FROM
+        status = Status.ALLOWED_WARNING if is_warned else Status.ALLOWED
+        return Evidence(self.schedule.name, stamp, status=status, http_status=200, windows=self._windows())
 
     def probe(self, now: float, name: str) -> Evidence:
-        """What an endpoint that opens no window says; a window that is not open is not told of."""
+        """The response of an endpoint that opens no window. It lists the open windows only."""
         self.roll(now)
-        windows = tuple(each for each in self._windows() if each.resets_at is None or each.resets_at > now)
-        status = Status.REJECTED if max(self.five, self.week) >= 1 else Status.ALLOWED
-        return Evidence(self.fate.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
+        windows = tuple(window for window in self._windows() if window.resets_at is None or window.resets_at > now)
+        status = Status.REJECTED if max(self.used_5h, self.used_7d) >= 1 else Status.ALLOWED
+        return Evidence(self.schedule.name, Stamp(round(now, 3), name, "probe"), status=status, windows=windows)
 
     def _refusal(self, stamp: Stamp, status: Status, code: int) -> Evidence:
-        return Evidence(self.fate.name, stamp, status=status, scope=Scope.ACCOUNT, http_status=code)
+        return Evidence(self.schedule.name, stamp, status=status, scope=Scope.ACCOUNT, http_status=code)
 
     def _windows(self) -> tuple[Window, ...]:
-        return Window("5h", self.five, self.five_ends), Window("7d", self.week, self.week_ends)
+        return Window("5h", self.used_5h, self.reset_5h), Window("7d", self.used_7d, self.reset_7d)
 
 
 @dataclass(slots=True)
-class Paid:
-    """An account without windows, whose credit is filled up every week."""
+class PaidAccount:
+    """An account without windows, whose credit is topped up every week."""
 
     credit: float = _BUDGET
     filled: int = 0
 
-    def ask(self, burn: float, now: float, name: str) -> Evidence:
-        """Spend, or say that there is no credit."""
+    def serve(self, burn: float, now: float, name: str) -> Evidence:
+        """Respond to a turn and spend credit, or refuse it because no credit is left."""
         week = int((now - START) // WEEK)
         if week != self.filled:
             self.credit, self.filled = _BUDGET, week
@@ -115,11 +118,11 @@ class Paid:
         return Evidence(PAID, stamp, status=Status.ALLOWED, http_status=200)
 
 
-class Emergency:
-    """It always answers: that is why it is there, and reaching it is a failure nevertheless."""
+class EmergencyAccount:
+    """The last resort: it serves every turn, but its use counts as a failure."""
 
-    def ask(self, _burn: float, now: float, name: str) -> Evidence:
-        """Answer."""
+    def serve(self, _burn: float, now: float, name: str) -> Evidence:
+        """Serve the turn."""
         return Evidence(EMERGENCY, Stamp(round(now, 3), name), status=Status.ALLOWED, http_status=200)
 
 

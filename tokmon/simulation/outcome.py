@@ -1,4 +1,4 @@
-"""What came of a policy: the figures that `tokmon replay` prints."""
+"""The figures of one policy, and the table that `tokmon replay` prints."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Outcome:
-    """Of one policy. What cannot be known is None; `lost` are sessions that found no account in the end.
+class PolicyOutcome:
+    """The figures of one policy. A figure that is not known is None.
 
-    `unused` is the quota that was left at the ends of weeks, as a fraction of all `weeks` (one of each seat), `paid`
-    the sessions that were on an account of the fallback.
+    `met_429` counts the sessions that met a usage limit, `unknown` those of which this is not known. `unused` is the
+    fraction of quota that was unused at the weekly resets, over `weeks` weeks of single seats. `on_fallback` counts
+    the sessions on an account of the fallback, `abandoned` those that found no account in the end.
     """
 
     policy: str
@@ -20,14 +21,14 @@ class Outcome:
     unused: float | None = None
     weeks: int = 0
     switches: int = 0
-    paid: int = 0
+    on_fallback: int = 0
     emergencies: int = 0
-    lost: int = 0
+    abandoned: int = 0
     agreed: int | None = None
-    """Sessions for which the choice was what was really used."""
+    """Sessions for which the policy chose the account that was really used."""
 
     def to_json(self) -> dict[str, Any]:
-        """Under the names of the table."""
+        """The outcome as one JSON object."""
         return {
             "policy": self.policy,
             "sessions": self.sessions,
@@ -36,9 +37,9 @@ class Outcome:
             "unused_7d": None if self.unused is None else round(self.unused, 4),
             "weeks_7d": self.weeks,
             "switches": self.switches,
-            "paid": self.paid,
+            "paid": self.on_fallback,
             "emergencies": self.emergencies,
-            "lost": self.lost,
+            "lost": self.abandoned,
             "agreed": self.agreed,
         }
 
@@ -47,24 +48,24 @@ def _share(part: int, whole: int) -> str:
     return f"{part} ({part / whole:.1%})" if whole else str(part)
 
 
-def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """A Markdown table, which reads as well on a terminal."""
-    recorded = any(each.agreed is not None or each.unknown is not None for each in outcomes)
+def table(outcomes: Sequence[PolicyOutcome]) -> Iterator[str]:
+    """The outcomes as lines of a Markdown table."""
+    recorded = any(outcome.agreed is not None or outcome.unknown is not None for outcome in outcomes)
     head = ["policy", "sessions", "met a 429", "unused at resets", "switches", "paid", "emergencies"]
     head += ["unknown", "as used"] if recorded else ["lost"]
     rows = [head]
-    for each in outcomes:
+    for outcome in outcomes:
         row = [
-            each.policy,
-            str(each.sessions),
-            _share(each.met_429, each.sessions),
-            "unknown" if each.unused is None else f"{each.unused:.1%} of {each.weeks} weeks",
-            str(each.switches),
-            str(each.paid),
-            str(each.emergencies),
+            outcome.policy,
+            str(outcome.sessions),
+            _share(outcome.met_429, outcome.sessions),
+            "unknown" if outcome.unused is None else f"{outcome.unused:.1%} of {outcome.weeks} weeks",
+            str(outcome.switches),
+            str(outcome.on_fallback),
+            str(outcome.emergencies),
         ]
-        told = [_said(each.unknown), _said(each.agreed)] if recorded else [str(each.lost)]
-        rows.append([*row, *told])
+        row += [_count(outcome.unknown), _count(outcome.agreed)] if recorded else [str(outcome.abandoned)]
+        rows.append(row)
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     yield _row(head, widths)
     yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -72,7 +73,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield _row(row, widths)
 
 
-def _said(number: int | None) -> str:
+def _count(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 

@@ -1,7 +1,7 @@
-"""Policies over recorded readings: what each would have chosen at every start, and what is known to have come of it.
+"""Policies over recorded readings: the choice of each policy at every session start, and its known outcome.
 
-A log tells only of the accounts that somebody was on. What a choice would have met elsewhere is therefore read from
-what others met there within the session's time, and where nobody was, it is unknown and counted as that.
+Logs contain evidence only about accounts in use. The outcome of a different choice is therefore taken from the other
+sessions on that account at the time of the session. Without any, it counts as unknown.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,17 +15,17 @@ from tokmon.evidence.model import Scope, Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.simulation.outcome import Outcome
+from tokmon.simulation.outcome import PolicyOutcome
 
 AS_USED: Final = "as used"
 _TOO_MANY: Final = 429
 _SAME_S: Final = 900.0
-"""Resets that differ by less are of one week."""
+"""Resets that differ by less belong to the same week."""
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A session began: when, whose, and on which account."""
+class SessionStart:
+    """The start of a session: instant (epoch seconds), lane (member and mission), and account."""
 
     at: float
     lane: str
@@ -33,67 +33,67 @@ class Start:
 
 
 @dataclass(slots=True)
-class Record:
-    """What logs hold, in the order of time: the evidence, the same by account, and the starts."""
+class Recording:
+    """The content of logs in the order of time: the evidence, the same by account, and the session starts."""
 
     evidence: list[Evidence]
-    starts: list[Start]
+    starts: list[SessionStart]
     by_account: dict[str, list[Evidence]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for seen in self.evidence:
-            self.by_account.setdefault(seen.provider, []).append(seen)
+        for evidence in self.evidence:
+            self.by_account.setdefault(evidence.provider, []).append(evidence)
 
-    def met(self, provider: str, since: float, until: float) -> bool | None:
-        """Whether that account refused for its limit in that time; None where nobody was on it."""
-        all_of_it = self.by_account.get(provider, [])
-        first = bisect_left(all_of_it, since, key=_instant)
-        within = all_of_it[first : bisect_right(all_of_it, until, key=_instant)]
-        if any(_refuses(seen) for seen in within):
+    def met_limit(self, provider: str, since: float, until: float) -> bool | None:
+        """True if the account refused a session for its limit in that time; None if nobody used it then."""
+        history = self.by_account.get(provider, [])
+        first = bisect_left(history, since, key=_instant)
+        during = history[first : bisect_right(history, until, key=_instant)]
+        if any(_is_limited(evidence) for evidence in during):
             return True
-        return False if any(seen.status in SERVED for seen in within) else None
+        return False if any(evidence.status in SERVED for evidence in during) else None
 
 
-def record(lines: Iterable[Mapping[str, Any]]) -> Record:
-    """The lines of logs, in any order; a session's first line is its start, on the account that it names."""
-    told = [(seen, line) for line in lines if (seen := evidence_in_line(line, families.read)) is not None]
-    told.sort(key=lambda each: each[0].stamp)
-    known: set[str] = set()
+def read_recording(lines: Iterable[Mapping[str, Any]]) -> Recording:
+    """The recording in log lines, in any order. The first line of a session is its start, on the account it names."""
+    pairs = [(evidence, line) for line in lines if (evidence := evidence_in_line(line, families.read)) is not None]
+    pairs.sort(key=lambda pair: pair[0].stamp)
+    sessions: set[str] = set()
     starts = []
-    for seen, line in told:
+    for evidence, line in pairs:
         session = line.get("session")
-        if isinstance(session, str) and session and session not in known:
-            known.add(session)
+        if isinstance(session, str) and session and session not in sessions:
+            sessions.add(session)
             lane = " ".join(str(line.get(part) or "") for part in ("member", "mission"))
-            starts.append(Start(seen.stamp.ts, lane, seen.provider))
-    return Record([seen for seen, _ in told], starts)
+            starts.append(SessionStart(evidence.stamp.ts, lane, evidence.provider))
+    return Recording([evidence for evidence, _ in pairs], starts)
 
 
-def replay(recorded: Record, policies: Sequence[Policy]) -> list[Outcome]:
-    """What was really done, and what each policy would have done."""
+def replay(recorded: Recording, policies: Sequence[Policy]) -> list[PolicyOutcome]:
+    """The outcome of the accounts that were really used, then that of each policy."""
     return [_as_used(recorded, policies[0]), *(_by_policy(recorded, policy) for policy in policies)]
 
 
-def _as_used(recorded: Record, policy: Policy) -> Outcome:
-    outcome = Outcome(AS_USED, unknown=0)
+def _as_used(recorded: Recording, policy: Policy) -> PolicyOutcome:
+    outcome = PolicyOutcome(AS_USED, unknown=0)
     lanes: dict[str, str] = {}
     for start in recorded.starts:
         _count(outcome, recorded, start, start.provider, policy, lanes)
-    left = list(_left(recorded))
-    outcome.weeks = len(left)
-    outcome.unused = sum(left) / len(left) if left else None
+    unused = list(_unused_weeks(recorded))
+    outcome.weeks = len(unused)
+    outcome.unused = sum(unused) / len(unused) if unused else None
     return outcome
 
 
-def _by_policy(recorded: Record, policy: Policy) -> Outcome:
-    outcome = Outcome(policy.policy, unknown=0, agreed=0)
+def _by_policy(recorded: Recording, policy: Policy) -> PolicyOutcome:
+    outcome = PolicyOutcome(policy.policy, unknown=0, agreed=0)
     lanes: dict[str, str] = {}
-    snapshot, folded = Snapshot(), 0
+    snapshot, added = Snapshot(), 0
     for start in recorded.starts:
-        before = bisect_left(recorded.evidence, start.at, lo=folded, key=_instant)
-        for seen in recorded.evidence[folded:before]:
-            snapshot.add(seen)
-        folded = before
+        end = bisect_left(recorded.evidence, start.at, lo=added, key=_instant)
+        for evidence in recorded.evidence[added:end]:
+            snapshot.add(evidence)
+        added = end
         decision = choose(policy, snapshot, start.at, lanes.get(start.lane))
         if decision is not None:
             _count(outcome, recorded, start, decision.provider, policy, lanes)
@@ -102,27 +102,32 @@ def _by_policy(recorded: Record, policy: Policy) -> Outcome:
 
 
 def _count(
-    outcome: Outcome, recorded: Record, start: Start, provider: str, policy: Policy, lanes: dict[str, str]
+    outcome: PolicyOutcome,
+    recorded: Recording,
+    start: SessionStart,
+    provider: str,
+    policy: Policy,
+    lanes: dict[str, str],
 ) -> None:
-    met = recorded.met(provider, start.at, start.at + policy.session_minutes * 60)
+    met_limit = recorded.met_limit(provider, start.at, start.at + policy.session_minutes * 60)
     outcome.sessions += 1
-    outcome.met_429 += met is True
-    outcome.unknown = (outcome.unknown or 0) + (met is None)
+    outcome.met_429 += met_limit is True
+    outcome.unknown = (outcome.unknown or 0) + (met_limit is None)
     outcome.switches += lanes.get(start.lane, provider) != provider
     outcome.emergencies += provider == policy.emergency
-    outcome.paid += provider in policy.fallback
+    outcome.on_fallback += provider in policy.fallback
     lanes[start.lane] = provider
 
 
-def _left(recorded: Record) -> Iterator[float]:
-    """What was left of each week that ended within the record, by the last that was said of it."""
+def _unused_weeks(recorded: Recording) -> Iterator[float]:
+    """The unused fraction of each week that ended within the recording, by the last evidence about it."""
     if not recorded.evidence:
         return
     end = recorded.evidence[-1].stamp.ts
-    for all_of_it in recorded.by_account.values():
+    for history in recorded.by_account.values():
         last: tuple[float, float] | None = None
-        for seen in all_of_it:
-            week = next((each for each in seen.windows if each.name == "7d" and each.scope is None), None)
+        for evidence in history:
+            week = next((window for window in evidence.windows if window.name == "7d" and window.scope is None), None)
             if week is None or week.utilization is None or week.resets_at is None:
                 continue
             if last is not None and week.resets_at - last[0] >= _SAME_S:
@@ -132,10 +137,10 @@ def _left(recorded: Record) -> Iterator[float]:
             yield max(0.0, 1 - last[1])
 
 
-def _refuses(seen: Evidence) -> bool:
-    limited = seen.status is Status.REJECTED or seen.http_status == _TOO_MANY
-    return limited and seen.scope not in {Scope.REQUEST, Scope.MODEL}
+def _is_limited(evidence: Evidence) -> bool:
+    rejected = evidence.status is Status.REJECTED or evidence.http_status == _TOO_MANY
+    return rejected and evidence.scope not in {Scope.REQUEST, Scope.MODEL}
 
 
-def _instant(seen: Evidence) -> float:
-    return seen.stamp.ts
+def _instant(evidence: Evidence) -> float:
+    return evidence.stamp.ts

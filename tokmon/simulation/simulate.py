@@ -1,4 +1,4 @@
-"""A policy at work on a simulated fleet. It sees what the accounts have said to somebody, and nothing else."""
+"""A policy at work on a simulated fleet. It knows only what the accounts have reported in responses and probes."""
 
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
@@ -9,134 +9,134 @@ from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import SERVED, Snapshot
 from tokmon.selection.choose import choose
 from tokmon.selection.policy import Policy
-from tokmon.simulation.fleet import EMERGENCY, PAID, Asked, Emergency, Paid, Seat
-from tokmon.simulation.outcome import Outcome
+from tokmon.simulation.fleet import EMERGENCY, PAID, EmergencyAccount, PaidAccount, Seat, SimulatedAccount
+from tokmon.simulation.outcome import PolicyOutcome
 from tokmon.simulation.world import HOUR, MINUTE, SEATS, START, WEEK, Session, World
 
 FLEET: Final = Policy(chain=SEATS, fallback=(PAID,), emergency=EMERGENCY)
-"""How the simulated owner would have it: all else is as by default."""
+"""The policy of the simulated owner, with defaults for everything else."""
 
 _TURN_S: Final = 6 * MINUTE
-_AGAIN_S: Final = MINUTE
+_RETRY_S: Final = MINUTE
 _TRIES: Final = 3
-"""How often a session asks again after a 401, before it looks for another account."""
+"""Attempts after a 401, before the session looks for another account."""
 
-_HOPS: Final = 6
-"""How many accounts it looks for, before it gives up."""
+_MAX_ACCOUNTS: Final = 6
+"""Accounts that a session tries, before it is abandoned."""
 
 _MORNING: Final = 8 * HOUR
 
 
 @dataclass(slots=True)
-class _Work:
-    """A session on its way."""
+class _RunningSession:
+    """A session that is running. `left` is the rest of its length in seconds."""
 
     session: Session
     left: float
     account: str | None = None
-    hops: int = 0
+    accounts_tried: int = 0
     tries: int = 0
     refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Outside:
+class _UnloggedUse:
     seat: int
     burn: float
 
 
-_Event = tuple[float, int, _Work | _Outside | None]
-"""When, the how-manieth (of two of one instant, the first comes first), and what; None is the morning's probes."""
+_Event = tuple[float, int, _RunningSession | _UnloggedUse | None]
+"""Instant, sequence number (which orders events of one instant), and event; None stands for the weekly probes."""
 
 
-def simulate(world: World, policy: str) -> Outcome:
-    """What comes of that policy in that world."""
-    return _Run(world, replace(FLEET, policy=policy)).go()
+def simulate(world: World, policy: str) -> PolicyOutcome:
+    """The outcome of that policy in that world."""
+    return _Simulation(world, replace(FLEET, policy=policy)).run()
 
 
-class _Run:
+class _Simulation:
     def __init__(self, world: World, policy: Policy) -> None:
         self._policy = policy
         self._end = world.end
-        self._seats = [Seat(fate, world.end) for fate in world.fates]
-        self._accounts: dict[str, Asked] = {seat.fate.name: seat for seat in self._seats}
-        self._accounts |= {PAID: Paid(), EMERGENCY: Emergency()}
+        self._seats = [Seat(fate, world.end) for fate in world.schedules]
+        self._accounts: dict[str, SimulatedAccount] = {seat.schedule.name: seat for seat in self._seats}
+        self._accounts |= {PAID: PaidAccount(), EMERGENCY: EmergencyAccount()}
         self._snapshot = Snapshot()
         self._lanes: dict[int, str] = {}
-        self._outcome = Outcome(policy.policy)
-        begun: list[tuple[float, _Work | _Outside | None]] = [
-            *((each.at, _Work(each, each.minutes * MINUTE)) for each in world.sessions),
-            *((at, _Outside(seat, burn)) for at, seat, burn in world.outside),
+        self._outcome = PolicyOutcome(policy.policy)
+        planned: list[tuple[float, _RunningSession | _UnloggedUse | None]] = [
+            *((session.at, _RunningSession(session, session.minutes * MINUTE)) for session in world.sessions),
+            *((at, _UnloggedUse(seat, burn)) for at, seat, burn in world.unlogged_use),
             *((START + week * WEEK + _MORNING, None) for week in range(world.weeks)),
         ]
-        self._events: list[_Event] = [(at, number, what) for number, (at, what) in enumerate(begun)]
-        self._count = len(begun)
+        self._events: list[_Event] = [(at, number, event) for number, (at, event) in enumerate(planned)]
+        self._count = len(planned)
         heapify(self._events)
 
-    def go(self) -> Outcome:
+    def run(self) -> PolicyOutcome:
         while self._events:
-            now, _, what = heappop(self._events)
-            if isinstance(what, _Work):
-                self._turn(what, now)
-            elif what is not None:
-                self._seats[what.seat].use(what.burn, now)
+            now, _, event = heappop(self._events)
+            if isinstance(event, _RunningSession):
+                self._turn(event, now)
+            elif event is not None:
+                self._seats[event.seat].use(event.burn, now)
             else:
                 for seat in self._seats:
-                    self._snapshot.add(seat.probe(now, self._name()))
-        lost = []
+                    self._snapshot.add(seat.probe(now, self._event_id()))
+        unused_weeks = []
         for seat in self._seats:
             seat.roll(self._end)
-            lost += seat.lost
-        self._outcome.weeks = len(lost)
-        self._outcome.unused = sum(lost) / len(lost) if lost else None
+            unused_weeks += seat.unused_weeks
+        self._outcome.weeks = len(unused_weeks)
+        self._outcome.unused = sum(unused_weeks) / len(unused_weeks) if unused_weeks else None
         return self._outcome
 
-    def _turn(self, work: _Work, now: float) -> None:
-        """One turn of a session, which begins with a choice where it has no account."""
-        account = work.account or self._start(work, now)
-        burned_s = min(_TURN_S, work.left)
-        said = self._accounts[account].ask(work.session.burn * burned_s / HOUR, now, self._name())
-        self._snapshot.add(said)
-        if said.status in SERVED:
-            work.left -= burned_s
-            work.tries = 0
-            if work.left > 0:
-                self._at(now + burned_s, work)
+    def _turn(self, running: _RunningSession, now: float) -> None:
+        """Run one turn of a session, after the choice of an account if it has none."""
+        account = running.account or self._choose(running, now)
+        seconds = min(_TURN_S, running.left)
+        evidence = self._accounts[account].serve(running.session.burn * seconds / HOUR, now, self._event_id())
+        self._snapshot.add(evidence)
+        if evidence.status in SERVED:
+            running.left -= seconds
+            running.tries = 0
+            if running.left > 0:
+                self._schedule(now + seconds, running)
         else:
-            self._refused(work, said, now)
+            self._refused(running, evidence, now)
 
-    def _refused(self, work: _Work, said: Evidence, now: float) -> None:
-        """A 401 may pass, and is tried again; all else needs another account."""
-        if said.status is Status.REJECTED and not work.refused:
-            work.refused = True
+    def _refused(self, running: _RunningSession, evidence: Evidence, now: float) -> None:
+        """Try a 401 again, since it may pass; for any other refusal look for another account."""
+        if evidence.status is Status.REJECTED and not running.refused:
+            running.refused = True
             self._outcome.met_429 += 1
-        work.tries += 1
-        if said.status is not Status.INVALID_KEY or work.tries >= _TRIES:
-            work.account, work.tries = None, 0
-            work.hops += 1
-            if work.hops >= _HOPS:
-                self._outcome.lost += 1
+        running.tries += 1
+        if evidence.status is not Status.INVALID_KEY or running.tries >= _TRIES:
+            running.account, running.tries = None, 0
+            running.accounts_tried += 1
+            if running.accounts_tried >= _MAX_ACCOUNTS:
+                self._outcome.abandoned += 1
                 return
-        self._at(now + _AGAIN_S, work)
+        self._schedule(now + _RETRY_S, running)
 
-    def _start(self, work: _Work, now: float) -> str:
-        lane = work.session.lane
+    def _choose(self, running: _RunningSession, now: float) -> str:
+        lane = running.session.lane
         before = self._lanes.get(lane)
         decision = choose(self._policy, self._snapshot, now, before)
         account = EMERGENCY if decision is None else decision.provider
         outcome = self._outcome
-        outcome.sessions += work.hops == 0
+        outcome.sessions += running.accounts_tried == 0
         outcome.switches += before is not None and account != before
         outcome.emergencies += account == EMERGENCY
-        outcome.paid += account == PAID
+        outcome.on_fallback += account == PAID
         self._lanes[lane] = account
-        work.account = account
+        running.account = account
         return account
 
-    def _at(self, when: float, work: _Work) -> None:
+    def _schedule(self, at: float, running: _RunningSession) -> None:
         self._count += 1
-        heappush(self._events, (when, self._count, work))
+        heappush(self._events, (at, self._count, running))
 
-    def _name(self) -> str:
+    def _event_id(self) -> str:
         self._count += 1
         return f"{self._count:09d}"

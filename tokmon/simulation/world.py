@@ -1,6 +1,6 @@
-"""What befalls a simulated fleet, whatever is chosen: who wants to work when, and which account fails by itself.
+"""What happens in a simulated fleet under any policy: sessions, outages of accounts, and use elsewhere.
 
-It is drawn before any policy runs, so that all of them face the same.
+It is drawn before any policy runs, so that all policies meet the same events.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ START: Final = 1_767_571_200.0
 SEATS: Final = ("seat-1", "seat-2", "seat-3", "seat-4", "seat-5")
 _MEMBERS: Final = 6
 _LANES: Final = 2
-"""Sessions that a member has side by side, each of which is resumed again and again."""
+"""Parallel series of sessions of one member. The sessions of a lane follow each other."""
 
 _SESSIONS: Final = 205
-"""A week of usual size: what five seats can just bear."""
+"""Sessions of an average week, which five seats can just serve."""
 
 _QUIET: Final = 0.1
-"""The part of the weeks in which nearly nobody works: after them, nothing that is known still stands."""
+"""The fraction of weeks with hardly any sessions. After such a week, all evidence is out of date."""
 
 _NIGHT: Final = 0.2
 _BURST: Final = 0.06
-"""How often a session is one of several that start together."""
+"""The probability that several sessions start together."""
 
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody's wish to work: when, for how long, and what it burns of 5h in an hour."""
+    """A session to be run: its start (epoch seconds), length, and use of a 5h window per hour."""
 
     at: float
     lane: int
@@ -45,70 +45,71 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What happens to a seat: when its weeks begin, when it is refused by policy, when its key flaps."""
+class SeatSchedule:
+    """The events of a seat: its first weekly reset, and the times in which its policy or its key is refused."""
 
     name: str
-    slot: float
-    away: tuple[Span, ...]
-    flaps: tuple[Span, ...]
+    first_reset: float
+    policy_outages: tuple[Span, ...]
+    key_outages: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All of it. `outside` is use that no log of ours sees: (when, which seat, how much of 5h)."""
+    """All events. `unlogged_use` is use that is in no log: (instant, index of the seat, fraction of a 5h window)."""
 
     weeks: int
     sessions: tuple[Session, ...]
-    fates: tuple[Fate, ...]
-    outside: tuple[tuple[float, int, float], ...]
+    schedules: tuple[SeatSchedule, ...]
+    unlogged_use: tuple[tuple[float, int, float], ...]
 
     @property
     def end(self) -> float:
-        """When the last week is over."""
+        """The end of the last week, in epoch seconds."""
         return START + self.weeks * WEEK
 
 
 def world(seed: int, weeks: int, load: float = 1.0) -> World:
-    """The world of that seed; `load` is how much work there is, 1 being about what the seats can bear."""
-    fates = tuple(_fate(Chance(seed, 100 + index), name, weeks) for index, name in enumerate(SEATS))
+    """The world of that seed. `load` scales the number of sessions; the seats can serve about 1."""
+    schedules = tuple(_schedule(Chance(seed, 100 + index), name, weeks) for index, name in enumerate(SEATS))
     chance = Chance(seed, 1)
     sessions = [session for week in range(weeks) for session in _sessions(chance, START + week * WEEK, load)]
-    outside = _outside(Chance(seed, 2), weeks)
-    return World(weeks, tuple(sorted(sessions, key=lambda each: (each.at, each.lane))), fates, tuple(outside))
+    unlogged_use = _unlogged_use(Chance(seed, 2), weeks)
+    sessions.sort(key=lambda session: (session.at, session.lane))
+    return World(weeks, tuple(sessions), schedules, tuple(unlogged_use))
 
 
-def _fate(chance: Chance, name: str, weeks: int) -> Fate:
-    slot = START + chance.between(0, WEEK)
+def _schedule(chance: Chance, name: str, weeks: int) -> SeatSchedule:
+    first_reset = START + chance.between(0, WEEK)
     end = START + weeks * WEEK
-    away = _spans(chance, end, 12 * WEEK, (DAY, 3 * DAY))
-    flaps = _spans(chance, end, 2 * DAY, (MINUTE, 4 * MINUTE))
-    return Fate(name, slot, away, flaps)
+    policy_outages = _spans(chance, end, 12 * WEEK, (DAY, 3 * DAY))
+    key_outages = _spans(chance, end, 2 * DAY, (MINUTE, 4 * MINUTE))
+    return SeatSchedule(name, first_reset, policy_outages, key_outages)
 
 
-def _spans(chance: Chance, end: float, every: float, length: Span) -> tuple[Span, ...]:
-    found, at = [], START + chance.waiting(every)
+def _spans(chance: Chance, end: float, interval: float, length: Span) -> tuple[Span, ...]:
+    spans, at = [], START + chance.waiting(interval)
     while at < end:
         until = at + chance.between(*length)
-        found.append((at, until))
-        at = until + chance.waiting(every)
-    return tuple(found)
+        spans.append((at, until))
+        at = until + chance.waiting(interval)
+    return tuple(spans)
 
 
 def _sessions(chance: Chance, week: float, load: float) -> list[Session]:
-    """One week's: it may be a quiet or a busy one, has less at its end, and a day has hours of work."""
+    """The sessions of one week, which may be quiet or busy. Most are on weekdays and in working hours."""
     size = 0.15 if chance.happens(_QUIET) else chance.between(0.6, 1.35)
-    found: list[Session] = []
-    while len(found) < size * load * _SESSIONS:
+    sessions: list[Session] = []
+    while len(sessions) < size * load * _SESSIONS:
         day = chance.below(7)
         if day > 4 and chance.happens(0.65):  # noqa: PLR2004 - Saturday and Sunday
             continue
         hour = chance.between(0, 24) if chance.happens(_NIGHT) else chance.between(8, 20)
         at = week + day * DAY + hour * HOUR
-        first = chance.below(_MEMBERS * _LANES)
-        together = 3 + chance.below(3) if chance.happens(_BURST) else 1
-        found += [_session(chance, at, (first + each) % (_MEMBERS * _LANES)) for each in range(together)]
-    return found
+        lane = chance.below(_MEMBERS * _LANES)
+        count = 3 + chance.below(3) if chance.happens(_BURST) else 1
+        sessions += [_session(chance, at, (lane + index) % (_MEMBERS * _LANES)) for index in range(count)]
+    return sessions
 
 
 def _session(chance: Chance, at: float, lane: int) -> Session:
@@ -117,11 +118,11 @@ def _session(chance: Chance, at: float, lane: int) -> Session:
     return Session(round(at + chance.between(0, 10 * MINUTE), 3), lane, minutes, burn)
 
 
-def _outside(chance: Chance, weeks: int) -> list[tuple[float, int, float]]:
-    """Each seat has an owner, who uses it now and then elsewhere."""
-    found = []
+def _unlogged_use(chance: Chance, weeks: int) -> list[tuple[float, int, float]]:
+    """The owners of the seats use them elsewhere now and then."""
+    uses = []
     at = START + chance.waiting(DAY)
     while at < START + weeks * WEEK:
-        found.append((at, chance.below(len(SEATS)), chance.between(0.05, 0.25)))
+        uses.append((at, chance.below(len(SEATS)), chance.between(0.05, 0.25)))
         at += chance.waiting(DAY)
-    return found
+    return uses

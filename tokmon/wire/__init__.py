@@ -1,1 +1,1 @@
-"""The wire between extension and sidecar: messages, their schema, secrets taken out of texts. Pure."""
+"""The wire between extension and sidecar: messages, their schema for other languages, secret scrubbing. Pure."""

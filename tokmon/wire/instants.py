@@ -1,11 +1,11 @@
-"""Instants of the log: epoch seconds in Python, RFC 3339 in UTC on the wire and on disk. Pure."""
+"""Instants: epoch seconds in Python, RFC 3339 in UTC on the wire and on disk. Pure."""
 
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-# Anything after 2100 or before 2000 is not an instant: a zero, a millisecond count, or a mistake.
+# A number outside of these years is not an instant: it is a zero, a millisecond count or a mistake.
 EARLIEST: Final = 946_684_800.0
 LATEST: Final = 4_102_444_800.0
 RFC3339: Final = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE | re.ASCII)
@@ -23,9 +23,9 @@ def parse_rfc3339(text: str) -> float:
     if not RFC3339.match(text):
         raise ValueError(f"`{text[:40]}` is not an RFC 3339 instant")
     try:
-        found = datetime.fromisoformat(text.upper()).timestamp()
+        seconds = datetime.fromisoformat(text.upper()).timestamp()
     except OverflowError as error:
-        raise ValueError(f"`{text[:40]}` is no instant") from error
-    if not EARLIEST <= found <= LATEST:
-        raise ValueError(f"`{text[:40]}` is not of this century")
-    return found
+        raise ValueError(f"`{text[:40]}` is out of range") from error
+    if not EARLIEST <= seconds <= LATEST:
+        raise ValueError(f"`{text[:40]}` is not between the years 2000 and 2100")
+    return seconds

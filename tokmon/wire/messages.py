@@ -1,17 +1,17 @@
 """The wire between extension and sidecar: newline-delimited JSON over a Unix stream socket.
 
-This module is the schema. The extension's types, its protocol number and its bounds are rendered from it
+This module is the schema. The extension's types, its protocol number and its bounds are generated from it
 (`tokmon.pi.schema_ts`); nothing crosses the language border by hand.
 
-The client speaks first: a `hello`, then events. The sidecar answers with its own `hello`, then `ack` lines:
-`{"ack": N}` says that the first N event lines of this connection are dealt with (in the file, or refused with
-an `error` line that names the field). An event keeps its id for life: storing an id twice changes nothing.
+The client speaks first: a `hello`, then events. The sidecar answers with its own `hello`, then with `ack` lines.
+`{"ack": N}` means that the first N event lines of this connection are stored, or were refused with an `error` line
+that names the field. An event keeps its id for life: storing an id twice changes nothing.
 
-An event says first what changes every time (`CHANGING`) and from `provider` on what recurs with every event of
-its kind (session, model, headers, …). No reader depends on that order; the sidecar is quicker by it.
+The fields that differ in every event (`CHANGING`) come first. The fields that repeat (session, model, headers, …)
+follow, from `provider` on. No reader depends on this order, but it makes the sidecar faster.
 
-A wire type is permissive where it can be (every field but a few may be missing) and says which field is off
-where it cannot. What an event carries beyond the schema is kept out of the log.
+Most fields may be missing. A field with a wrong value is refused by name. Fields that are not in the schema are
+dropped before the event is stored.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from tokmon.wire.instants import rfc3339
 
 PROTOCOL: Final = 1
 MAX_LINE: Final = 64 * 1024
-"""Bytes of one line, newline included. The extension cuts its texts long before."""
+"""Bytes of one line, newline included. The extension cuts its texts to far less."""
 
 MAX_TEXT: Final = 2000
 """Characters of an error text."""
@@ -38,21 +38,21 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 Attribution = Literal["wrapper", "url", "model", "none"]
-"""How provider and model are known: told by the wrapper provider (exact), by the one configured base URL that
-fits, by the session's current model, or not at all."""
+"""How provider and model are known: from the wrapped provider (exact), from the only configured base URL that
+matches, from the session's current model, or not at all."""
 
 Via = Literal["fetch", "event", "stream"]
-"""Where the extension saw it: the fetch observer, pi's header event, a frame of a WebSocket stream."""
+"""Where the extension read the response: the fetch observer, pi's header event, or a frame of a WebSocket stream."""
 
 KeyShape = Literal["ant-oat", "ant-api", "other"]
-"""Which public prefix a credential has: a plan seat's, a pay-per-use key's, or another. Never more than that."""
+"""The public prefix of the credential: a plan seat's, a pay-per-use key's, or another. Never more than that."""
 
 UsageKind = Literal["assistant", "cache_warm", "compaction", "branch_summary", "tool_result", "other"]
 CostSource = Literal["billed", "estimated", "unknown"]
 
 
 class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True, gc=False):
-    """The first line each way. `protocol` is the sender's; either side goes on with what it understands."""
+    """The first line in each direction. `protocol` is the sender's version; unknown fields are ignored."""
 
     protocol: Count
     name: Name = ""
@@ -61,8 +61,8 @@ class Hello(msgspec.Struct, tag_field="kind", tag="hello", omit_defaults=True, g
     pid: Count | None = None
 
 
-class Ask(msgspec.Struct, tag_field="kind", tag="status", gc=False):
-    """A question instead of an event: how is the sidecar? Answered by one line, `{"status": {...}}`."""
+class StatusRequest(msgspec.Struct, tag_field="kind", tag="status", gc=False):
+    """Asks for the state of the sidecar, which answers with one line, `{"status": {...}}`. It is not an event."""
 
 
 class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -79,7 +79,7 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
 
 
 class Capture(_Event, tag="capture", gc=False):
-    """One response as the extension saw it; `http_status` is None where none came (then `error` says why)."""
+    """One response as the extension saw it. `http_status` is None if no response came; `error` then says why."""
 
     attribution: Attribution = "none"
     via: Via = "fetch"
@@ -94,7 +94,7 @@ class Capture(_Event, tag="capture", gc=False):
 
 
 class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """Tokens as pi counts them; the four first do not overlap."""
+    """Token counts as pi reports them. The first four do not overlap."""
 
     input: Count | None = None
     output: Count | None = None
@@ -106,10 +106,7 @@ class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=
 
 
 class Usage(_Event, tag="usage", gc=False):
-    """One billed thing, or the error that came instead of one.
-
-    `cost_usd` is None where the price is unknown: an unknown price never reads as nothing spent.
-    """
+    """One billed item, or the error that came instead of it. `cost_usd` is None if the price is unknown, never 0."""
 
     what: UsageKind = "assistant"
     response_model: Name | None = None
@@ -124,17 +121,17 @@ class Usage(_Event, tag="usage", gc=False):
 
 
 Event = Capture | Usage
-Line = Hello | Ask | Capture | Usage
+Line = Hello | StatusRequest | Capture | Usage
 
 
 class Ack(msgspec.Struct):
-    """The first `ack` event lines of this connection are dealt with."""
+    """The first `ack` event lines of this connection are stored or refused."""
 
     ack: Count
 
 
 class Refusal(msgspec.Struct, omit_defaults=True):
-    """Event line number `line` of this connection was refused: `field` is off, for the reason in `error`."""
+    """Event line number `line` of this connection was refused. `field` is the wrong field, `error` the reason."""
 
     error: str
     field: str
@@ -160,15 +157,15 @@ CHANGING: Final = (
     "cost_source",
     "duration_ms",
 )
-"""The fields that change with every event and say nothing about an account. They come first on the wire, then
-`provider` and the others, which recur."""
+"""The fields that differ in every event and are no evidence about an account. They come first on the wire; the
+fields from `provider` on repeat."""
 
 
-def _heads(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
-    """Decode the changing parts of events, each closed with a brace, a line each; `NotStrict` at anything else."""
-    kinds = get_type_hints(schema, include_extras=True)
+def _head_decoder(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
+    """A decoder of lines that hold only the `CHANGING` fields of events; it raises `DECODE_ERRORS` on other lines."""
+    hints = get_type_hints(schema, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        (field.name, kinds[field.name]) if field.required else (field.name, kinds[field.name], field.default)
+        (field.name, hints[field.name]) if field.required else (field.name, hints[field.name], field.default)
         for field in msgspec.structs.fields(schema)
         if field.name in CHANGING
     ]
@@ -179,27 +176,27 @@ def _heads(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
     return cast("Callable[[bytes], list[Event]]", decode)
 
 
-capture_heads, usage_heads = _heads(Capture), _heads(Usage)
+decode_capture_heads, decode_usage_heads = _head_decoder(Capture), _head_decoder(Usage)
 
-NotStrict: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(line: bytes) -> tuple[Line, bool]:
-    """The event that a line says, and whether the line holds nothing else, so that it may be stored as sent.
+    """The decoded line, and True if it has no fields beyond the schema, so that it can be stored as it was sent.
 
-    Fields beyond the schema are kept out; WireError names the field that is off.
+    Raises WireError, which names the wrong field.
     """
     try:
         return _strict.decode(line), True
-    except NotStrict:
+    except DECODE_ERRORS:
         return _tolerant(line), False
 
 
 def _tolerant(line: bytes) -> Line:
-    """Decode what the strict decoder refused: drop unknown fields, and say which known one is off."""
+    """Decode a line that the strict decoder refused: drop unknown fields; WireError names a wrong known field."""
     try:
         fields = _mapping.decode(line)
-    except NotStrict as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"not a JSON object: {error}", field="line") from error
     kind = fields.get("kind")
     schema = _SCHEMAS.get(kind) if isinstance(kind, str) else None
@@ -212,13 +209,13 @@ def _tolerant(line: bytes) -> Line:
         known_fields["tokens"] = {name: tokens[name] for name in Tokens.__struct_fields__ if name in tokens}
     try:
         event: Line = _strict.decode(_encoder.encode({"kind": kind, **known_fields}))
-    except NotStrict as error:
+    except DECODE_ERRORS as error:
         raise _located(error) from error
     return event
 
 
 def _located(error: Exception) -> WireError:
-    """Locate an error: msgspec ends its messages with the place, as in `... - at `$.tokens.input``."""
+    """A WireError with the field's name. msgspec puts the place at the end: `... - at `$.tokens.input``."""
     message, _, place = str(error).partition(" - at `$")
     field = place.rstrip("`").lstrip(".") or "line"
     if field == "line" and "missing required field `" in message:
@@ -227,38 +224,38 @@ def _located(error: Exception) -> WireError:
 
 
 def headers_of(raw: msgspec.Raw) -> dict[str, str]:
-    """The headers of a capture by lower-case name, or WireError naming the header."""
+    """The headers of a capture by lower-case name. Raises WireError, which names the header."""
     try:
-        found = _headers.decode(raw)
-    except NotStrict as error:
-        raise WireError("a header's value must be a text", field=_bad_header(raw)) from error
-    return {name.lower(): value for name, value in found.items()}
+        headers = _headers.decode(raw)
+    except DECODE_ERRORS as error:
+        raise WireError("the value of a header must be a string", field=_bad_header(raw)) from error
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def frame_of(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """The frame of a stream that a capture holds, if it holds one; None too where it is no object."""
+    """The stream frame in a capture; None if there is none or if it is not a JSON object."""
     if raw == b"null":
         return None
     try:
         return _mapping.decode(raw)
-    except NotStrict:
+    except DECODE_ERRORS:
         return None
 
 
 def _bad_header(raw: msgspec.Raw) -> str:
     try:
-        found = _mapping.decode(raw)
-    except NotStrict:
+        headers = _mapping.decode(raw)
+    except DECODE_ERRORS:
         return "headers"
-    return next((f"headers.{name[:60]}" for name, value in found.items() if not isinstance(value, str)), "headers")
+    return next((f"headers.{name[:60]}" for name, value in headers.items() if not isinstance(value, str)), "headers")
 
 
-def rewritten(event: Event, changes: dict[str, Any], headers: dict[str, str] | None = None) -> bytes:
-    """The event as a line without newline, with other texts, and other headers if they are given."""
+def re_encode(event: Event, changes: dict[str, Any], headers: dict[str, str] | None = None) -> bytes:
+    """The event as a line without newline, with the fields in `changes` and `headers` (if not None) replaced."""
     if headers is not None:
         changes = {**changes, "headers": msgspec.Raw(_encoder.encode(headers))}
     line = _encoder.encode(msgspec.structs.replace(event, **changes) if changes else event)
-    # Instants to the millisecond, as they came: the encoder says microseconds.
+    # The encoder writes microseconds; the extension sends milliseconds.
     return line.replace(_encoder.encode(event.ts), _encoder.encode(rfc3339(event.ts.timestamp())), 1)
 
 
@@ -267,4 +264,4 @@ def encode(line: Line | Ack | Refusal) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
-_SCHEMAS: Final[dict[str, type[Line]]] = {"hello": Hello, "status": Ask, "capture": Capture, "usage": Usage}
+_SCHEMAS: Final[dict[str, type[Line]]] = {"hello": Hello, "status": StatusRequest, "capture": Capture, "usage": Usage}

@@ -1,4 +1,4 @@
-"""The wire as another language sees it: the extension's types are rendered from this."""
+"""The wire types in a form that another language can use: the extension's types are generated from it."""
 
 from typing import Final
 
@@ -9,26 +9,26 @@ from tokmon.wire import messages
 
 
 def schema() -> dict[str, dict[str, tuple[str, bool]]]:
-    """Say the wire types for another language: by type and field, its type expression and whether it must be there.
+    """The wire types: by type name and field name, the field's type expression and whether it is required.
 
-    Expressions are of `string`, `number`, `boolean`, `null`, `unknown`, names of wire types, and JSON literals.
+    Expressions consist of `string`, `number`, `boolean`, `null`, `unknown`, names of wire types, and JSON literals.
     """
     types = msgspec.inspect.multi_type_info(
         (messages.Hello, messages.Capture, messages.Tokens, messages.Usage, messages.Ack, messages.Refusal)
     )
-    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    expressions: dict[str, dict[str, tuple[str, bool]]] = {}
     for struct in types:
         if isinstance(struct, msgspec.inspect.StructType):
             tagged = {str(struct.tag_field): (f'"{struct.tag}"', True)} if struct.tag_field else {}
             fields = {field.encode_name: (_expression(field.type), field.required) for field in struct.fields}
-            found[struct.cls.__name__] = {**tagged, **fields}
-    return found
+            expressions[struct.cls.__name__] = {**tagged, **fields}
+    return expressions
 
 
 def _expression(kind: msgspec.inspect.Type) -> str:
     match kind:
         case msgspec.inspect.UnionType(types=types):
-            return " | ".join(_expression(each) for each in types)
+            return " | ".join(map(_expression, types))
         case msgspec.inspect.LiteralType(values=values):
             return " | ".join(msgspec.json.encode(value).decode() for value in values)
         case msgspec.inspect.StructType(cls=cls):

@@ -1,7 +1,7 @@
-"""Take secrets out of free text: error texts, mission names, whatever a person or a provider may have put there.
+"""Remove secrets from free text: error texts, mission names, and other texts of a person or provider.
 
-The patterns are written in the part of the regular-expression language that Python and JavaScript share: the
-extension is rendered with them and scrubs before anything leaves pi; the sidecar scrubs again.
+The patterns use only syntax that Python and JavaScript share. The extension gets them in `schema.ts` and scrubs
+before a text leaves pi; the sidecar scrubs again.
 """
 
 import re
@@ -33,7 +33,7 @@ _ANY: Final = re.compile("|".join(PATTERNS))
 
 
 _SHORTEST: Final = len("://u:p@")
-"""Nothing shorter fits any of the patterns; most values of headers are."""
+"""No pattern matches a shorter text, and most header values are shorter."""
 
 
 def scrub(text: str) -> str:

@@ -80,10 +80,10 @@ def test_a_dry_run_of_a_purge_removes_nothing(host: Host) -> None:
 
 def test_a_member_who_changed_a_file_keeps_it_and_is_told(host: Host) -> None:
     host.installed("--all")
-    host.root.sh("echo '// mine' >>~/.pi/agent/extensions/tokmon.ts", user="ben")
+    host.root.sh("echo '# mine' >>~/.local/share/tokmon/hooks/budget-select", user="ben")
     said = host.root.sh("tokmon uninstall")
-    assert "ben: /home/ben/.pi/agent/extensions/tokmon.ts was changed" in said
-    assert (host.home("ben") / ".pi/agent/extensions/tokmon.ts").read_text().endswith("// mine\n")
+    assert "ben: /home/ben/.local/share/tokmon/hooks/budget-select was changed" in said
+    assert (host.home("ben") / ".local/share/tokmon/hooks/budget-select").read_text().endswith("# mine\n")
     assert not (host.home("ann") / ".pi/agent/extensions").exists()
 
 

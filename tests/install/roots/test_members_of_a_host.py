@@ -21,7 +21,7 @@ AS_OVER_A_NETWORK: Final = ("dac_override", "dac_read_search", "fowner", "chown"
 """Without these root is stopped by modes and owners like anybody else, as where homes come over a network."""
 
 PROGRAM: Final = ".local/bin/tokmon"
-EXTENSION: Final = ".pi/agent/extensions/tokmon.ts"
+EXTENSION: Final = ".pi/agent/extensions/tokmon"
 HOOK: Final = ".local/share/tokmon/hooks/budget-select"
 
 
@@ -46,7 +46,7 @@ def test_a_root_of_that_kind_can_see_no_home(installed: Host) -> None:
 def test_every_member_has_all_of_it(installed: Host, name: str) -> None:
     root = installed.root
     assert root.sh(f"~/{PROGRAM} --version", user=name).startswith("tokmon ")
-    root.sh(f"~/{PROGRAM} extension --check --output ~/{EXTENSION}", user=name)
+    root.sh(f"~/{PROGRAM} extension --check && test -r ~/{EXTENSION}/index.ts", user=name)
     assert len(root.sh(f"~/{HOOK}", user=name).split()) == 2
     root.sh(f"cmp ~/{HOOK} ~/wake/budget-select", user=name)
     assert root.sh("tokmon --version", user=name).startswith("tokmon ")
@@ -61,7 +61,7 @@ def test_all_in_a_home_belongs_to_the_member(installed: Host, name: str) -> None
 
 def test_an_agent_folder_elsewhere_gets_its_extension(installed: Host) -> None:
     agent = installed.root.path("/srv/agents/dan")
-    assert (agent / "extensions" / "tokmon.ts").lstat().st_uid == installed.uid("dan")
+    assert (agent / "extensions" / "tokmon").lstat().st_uid == installed.uid("dan")
     assert not (installed.home("dan") / ".pi").exists()
 
 
@@ -83,9 +83,9 @@ def test_again_there_is_nothing_to_do_and_nothing_is_touched(installed: Host) ->
 
 
 def test_who_was_named_once_is_set_up_with_all(installed: Host) -> None:
-    extension = installed.root.path("/srv/agents/dan/extensions/tokmon.ts")
+    extension = installed.root.path("/srv/agents/dan/extensions/tokmon")
     extension.unlink()
-    assert f"{DAN}: write /srv/agents/dan/extensions/tokmon.ts" in installed.installed("--all", "--hook-dir", HOOK_DIR)
+    assert f"{DAN}: link /srv/agents/dan/extensions/tokmon to" in installed.installed("--all", "--hook-dir", HOOK_DIR)
     assert extension.lstat().st_uid == installed.uid("dan")
 
 
@@ -107,24 +107,25 @@ def test_a_member_whose_part_fails_keeps_nobody_from_theirs(host: Host) -> None:
     assert "error: cat: " in done.stderr
     assert "error: ben" not in done.stderr
     for name in ("ben", "eve"):
-        assert (host.home(name) / EXTENSION).is_file()
+        assert (host.home(name) / EXTENSION).is_symlink()
     host.root.sh("rm ~/.pi/agent; mv ~/.pi/was ~/.pi/agent", user="ann")
     host.root.sh("rm ~/.local", user="cat")
     before = contents(host.root.path("/home/ben"))
     host.installed("--all")
     assert contents(host.root.path("/home/ben")) == before
     for name in MEMBERS:
-        assert (host.home(name) / EXTENSION).is_file()
+        assert (host.home(name) / EXTENSION).is_symlink()
 
 
 def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(host: Host) -> None:
-    # His pi does not answer until it is let, so that his part is what is killed.
-    slow = "#!/bin/sh\n[ $HOME != /home/ben ] || until [ -e /home/ben/go ]; do sleep 0.05; done\necho 1.5.2\n"
-    host.root.sh("cat >/usr/local/bin/pi", stdin=slow)
+    # His lock is held until he lets go, so that his part is what is killed.
+    lock = ".local/share/tokmon/install.lock"
+    hold = f"mkdir -p -m 700 ~/.local/share/tokmon; (flock 9; until [ -e ~/go ]; do sleep 0.05; done) 9>~/{lock} &"
+    host.root.sh(f"{hold} until ! flock -n ~/{lock} true; do sleep 0.05; done", user="ben")
     words = host.root.command(INSTALL, "--all", without=(), **OFFLINE)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        assert any(line.startswith("ben: write ") for line in running.stdout)
+        assert any(line.startswith("ben: another install is running") for line in running.stdout)
         installers = [pid for pid in descendants(running.pid) if is_installer(pid)]
         os.kill(installers[0], signal.SIGKILL)
     host.root.sh("touch ~/go", user="ben")
@@ -132,7 +133,7 @@ def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(
     assert not (host.home("eve") / EXTENSION).exists()
     host.installed("--all")
     for name in MEMBERS:
-        host.root.sh(f"~/{PROGRAM} extension --check --output ~/{EXTENSION}", user=name)
+        host.root.sh(f"~/{PROGRAM} extension --check && test -r ~/{EXTENSION}/index.ts", user=name)
         assert not [path for path in host.home(name).rglob("*") if path.name.endswith("tokmon-new")]
     assert "nothing changed" in host.installed("--all")
 
@@ -143,7 +144,7 @@ def test_identities_that_share_an_account_each_have_their_extension(host: Host) 
     host.installed(*both)
     folders = ("/home/dan/.pi/agent", "/srv/agents/dan")
     for folder in folders:
-        host.root.sh(f"tokmon extension --check --output {folder}/extensions/tokmon.ts", user="dan")
+        host.root.sh(f"test -r {folder}/extensions/tokmon/index.ts", user="dan")
     assert "nothing changed" in host.installed(*both)
     host.root.sh("tokmon uninstall")
     assert not (host.home("dan") / ".local").exists()

@@ -28,7 +28,7 @@ FILE: Final = "/etc/canaries/shadow"
 FOLDER: Final = "/etc/canaries/folder"
 SECRET: Final = hashlib.sha256(b"secret\n").hexdigest()
 ABSENT: Final = "/etc/canaries/new"
-EXTENSION: Final = ".pi/agent/extensions/tokmon.ts"
+EXTENSION: Final = ".pi/agent/extensions/tokmon"
 FIRST: Final = ("/receipt.json", "/install.lock")
 KEPT: Final = ".before-tokmon"
 OPTIONS: Final = ("--all", "--hook-dir", HOOK_DIR)
@@ -104,9 +104,9 @@ def test_an_install_and_a_purge_by_root_go_through_none_of_them(
     assert tree(hostile.root.path("/etc")) == before
     failed = {line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("error: ")}
     assert failed <= {f"m{number}" for number in range(len(written))}
-    assert (hostile.home("ann") / EXTENSION).is_file()
+    assert (hostile.home("ann") / EXTENSION).is_symlink()
     (leaves,) = (number for number, (paths, _) in enumerate(written) if EXTENSION in paths)
-    assert stat.S_ISREG((hostile.home(f"m{leaves}") / EXTENSION).lstat().st_mode)
+    assert (hostile.home(f"m{leaves}") / EXTENSION).readlink() == Path("/opt/tokmon/current/extensions/tokmon")
     forge_receipt(hostile, "ann")
     gone = hostile.root.run("tokmon", "uninstall", "--purge", "--yes")
     assert tree(hostile.root.path("/etc")) == before

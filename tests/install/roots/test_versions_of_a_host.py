@@ -10,7 +10,7 @@ from tests.install.roots.host import CHECKOUT, INSTALL, OFFLINE, VERSIONS, Host
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
-EXTENSION: Final = ".pi/agent/extensions/tokmon.ts"
+EXTENSION: Final = ".pi/agent/extensions/tokmon"
 HOOK: Final = ".local/share/tokmon/hooks/budget-select"
 
 
@@ -22,11 +22,13 @@ def test_a_member_completes_their_own_part_and_takes_it_away(host: Host) -> None
     host.installed("--member", "ann", "--member", "ben")
     assert "nothing changed" in host.root.sh("tokmon install", user="ann")
     host.root.sh(f"rm ~/{EXTENSION}", user="ann")
-    assert f"write /home/ann/{EXTENSION}" in host.root.sh("tokmon install", user="ann")
-    assert (host.home("ann") / EXTENSION).is_file()
+    assert f"link /home/ann/{EXTENSION} to /opt/tokmon/current/extensions/tokmon" in host.root.sh(
+        "tokmon install", user="ann"
+    )
+    assert (host.home("ann") / EXTENSION).is_symlink()
     host.root.sh("tokmon uninstall", user="ann")
     assert not (host.home("ann") / ".local").exists()
-    assert (host.home("ben") / EXTENSION).is_file()
+    assert (host.home("ben") / EXTENSION).is_symlink()
     assert host.root.sh("tokmon --version", user="ann").startswith("tokmon ")
     refused = host.root.run("tokmon", "install", "--rollback", user="ann")
     assert (refused.returncode, "no version to go back to" in refused.stderr) == (1, True)

@@ -1,0 +1,1 @@
+"""Renders the generated parts of the documentation: `python -m scripts.docs`."""

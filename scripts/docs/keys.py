@@ -1,0 +1,23 @@
+"""The table of configuration keys, from their one declaration in `decision/settings.py`."""
+
+from collections.abc import Iterator
+
+from tokmon.decision.settings import KEYS, WANTED, Select
+from tokmon.selection.overrides import PREFIX, THRESHOLD
+
+
+def keys() -> Iterator[str]:
+    """A row for each key of `[select]`."""
+    yield "| key | default | value | variable |"
+    yield "|---|---|---|---|"
+    defaults = Select()
+    for key in KEYS:
+        variable = f"`{PREFIX}{key.upper()}`"
+        older = f"`{THRESHOLD}`, else " if key == "threshold" else ""
+        yield f"| `{key}` | {_default(getattr(defaults, key))} | {WANTED[key]} | {older}{variable} |"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value}`" if value else "none"
