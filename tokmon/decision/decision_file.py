@@ -57,6 +57,7 @@ class DecisionFile:
     accounts: tuple[Pair, ...] = ()
     equal: tuple[Pair, ...] = ()
     inputs: tuple[str, ...] = ()
+    """Those that are not absolute lie in the folder of the logs."""
 
 
 def path_of(paths: Paths, env: Mapping[str, str]) -> Path:
