@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands import hostile
@@ -217,7 +217,6 @@ def test_a_minute_is_never_critical() -> None:
     assert (only(minute).severity, only(minute).reasons) == ("WARN", ("requests_minute at 100%",))
 
 
-@settings(max_examples=200, deadline=None)
 @given(lines=st.lists(hostile.LINES, max_size=5), width=st.sampled_from([20, 40, 80, 120]), colour=st.booleans())
 def test_no_log_can_break_the_report(*, lines: list[dict[str, Any]], width: int, colour: bool) -> None:
     shown = view(snapshot(*lines), {}, NOW)

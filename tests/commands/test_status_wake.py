@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands import hostile
@@ -216,7 +216,6 @@ def test_a_span_is_said_in_one_unit_to_the_nearest(seconds: float, words: str) -
     assert about(seconds) == words
 
 
-@settings(max_examples=300, deadline=None)
 @given(lines=st.lists(hostile.LINES, max_size=5), marks=st.booleans())
 def test_no_log_can_say_a_line_of_its_own(*, lines: list[dict[str, Any]], marks: bool) -> None:
     header, *rows = wake_text(view(snapshot(*lines), {}, NOW), Style(marks=marks))

@@ -156,7 +156,7 @@ def test_a_limit_on_the_size_of_files_changes_no_answer(wake: Wake) -> None:
                 env=wake.environment | {"TOKMON_BIN": tokmon},
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                preexec_fn=limited,  # noqa: PLW1509 - no thread runs here
+                preexec_fn=limited,
                 timeout=SLACK_S,
                 check=False,
             )

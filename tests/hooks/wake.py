@@ -106,7 +106,7 @@ class Wake:
         """The folders that a decision is for."""
         return f"{self.config} {self.logs} {self.home / '.pi' / 'agent'}"
 
-    def text(  # noqa: PLR0913 - the fields of the file
+    def text(
         self,
         *,
         pair: str = DECIDED,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import paths, probes, store
+from tokmon import paths, probes
 from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError
@@ -28,7 +28,8 @@ from tokmon.probes.records import member
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
 from tokmon.selection.overrides import name_problem, shown
-from tokmon.store import read_json
+from tokmon.store.codec import encode, read_json
+from tokmon.store.log import append_to
 from tokmon.wire.instants import rfc3339
 
 SUMMARY: Final = "start a session of pi on each account, and say which of them answer"
@@ -66,7 +67,7 @@ def run(arguments: list[str]) -> int:
         kept = _merge(found, entries) and kept
     if options.json:
         oldest = min((result.at for result in results), default=time.time())
-        put(store.encode({"checked_at": rfc3339(oldest), "results": entries}))
+        put(encode({"checked_at": rfc3339(oldest), "results": entries}))
     if results and not options.no_log:
         refresh_quietly(found, os.environ, "check")
     return 0 if kept and all(result.ok for result in results) else 1
@@ -150,7 +151,7 @@ def _keep(found: Paths, result: SessionResult) -> bool:
         **_said(result),
     }
     try:
-        store.append_to(found.check, [store.encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
+        append_to(found.check, [encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
     except (StoreError, OSError) as error:
         print(f"error: the result for {result.wanted.provider} was not kept: {error}", file=sys.stderr)
         return False

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.decision.policy_cache import Source
 from tokmon.errors import StoreError
@@ -14,6 +14,7 @@ from tokmon.paths import Paths
 from tokmon.report.configuration import configuration_text
 from tokmon.report.terminal import put, say
 from tokmon.selection.overrides import config_vars, shown
+from tokmon.store.atomic import create_new
 
 SUMMARY: Final = "print the configuration that counts, or where there is none, a first one to edit"
 
@@ -30,7 +31,7 @@ def run(arguments: list[str]) -> int:
         put(text.removesuffix(b"\n"))
         return 0
     try:
-        made = store.create(target, text)
+        made = create_new(target, text)
     except OSError as error:
         raise StoreError(
             f"cannot write `{target}`: {(error.strerror or str(error)).lower()}",

@@ -5,11 +5,12 @@ import os
 import time
 from typing import Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
 from tokmon.report.terminal import output, put, style_of, width_of
+from tokmon.store.codec import encode
 
 SUMMARY: Final = "look for what is wrong, and say how to mend it"
 
@@ -28,7 +29,7 @@ def run(arguments: list[str]) -> int:
         if not options.json:
             print("\n".join(finding_text(found[-1], width, style, str(subject.paths.home))), flush=True)
     if options.json:
-        put(store.encode(to_json(found)))
+        put(encode(to_json(found)))
     else:
         print(f"\n{summary(found)}", flush=True)
     return int(failed(found))

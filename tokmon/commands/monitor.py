@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import paths, probes, store
+from tokmon import paths, probes
 from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, UsageError
 from tokmon.evidence.snapshot import fold
@@ -20,6 +20,8 @@ from tokmon.report.terminal import output, put, say, style_of, width_of
 from tokmon.report.view import View, view
 from tokmon.report.words import ago, duration, spoken
 from tokmon.store import state_file
+from tokmon.store.codec import encode
+from tokmon.store.log import append_to
 
 SUMMARY: Final = "ask every provider how much is left, and report it"
 
@@ -46,7 +48,7 @@ def run(arguments: list[str]) -> int:
     shown = View(now, tuple(provider for provider in shown.providers if provider.name in asked))
     notes = {name: _note(results.get(name), turns.get(name), unable.get(name), now) for name in asked}
     if options.json:
-        put(store.encode(_json(shown, lines, turns, notes)))
+        put(encode(_json(shown, lines, turns, notes)))
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
         say(text)
     else:
@@ -84,7 +86,7 @@ def _settle(found: paths.Paths, results: Mapping[str, ProbeResult]) -> None:
 def _record(found: paths.Paths, lines: list[dict[str, Any]]) -> int:
     try:
         if lines:
-            store.append_to(found.probe, [store.encode(line) + b"\n" for line in lines])
+            append_to(found.probe, [encode(line) + b"\n" for line in lines])
     except (StoreError, OSError) as error:
         print(f"error: the answers were not kept: {error}", file=sys.stderr)
         return 1

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.report.line import instant, line_text
 from tokmon.report.terminal import put, style_of
 from tokmon.report.words import Style
 from tokmon.store import state_file
+from tokmon.store.codec import parse
 from tokmon.store.follow import Follower
 
 SUMMARY: Final = "follow the log, one readable line a response"
@@ -52,7 +53,7 @@ def _count(text: str) -> int:
 
 def in_time(lines: Iterable[bytes]) -> list[Written]:
     """The lines that are records and say when, in the order of that; torn ones are passed over."""
-    records = ((line, store.parse(line)) for line in lines)
+    records = ((line, parse(line)) for line in lines)
     dated = ((instant(record), line, record) for line, record in records if record is not None)
     return sorted(((at, line, record) for at, line, record in dated if at is not None), key=lambda each: each[0])
 
