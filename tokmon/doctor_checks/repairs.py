@@ -6,6 +6,7 @@ Modes of our files, folders and socket, and the extension. What is somebody else
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError, TokmonError
 from tokmon.paths import FILE_MODE, FOLDER_MODE
 from tokmon.pi import extension
+from tokmon.store.opener import open_file, open_folder
 
 
 class Repair(NamedTuple):
@@ -33,24 +35,30 @@ def possible(name: str, subject: Subject) -> list[Repair]:
 
 def _folders(subject: Subject) -> Iterator[Repair]:
     for path in loose_folders(subject):
-        yield _private(path, FOLDER_MODE, os.O_DIRECTORY)
+        yield Repair(f"mode {FOLDER_MODE:o} for `{path}`", partial(_make_folder_private, path))
 
 
 def _files(subject: Subject) -> Iterator[Repair]:
     for path in loose_files(subject):
-        yield _private(path, FILE_MODE, 0)
+        yield Repair(f"mode {FILE_MODE:o} for `{path}`", partial(_make_file_private, path))
 
 
-def _private(path: Path, mode: int, flags: int) -> Repair:
-    def do() -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-        try:
-            _refuse_foreign(path, os.fstat(fd))
-            os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
+def _make_folder_private(path: Path) -> None:
+    fd = open_folder(path)
+    try:
+        _change_mode(path, fd, FOLDER_MODE)
+    finally:
+        os.close(fd)
 
-    return Repair(f"mode {mode:o} for `{path}`", do)
+
+def _make_file_private(path: Path) -> None:
+    with open_file(path, follow_links=False) as file:
+        _change_mode(path, file.fileno(), FILE_MODE)
+
+
+def _change_mode(path: Path, fd: int, mode: int) -> None:
+    _refuse_foreign(path, os.fstat(fd))
+    os.fchmod(fd, mode)
 
 
 def _refuse_foreign(path: Path, found: os.stat_result) -> None:
