@@ -44,7 +44,9 @@ ASKED_BY: Final = "budget-select, after `tokmon monitor`"
 NEW: Final = "budget-select, a line more by others, a log of"
 FEW: Final = 10
 INPUTS: Final = 10
-ACCOUNTS: Final = tuple(f"team-{name} claude-sonnet-4-6" for name in ("vigilio", "ludo", "buio", "molto", "nadja", "x", "y"))
+ACCOUNTS: Final = tuple(
+    f"team-{name} claude-sonnet-4-6" for name in ("vigilio", "ludo", "buio", "molto", "nadja", "x", "y")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
 
 
 def _expect(wake: Wake, more: dict[str, str], line: str) -> None:
-    run = wake.run(**more)
+    run = wake.run(env=more)
     if (run.line, run.remark) != (line, ""):
         raise RuntimeError(f"the hook did not print `{line}`: it is not the case that is to be measured")
 

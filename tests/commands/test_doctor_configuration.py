@@ -71,7 +71,7 @@ def test_a_model_that_pi_would_not_find_is_a_warning() -> None:
 def test_the_doctor_makes_no_file_of_it() -> None:
     select(chain=["a"])
     assert "configuration" in tokmon("doctor").stdout
-    assert not policy_cache.place(paths.find()).exists()
+    assert not policy_cache.path_of(paths.find()).exists()
 
 
 def test_a_file_of_checks_is_told_with_its_age_or_why_it_does_not_count() -> None:

@@ -39,20 +39,21 @@ Warn = Callable[[str], None]
 class Situation(NamedTuple):
     """What a choice rests on: the policy in use, and everything known of the accounts."""
 
-    loaded: LoadedPolicy
-    snapshot: Snapshot
+    policy: Policy
+    """With a proposed chain where none is configured."""
 
-    @property
-    def policy(self) -> Policy:
-        """The policy, with a proposed chain where none is configured."""
-        return self.loaded.policy
+    others: Policy
+    """The policy that would be proposed: the model of an account that is not in `policy` is the one it has here."""
+
+    snapshot: Snapshot
 
 
 def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
-    """The policy and the evidence now, with the results of pi checks for its accounts and for `more`."""
+    """The policy and the evidence now, with the results of pi checks for all accounts known and for `more`."""
     loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
     snapshot = state_file.current(paths).snapshot
-    return Situation(loaded, _with_checks(snapshot, loaded, more))
+    with_checks = _with_checks(snapshot, loaded, (*snapshot.accounts, *more))
+    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy), with_checks)
 
 
 def decide(
@@ -165,6 +166,10 @@ def _begin(paths: Paths, warn: Warn) -> Inputs:
             private_folder(folder)
         except StoreError as error:
             warn(str(error))
+    try:
+        state_file.require_readable(paths)
+    except StoreError as error:
+        warn(str(error))
     return Inputs(paths)
 
 

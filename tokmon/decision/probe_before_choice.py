@@ -91,7 +91,7 @@ def _probe(
         # After the lines: a process that waits for this reads them then.
         probe_limiter(paths).release(probe_outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
-        warn(f"the answers were not kept: {error}")
+        warn(f"the answers were not logged: {error}")
     return [_summary(result) for result in results]
 
 

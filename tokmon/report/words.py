@@ -65,9 +65,17 @@ def spoken(text: str) -> str:
     return clean(text).replace("_", " ")
 
 
+_SOURCES: Final = {"piggyback": "pi", "pi-check": "pi check"}
+
+
 def source_word(source: str) -> str:
-    """How a source is called where it is shown: what pi's own responses said is the `header`."""
-    return "header" if source == "piggyback" else fit(clean(source), 16)
+    """The name of a source on a screen: `pi` for a response that pi got."""
+    return _SOURCES.get(source) or fit(clean(source), 16)
+
+
+def origin(age: float, source: str) -> str:
+    """`3m ago (pi)`: how old evidence is, in seconds, and where it comes from."""
+    return f"{ago(age)} ({source_word(source)})"
 
 
 def duration(seconds: float) -> str:
@@ -166,6 +174,14 @@ def left(window: Window) -> list[str]:
 def fit(text: str, width: int) -> str:
     """The text, cut to `width` characters with a mark where it was longer."""
     return text if len(text) <= width else f"{text[: width - 1]}~" if width > 0 else ""
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, cut to `width` characters after a whole word, where there is one in the second half, and marked."""
+    if len(text) <= width:
+        return text
+    end = text.rfind(" ", 0, width)
+    return f"{text[:end]}~" if end > width // 2 else fit(text, width)
 
 
 def visible(text: str) -> int:

@@ -11,8 +11,8 @@ from typing import Final
 
 from tokmon.evidence.history import History
 from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
-from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Evidence, Stamp
+from tokmon.evidence.model import Scope, Status, Window
+from tokmon.evidence.snapshot import Account, Evidence, Stamp, WindowEvidence
 from tokmon.selection.policy import Policy
 
 SOURCES: Final = ("piggyback", CHECK, "probe")
@@ -34,10 +34,9 @@ _REFUSED: Final = {
     Status.REJECTED: "usage limit reached",
     Status.POLICY_REJECTED: "refused by provider policy",
     Status.NO_CREDIT: "no credit",
-    Status.OVERLOADED: "provider overloaded",
 }
 _KEY_REFUSED: Final = "login or key refused"
-_NO_DATA: Final = "no current data"
+_NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
 
 class Fitness(StrEnum):
@@ -64,8 +63,8 @@ class Assessment:
     """The evidence of the status that counts, None where none does."""
 
     age_s: float | None = None
-    windows: tuple[Window, ...] = ()
-    """The account's windows that have not reset since they were read."""
+    figures: tuple[WindowEvidence, ...] = ()
+    """The account's windows that have not reset since they were read, each with where its figures come from."""
 
     expired: tuple[str, ...] = ()
     """Names of windows that have reset since they were read."""
@@ -103,9 +102,14 @@ class Assessment:
         """Whether a session may start on it."""
         return self.fitness is not Fitness.EXCLUDED
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows of `figures`."""
+        return tuple(known.window for known in self.figures)
+
     def window(self, name: str) -> Window | None:
         """The window of that name, if it has not reset since."""
-        return next((window for window in self.windows if window.name == name), None)
+        return next((known.window for known in self.figures if known.window.name == name), None)
 
     def utilization(self, name: str) -> float | None:
         """The fraction of that window that is used."""
@@ -119,20 +123,20 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
     if account is None:
         return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
     evidence = _ranked(account, now)
-    windows = [known.window for known in account.windows.values() if known.window.scope is None]
+    windows = [known for known in account.windows.values() if known.window.scope is None]
     facts = Assessment(
         provider,
         model,
         Fitness.UNKNOWN,
-        _NO_DATA,
+        _without_status(account, now),
         evidence=evidence,
         age_s=None if evidence is None else now - evidence.stamp.ts,
-        windows=tuple(window for window in windows if not window.expired(now)),
-        expired=tuple(sorted(window.name for window in windows if window.expired(now))),
+        figures=tuple(known for known in windows if not known.expired(now)),
+        expired=tuple(sorted(known.window.name for known in windows if known.expired(now))),
         check_passed=_check_passed(account, now),
         check_failed=_check_failed(account, now),
         unreachable=_is_newest(account.history.network_error, account, evidence, now),
-        throttled=_is_newest(account.history.throttled, account, evidence, now),
+        throttled=_is_throttled(account, evidence, now),
     )
     return _with_remarks(_judged(account, facts, policy, now), account, now)
 
@@ -150,6 +154,12 @@ def _with_remarks(assessment: Assessment, account: Account, now: float) -> Asses
     if assessment.throttled:
         remarks.append("last response was a 429 without details")
     return replace(assessment, reason="; ".join(remarks))
+
+
+def _is_throttled(account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Not by a 429 to a probe: that limits the probes, and no session."""
+    event = account.history.throttled
+    return event is not None and event.stamp.source != "probe" and _is_newest(event, account, evidence, now)
 
 
 def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
@@ -207,7 +217,7 @@ def _ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | No
 def _counts(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
     if evidence.status is Status.INVALID_KEY and (not keys or _served_since(account, evidence)):
         return False
-    return stands(evidence, now) and not _reset_since(account, evidence, now)
+    return stands(evidence, now) and not reset_since(account, evidence, now)
 
 
 def stands(evidence: Evidence, now: float) -> bool:
@@ -219,23 +229,29 @@ def stands_until(evidence: Evidence) -> float:
     """Until when that evidence of a status counts, in epoch seconds."""
     if evidence.status not in SERVED and evidence.blocked_until is not None:
         return evidence.blocked_until
-    if evidence.status is Status.OVERLOADED:
+    if concerns_everybody(evidence):
         return evidence.stamp.ts + PASSING_S
     return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
 
 
-def _reset_since(account: Account, evidence: Evidence, now: float) -> bool:
+def concerns_everybody(evidence: Evidence) -> bool:
+    """Whether the provider refuses every account for a while: it is overloaded, or its shared capacity is used up."""
+    shared = evidence.status is Status.REJECTED and evidence.scope == Scope.PROVIDER
+    return shared or evidence.status is Status.OVERLOADED
+
+
+def reset_since(account: Account, evidence: Evidence, now: float) -> bool:
     """Whether a refusal that names no end has ended with the windows that were used up."""
     if evidence.status is not Status.REJECTED or evidence.blocked_until is not None:
         return False
     full = list(_full_windows(account))
-    return bool(full) and all(window.expired(now) for window in full)
+    return bool(full) and all(known.expired(now) for known in full)
 
 
-def _full_windows(account: Account) -> Iterator[Window]:
+def _full_windows(account: Account) -> Iterator[WindowEvidence]:
     for known in account.windows.values():
         if known.window.scope is None and is_full(known.window):
-            yield known.window
+            yield known
 
 
 def is_full(window: Window) -> bool:
@@ -255,11 +271,20 @@ def _served_since(account: Account, evidence: Evidence) -> bool:
     return served is not None and served > evidence.stamp
 
 
+def refused_models(account: Account, now: float) -> dict[str, Evidence]:
+    """The newest evidence of each model that is refused now, by the model's name ("" where none was named)."""
+    return {
+        model: evidence
+        for model, evidence in sorted(account.models.items())
+        if evidence.status not in SERVED and stands(evidence, now)
+    }
+
+
 def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
-    refused = account.models.get(facts.model)
-    if refused is not None and refused.status not in SERVED and stands(refused, now):
+    refused = refused_models(account, now).get(facts.model)
+    if refused is not None:
         reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=stands_until(refused))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(refused))
     evidence = facts.evidence
     if evidence is not None and evidence.status is Status.INVALID_KEY:
         if _key_is_refused(account, evidence, now):
@@ -269,6 +294,8 @@ def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> 
         refusal = None if other is None or other.status in SERVED else other
         facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
         evidence = refusal
+    if evidence is not None and concerns_everybody(evidence):
+        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=_end_of(evidence))
     if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
         reason = _REFUSED.get(evidence.status, str(evidence.status))
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(evidence))
@@ -277,9 +304,7 @@ def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> 
 
 def _end_of(evidence: Evidence) -> float | None:
     """When a refusal ends by itself; a missing credit or a policy does not, it only gets too old to count."""
-    if evidence.blocked_until is not None or evidence.status is Status.OVERLOADED:
-        return stands_until(evidence)
-    return None
+    return stands_until(evidence) if concerns_everybody(evidence) else evidence.blocked_until
 
 
 def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
@@ -293,17 +318,33 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         reason = "answers are billed: paid from credit" if billed else "plan used up: paid from credit"
         return replace(facts, fitness=Fitness.BILLED, reason=reason)
     if rejected or (evidence is None and full is not None):
-        until = full.resets_at if full is not None else None
-        if until is None and evidence is not None:
-            until = evidence.blocked_until
-        reason = f"{full.name} used up" if full else _REFUSED[Status.REJECTED]
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=until)
+        limits = [full] if full is not None else [window for window in facts.windows if is_full(window)]
+        names = " and ".join(window.name for window in limits)
+        reason = f"{names} used up" if limits else _REFUSED[Status.REJECTED]
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
         return replace(facts, fitness=Fitness.USABLE, reason="works")
-    served = account.history.last_served
-    if facts.reason == _NO_DATA and served is not None and now - served.ts <= PROBE_S:
-        return replace(facts, reason="key valid; no other current data")
     return facts
+
+
+def _without_status(account: Account, now: float) -> str:
+    """The reason of an account of which no status counts."""
+    if not (account.last or account.windows or account.models):
+        return _NO_QUOTA_DATA
+    # Windows outlast the status that came with them.
+    figures = any(not known.expired(now) for known in account.windows.values() if known.window.scope is None)
+    served = account.history.last_served
+    if served is not None and now - served.ts <= PROBE_S:
+        return f"key valid; {'no recent response' if figures else 'no other current data'}"
+    return "no recent response" if figures else "no current data"
+
+
+def _limit_ends(limits: list[Window], evidence: Evidence | None) -> float | None:
+    """When the limits that were reached have all reset; a block that names its end ends then."""
+    if evidence is not None and evidence.blocked_until is not None and not any(map(_binds_the_plan, limits)):
+        return evidence.blocked_until
+    resets = [window.resets_at for window in limits if window.resets_at is not None]
+    return max(resets) if resets and len(resets) == len(limits) else None
 
 
 def _binds_the_plan(window: Window) -> bool:

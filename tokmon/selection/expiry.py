@@ -45,8 +45,7 @@ def _ends(account: Account) -> Iterator[float]:
     if account.overage_evidence is not None:
         yield account.overage_evidence.stamp.ts + TURN_S
     for known in account.windows.values():
-        if known.window.resets_at is not None:
-            yield known.window.resets_at + TURN_S
+        yield known.expires_at if known.window.resets_at is None else known.window.resets_at + TURN_S
 
 
 def _ends_of_key_refusals(account: Account) -> Iterator[float]:

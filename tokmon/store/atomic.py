@@ -1,6 +1,5 @@
-"""Small JSON files, replaced whole."""
+"""Files replaced whole: a reader sees the old file or the new one. Standard library only, for the installer."""
 
-import codecs
 import contextlib
 import errno
 import os
@@ -8,42 +7,9 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
 
 from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
-from tokmon.store.reader import opened, parse
-
-_encoder = msgspec.json.Encoder()
-
-
-def encode(value: object) -> bytes:
-    """Compact JSON, keys in the order given."""
-    return _encoder.encode(value)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing, damaged or no file: such files are caches and can be rebuilt."""
-    try:
-        with opened(path) as file:
-            return parse(file.readall())
-    except OSError:
-        return None
-
-
-_TEXT: Final = rb'("(?:\\.|[^"\\])*")|'
-_COMMENT: Final = re.compile(_TEXT + rb"//[^\n]*")
-_TRAILING: Final = re.compile(_TEXT + rb",(?=\s*[}\]])")
-
-
-def plain_json(data: bytes) -> bytes:
-    """The same without what pi allows in its own files beyond JSON: `//` comments, last commas, a byte-order mark."""
-    data = data.removeprefix(codecs.BOM_UTF8)
-    for beyond in (_COMMENT, _TRAILING):
-        data = beyond.sub(lambda found: found[1] or b"", data)
-    return data
 
 
 def replace(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | None = None) -> None:
@@ -95,6 +61,11 @@ def replace_shared(path: Path, data: bytes) -> None:
             raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
         mode = stat.S_IMODE(found.st_mode) & 0o777 if found.st_uid == os.geteuid() else mode
     place(path, data, mode=mode)
+
+
+def write_new(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Write a file where there is nothing: all of it, or none is left. OSError where there is anything already."""
+    _write(path, data, mode, os.O_EXCL)
 
 
 def _beside(path: Path, data: bytes, mode: int) -> Path:

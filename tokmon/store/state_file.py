@@ -123,6 +123,19 @@ def catching_up(state: State, paths: Paths) -> Iterator[None]:
         del state.covers[name]
 
 
+def require_readable(paths: Paths) -> None:
+    """StoreError where the folder of the logs exists and cannot be read; a log that cannot be read is left out."""
+    try:
+        os.scandir(paths.logs).close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(
+            f"cannot read the logs in `{paths.logs}`: {reason}", hint="`tokmon doctor --fix` corrects its permissions"
+        ) from error
+
+
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: ours, and those of other writers beside them."""
     return sorted(path for path in paths.logs.glob("*.jsonl") if path.name != paths.decisions.name)
