@@ -17,7 +17,7 @@ def test_a_real_sidecar_is_found_well() -> None:
         for name in ("socket", "sidecar", "lock", "folders", "files", "writable", "spool"):
             finding = found(name)
             assert finding.level is Level.OK, finding
-        assert f"pid {running.process.pid}" in found("sidecar").text
+        assert f"pid {running.daemon.pid}" in found("sidecar").text
 
 
 def test_without_a_sidecar_that_is_said_and_is_no_failure() -> None:
@@ -29,19 +29,19 @@ def test_after_a_kill_the_socket_of_the_dead_is_told() -> None:
         running.stop(signal.SIGKILL)
         assert found("socket").text.endswith("its sidecar has died")
         assert level("sidecar") == "warn"
-        assert f"pid {running.process.pid}" in found("lock").text
+        assert f"pid {running.daemon.pid}" in found("lock").text
 
 
 def test_a_sidecar_that_is_stopped_in_its_tracks_is_hung_and_its_lock_says_who_it_is() -> None:
     with sidecar() as running:
-        running.process.send_signal(signal.SIGSTOP)
+        running.daemon.send_signal(signal.SIGSTOP)
         finding, lock = found("sidecar"), found("lock")
-        running.process.send_signal(signal.SIGCONT)
+        running.daemon.send_signal(signal.SIGCONT)
         assert finding.level is Level.FAIL
         assert "hung" in finding.text
-        assert f"kill -9 {running.process.pid}" in str(finding.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(finding.fix)
         assert lock.level is Level.FAIL
-        assert f"kill -9 {running.process.pid}" in str(lock.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(lock.fix)
 
 
 def test_a_server_that_takes_connections_and_never_answers_is_hung() -> None:

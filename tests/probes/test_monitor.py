@@ -108,9 +108,9 @@ def test_probe_line_is_understood_by_status_and_read() -> None:
 def test_monitor_decides_for_the_next_wake_on_what_it_learned() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        found = paths.find()
+        own = paths.find()
         tokmon("monitor")
-        line = json.loads(found.decisions.read_bytes().splitlines()[-1])
+        line = json.loads(own.decisions.read_bytes().splitlines()[-1])
         assert (line["source"], line["provider"]) == ("monitor", "team-a")
         assert published().choice == ("team-a", "m")
         assert published().expires > published().clock.uptime
@@ -198,7 +198,7 @@ def test_only_one_of_several_processes_probes_an_account() -> None:
         processes = [
             subprocess.Popen([sys.executable, "-m", "tokmon", "monitor"], stdout=subprocess.DEVNULL) for _ in range(3)
         ]
-        assert [process.wait(100) for process in processes] == [0] * 3
+        assert [monitor.wait(100) for monitor in processes] == [0] * 3
         assert len(server.requests) == 2
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
 

@@ -160,9 +160,9 @@ def test_only_one_of_several_processes_gets_a_slot(tmp_path: Path) -> None:
         )
         for _ in range(4)
     ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"x")
-        process.stdin.flush()
-    printed = [process.communicate(timeout=100)[0].strip() for process in processes]
+    for claimant in processes:
+        assert claimant.stdin is not None
+        claimant.stdin.write(b"x")
+        claimant.stdin.flush()
+    printed = [claimant.communicate(timeout=100)[0].strip() for claimant in processes]
     assert sorted(printed) == [b"False"] * 3 + [b"True"]

@@ -156,7 +156,7 @@ class Client:
 class Sidecar:
     """A running sidecar."""
 
-    process: subprocess.Popen[bytes]
+    daemon: subprocess.Popen[bytes]
     paths: Paths
     stderr: Path
     clients: list[Client] = field(default_factory=list)
@@ -171,15 +171,15 @@ class Sidecar:
         return made
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(WAIT_S)
+        self.daemon.send_signal(number)
+        return self.daemon.wait(WAIT_S)
 
     def log(self) -> str:
         return self.stderr.read_text(encoding="utf-8")
 
     def wakeups(self) -> int:
         """How often the main thread went to sleep: unchanged for as long as nothing woke it."""
-        status = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/status").read_text(encoding="ascii")
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
@@ -189,19 +189,19 @@ def sidecar(*arguments: str, env: dict[str, str] | None = None, prefix: Iterable
     own_paths = paths.find({**os.environ, **(env or {})})
     stderr = own_paths.home / f"sidecar-{time.monotonic_ns()}.err"
     with stderr.open("wb") as errors:
-        process = subprocess.Popen(
+        daemon = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tokmon", "sidecar", *arguments],
             stdin=subprocess.DEVNULL,
             stderr=errors,
             env={**os.environ, **(env or {})},
         )
-    running = Sidecar(process, own_paths, stderr)
+    running = Sidecar(daemon, own_paths, stderr)
     try:
-        wait_until(lambda: "listening" in running.log() or process.poll() is not None, "the sidecar listens")
+        wait_until(lambda: "listening" in running.log() or daemon.poll() is not None, "the sidecar listens")
         yield running
     finally:
         for client in running.clients:
             client.close()
-        if process.poll() is None:
-            process.kill()
-        process.wait(WAIT_S)
+        if daemon.poll() is None:
+            daemon.kill()
+        daemon.wait(WAIT_S)

@@ -66,7 +66,7 @@ def test_line_without_a_newline_uses_bounded_memory() -> None:
         talk.send(capture(1))
         (refusal,) = talk.acknowledged(2)
         assert f"at most {messages.MAX_LINE} bytes" in refusal["error"]
-        status = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{running.daemon.pid}/status").read_text(encoding="ascii")
         assert int(status.partition("VmHWM:")[2].split()[0]) < 64_000
 
 
@@ -158,7 +158,7 @@ def test_random_bytes_half_lines_and_deep_nesting_do_not_stop_the_sidecar() -> N
         last = running.client()
         last.send(capture(1))
         last.acknowledged(1)
-        assert running.process.poll() is None
+        assert running.daemon.poll() is None
         assert "Traceback" not in running.log()
         assert ids(running.paths.piggyback)["capture-00000001"] == 1
 
@@ -190,7 +190,7 @@ def test_client_that_never_reads_is_disconnected_and_others_are_served() -> None
         talk = running.client()
         talk.send(capture(1))
         talk.acknowledged(1)
-        status = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{running.daemon.pid}/status").read_text(encoding="ascii")
         assert int(status.partition("VmRSS:")[2].split()[0]) < 64_000
 
 
@@ -256,7 +256,7 @@ def test_file_size_limit_in_the_middle_of_a_batch_damages_no_readable_line() -> 
         talk.send(*(capture(number) for number in range(100)))
         wait_until(lambda: "File too large" in running.log(), "it says why")
         assert set(ids(running.paths.piggyback).values()) == {1}
-        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(running.daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         talk.acknowledged(100)
         assert set(ids(running.paths.piggyback).values()) == {1}
         assert len(ids(running.paths.piggyback)) == 100
@@ -313,14 +313,14 @@ def _state(pid: int) -> str:
 
 def test_stopped_sidecar_serves_waiting_clients_when_it_continues() -> None:
     with sidecar() as running:
-        running.process.send_signal(signal.SIGSTOP)
+        running.daemon.send_signal(signal.SIGSTOP)
         late = Client(running.socket, hello=False)
         late.send(capture(1))
-        wait_until(lambda: _state(running.process.pid) == "T", "the sidecar is stopped")
+        wait_until(lambda: _state(running.daemon.pid) == "T", "the sidecar is stopped")
         late.socket.settimeout(0)
         with pytest.raises(BlockingIOError):
             late.receive()
         late.socket.settimeout(WAIT_S)
-        running.process.send_signal(signal.SIGCONT)
+        running.daemon.send_signal(signal.SIGCONT)
         late.acknowledged(1)
         late.close()

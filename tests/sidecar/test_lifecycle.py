@@ -67,8 +67,8 @@ def test_second_start_reports_the_running_sidecar_and_exits_0() -> None:
     with sidecar() as running:
         second = subprocess.run([*_TOKMON, "sidecar"], capture_output=True, text=True, timeout=WAIT_S, check=False)
         assert second.returncode == 0
-        assert f"running already (pid {running.process.pid})" in second.stderr
-        assert running.process.poll() is None
+        assert f"running already (pid {running.daemon.pid})" in second.stderr
+        assert running.daemon.poll() is None
 
 
 @pytest.mark.parametrize("words", [["--fsync", "sometimes"], ["--fsync"], ["--detatch"], ["--fsync=x"]])
@@ -105,7 +105,7 @@ def test_socket_of_a_dead_sidecar_is_replaced_and_a_live_one_is_not() -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(own.sockets[0]))
     with sidecar() as running:
-        assert client.request_status(own.sockets)["pid"] == running.process.pid
+        assert client.request_status(own.sockets)["pid"] == running.daemon.pid
         running.stop()
     with socket.socket(socket.AF_UNIX) as living:
         living.bind(str(own.sockets[0]))
@@ -120,7 +120,7 @@ def test_missing_runtime_folder_is_not_created(tmp_path: Path) -> None:
     with sidecar(env={"XDG_RUNTIME_DIR": str(runtime)}) as running:
         assert f"listening at {running.paths.state / 'sock'}" in running.log()
         assert not runtime.parent.exists()
-        assert client.request_status(running.paths.sockets)["pid"] == running.process.pid
+        assert client.request_status(running.paths.sockets)["pid"] == running.daemon.pid
 
 
 def test_other_file_at_the_path_of_the_socket_is_left_alone() -> None:
@@ -129,7 +129,7 @@ def test_other_file_at_the_path_of_the_socket_is_left_alone() -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_text("mine", encoding="ascii")
     with sidecar() as running:
-        assert running.process.wait(WAIT_S) == 1
+        assert running.daemon.wait(WAIT_S) == 1
         assert "exists and is not a socket" in running.log()
     assert [path.read_text(encoding="ascii") for path in own.sockets] == ["mine", "mine"]
 
@@ -139,10 +139,10 @@ def test_events_sent_before_sigterm_are_stored_and_acknowledged() -> None:
         talks = [running.client() for _ in range(4)]
         for number, talk in enumerate(talks):
             talk.send(*(capture(number * 1000 + index) for index in range(500)))
-        running.process.send_signal(signal.SIGTERM)
+        running.daemon.send_signal(signal.SIGTERM)
         for talk in talks:
             talk.acknowledged(500)
-        assert running.process.wait(WAIT_S) == 0
+        assert running.daemon.wait(WAIT_S) == 0
         assert len(ids(running.paths.piggyback)) == 2000
 
 
@@ -242,9 +242,9 @@ def _spool(folder: Path, name: str, events: list[dict[str, object]]) -> None:
 def test_socket_of_systemd_is_used_and_readiness_and_heartbeats_are_sent(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     listening = tmp_path / "passed"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listener:
-        manager.bind(str(address))
-        manager.settimeout(WAIT_S)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service_manager, socket.socket(socket.AF_UNIX) as listener:
+        service_manager.bind(str(address))
+        service_manager.settimeout(WAIT_S)
         listener.bind(str(listening))
         listener.listen()
         program = (
@@ -254,21 +254,21 @@ def test_socket_of_systemd_is_used_and_readiness_and_heartbeats_are_sent(tmp_pat
             "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
         )
         env = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"}
-        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        daemon = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
         try:
             messages = b""
             while b"READY=1" not in messages or messages.count(b"WATCHDOG=1") < 3:
-                messages += manager.recv(4096) + b"\n"
+                messages += service_manager.recv(4096) + b"\n"
             talk = Client(listening)
             talk.send(capture(1))
             talk.acknowledged(1)
             talk.close()
-            process.terminate()
-            assert process.wait(WAIT_S) == 0
+            daemon.terminate()
+            assert daemon.wait(WAIT_S) == 0
         finally:
-            process.kill()
-            process.wait(WAIT_S)
-        assert listening.exists(), "the socket belongs to the manager"
+            daemon.kill()
+            daemon.wait(WAIT_S)
+        assert listening.exists(), "the socket belongs to the service_manager"
 
 
 def test_start_by_systemd_replaces_a_sidecar_that_an_extension_started(tmp_path: Path) -> None:
@@ -281,16 +281,16 @@ def test_start_by_systemd_replaces_a_sidecar_that_an_extension_started(tmp_path:
             "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
         )
         env = {**os.environ, "LISTEN_FDS": "1"}
-        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        daemon = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
         try:
-            assert running.process.wait(WAIT_S) == 0
+            assert running.daemon.wait(WAIT_S) == 0
             talk = Client(listening)
             talk.send(capture(1))
             talk.acknowledged(1)
             talk.close()
         finally:
-            process.kill()
-            process.wait(WAIT_S)
+            daemon.kill()
+            daemon.wait(WAIT_S)
 
 
 def test_socket_that_replaced_the_own_one_is_not_removed_at_the_end() -> None:

@@ -68,11 +68,11 @@ def test_unreachable_sidecar_is_replaced(isolated_home: Path) -> None:
         shutil.rmtree(runtime)
         runtime.mkdir(mode=0o700)
         with sidecar() as successor:
-            assert running.process.wait(WAIT_S) == 0
+            assert running.daemon.wait(WAIT_S) == 0
             talk = successor.client()
             talk.send(capture(1))
             talk.acknowledged(1)
-            assert client.request_status(paths.find().sockets)["pid"] == successor.process.pid
+            assert client.request_status(paths.find().sockets)["pid"] == successor.daemon.pid
     assert isolated_home.exists()
 
 
@@ -196,7 +196,7 @@ def test_new_connection_while_the_disk_is_full_is_not_read_either(tmp_path: Path
         with sidecar(env={"TOKMON_LOG_DIR": str(folder / "logs")}) as running:
             sent = [_send_until_held_back(running.socket, number) for number in range(3)]
             assert max(sent) < 60_000
-            status = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
+            status = Path(f"/proc/{running.daemon.pid}/status").read_text(encoding="ascii")
             assert int(status.partition("VmRSS:")[2].split()[0]) < 80_000
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
