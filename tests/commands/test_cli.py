@@ -135,7 +135,7 @@ def test_debug_shows_the_traceback_of_an_unexpected_exception(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], env: dict[str, str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokmon.commands.status", Broken("broken"))
-    done = run(*words, **env)
+    done = run(*words, **env)  # type: ignore[arg-type] # variables alone
     assert done.returncode == INTERNAL
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert "error: internal error: TypeError: of ours and more\n" in done.stderr

@@ -7,12 +7,13 @@ from tests.docs.pages import ROOT, spans
 from tokmon.evidence.log_line import capture_fields
 from tokmon.evidence.model import Credits, Overage, Reading, Scope, Window
 from tokmon.evidence.reading import reading_json
-from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp
+from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp, WindowEvidence
 from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision, ProbeSummary
 from tokmon.selection.decision_json import decision_json
-from tokmon.store.state_file import Covered, State
+from tokmon.store.coverage import Coverage
+from tokmon.store.state_file import State
 from tokmon.wire import messages
 
 PAGE = set(spans(ROOT / "docs" / "log.md"))
@@ -43,7 +44,7 @@ def test_every_field_of_a_reading_is_documented() -> None:
 
 
 def test_every_field_of_a_decision_is_documented() -> None:
-    assessment = Assessment("a", "m", Fitness.USABLE, "works", windows=(WINDOW,))
+    assessment = Assessment("a", "m", Fitness.USABLE, "works", figures=(WindowEvidence(WINDOW, Stamp(1.8e9, "id")),))
     probe = ProbeSummary("a", "GET /path", 200, "allowed", 1.0)
     decision = Decision(
         "a", "m", "", "forecast", 0.0, 0.0, probes=(probe,), candidates=(Candidate(assessment, (), 0.0, 0.0),)
@@ -54,6 +55,6 @@ def test_every_field_of_a_decision_is_documented() -> None:
 def test_every_field_of_the_snapshot_is_documented() -> None:
     snapshot = Snapshot()
     snapshot.add(Evidence("account", Stamp(1.8e9, "id"), type="xai", windows=(WINDOW,), overage=OVERAGE, plan="pro"))
-    state = State(snapshot, {"log": Covered(1, 2)}).to_json()
+    state = State(snapshot, {"log": Coverage(1)}).to_json()
     by_name = {"account", "log", "piggyback", "5h"}
     assert {*names(state)} - by_name - PAGE == set()
