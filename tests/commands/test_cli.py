@@ -156,7 +156,8 @@ def test_an_internal_error_is_caught_in_a_real_process_too() -> None:
 
 def errors_of_tokmon() -> list[tuple[str, str]]:
     """Every literal message and hint of an error that the package raises, with its place."""
-    names = {cls.__name__ for cls in [TokmonError, *TokmonError.__subclasses__(), SettingsError]}
+    classes: list[type[TokmonError]] = [TokmonError, *TokmonError.__subclasses__(), SettingsError]
+    names = {cls.__name__ for cls in classes}
     names |= {sub.__name__ for cls in TokmonError.__subclasses__() for sub in cls.__subclasses__()}
     found = []
     for path in sorted(Path(package.__file__).parent.rglob("*.py")):
