@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from filelock import FileLock
 
-from tests.install.capabilities import SHELLS, without_shell
+from tests.install.capabilities import SHELLS, USUAL_SHELLS, without_shell
 from tests.install.member import Member, environment
 from tests.pi.install import REAL_ENVIRONMENT, cache
 
@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstrap", "hooks")
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=USUAL_SHELLS)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Each shell that this machine has."""
     if reason := without_shell(request.param):
