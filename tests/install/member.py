@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -9,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.pi.install import REAL_ENVIRONMENT
+from tests.sidecar.running import wait_until
 
 PATIENCE_S: Final = 100
 
@@ -154,3 +159,21 @@ def _entry(path: Path) -> Entry:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
     numbers = (found.st_mode, found.st_uid, found.st_ino, found.st_mtime_ns, found.st_size)
     return (*map(str, numbers), content)
+
+
+def kill_at(started: "subprocess.Popen[str]", step: str, *, group: bool = True) -> None:
+    """Kill as soon as that step has begun: the whole group, or the installer alone once the step's program runs."""
+    assert started.stdout is not None
+    for line in started.stdout:
+        if re.match(step, line):
+            break
+    else:
+        pytest.fail(f"the installer never came to {step}")
+    if group:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    else:
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+        wait_until(children.read_text, "the step's program")
+        started.kill()
+        started.wait()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -90,8 +91,9 @@ def seat(open_folder: Path, checkout: Path) -> Iterator[Seat]:
     python = public_python()
     assert python is not None
     wheels = wheels_for(python.name.removeprefix("python"), open_folder / "wheels of others")
-    own = open_folder / "checkout of others"
-    shutil.copytree(checkout, own)
+    own = Path(tempfile.mkdtemp(prefix="others ", dir=open_folder))
+    own.chmod(0o755)
+    shutil.copytree(checkout, own, dirs_exist_ok=True)
     with user_manager.started(open_folder) as manager:
         assert manager.run("mkdir", manager.home / "bin").returncode == 0
         give_pi(manager.home, "1.5.2")

@@ -4,13 +4,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from tokmon.decision.decision_file import MAX_INPUTS, MAX_LINE
 from tokmon.paths import Paths
+from tokmon.store.opener import open_to_append
 from tokmon.store.state_file import evidence_logs
-
-_TOUCH: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Inputs:
@@ -88,7 +86,7 @@ def _now_ns(log: Path) -> int:
     The log is that of the decisions, which no decision rests on.
     """
     try:
-        fd = os.open(log, _TOUCH, 0o600)
+        fd = open_to_append(log)
     except OSError:
         return time.clock_gettime_ns(getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME))
     try:
