@@ -7,7 +7,7 @@ from tests.docs.pages import ROOT, spans
 from tokmon.evidence.log_line import capture_fields
 from tokmon.evidence.model import Credits, Overage, Reading, Scope, Window
 from tokmon.evidence.reading import reading_json
-from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp
+from tokmon.evidence.snapshot import Evidence, Snapshot, Stamp, WindowEvidence
 from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision, ProbeSummary
@@ -43,7 +43,7 @@ def test_every_field_of_a_reading_is_documented() -> None:
 
 
 def test_every_field_of_a_decision_is_documented() -> None:
-    assessment = Assessment("a", "m", Fitness.USABLE, "works", windows=(WINDOW,))
+    assessment = Assessment("a", "m", Fitness.USABLE, "works", figures=(WindowEvidence(WINDOW, Stamp(1.8e9, "id")),))
     probe = ProbeSummary("a", "GET /path", 200, "allowed", 1.0)
     decision = Decision(
         "a", "m", "", "forecast", 0.0, 0.0, probes=(probe,), candidates=(Candidate(assessment, (), 0.0, 0.0),)
