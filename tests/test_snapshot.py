@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tokmon.evidence.model import Credits, Scope, Status
@@ -57,7 +57,6 @@ def _bytes(lines: list[dict[str, Any]]) -> str:
     return json.dumps(fold(Snapshot(), lines).to_json())
 
 
-@settings(max_examples=4 * settings().max_examples)
 @given(st.lists(_LINE, max_size=12), st.randoms())
 def test_any_order_and_repetition_of_lines_gives_the_same_snapshot(lines: list[dict[str, Any]], random: Any) -> None:
     again = lines + [line for line in lines if random.random() < 0.5]
@@ -71,7 +70,6 @@ def test_saved_snapshot_loads_unchanged(lines: list[dict[str, Any]]) -> None:
     assert Snapshot.from_json(_saved(snapshot)).to_json() == snapshot.to_json()
 
 
-@settings(max_examples=4 * settings().max_examples)
 @given(st.lists(st.lists(_LINE, max_size=5), max_size=4), st.randoms())
 def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     parts: list[list[dict[str, Any]]], random: Any

@@ -148,7 +148,7 @@ def test_each_figure_shows_its_own_age_and_source() -> None:
         line("b", "allowed", source="pi-check"),
         line("c", "allowed", source="estimate"),
     )
-    for origin in ("10s ago (pi)", "1h ago (probe)", "1m ago (pi check)", "(estimate, 1m ago)"):
+    for origin in ("10s ago (pi)", "1h ago (probe)", "1m ago (check)", "(estimate, 1m ago)"):
         assert origin in report
 
 

@@ -73,9 +73,9 @@ def test_a_network_error_has_no_code_and_a_probe_of_another_day_its_date() -> No
 
 def test_a_pi_check_is_named_with_its_short_reason() -> None:
     check = line("a", "ok", http_status=None, source="pi-check")
-    assert text(check) == "06:59:00 a --- allowed pi check"
+    assert text(check) == "06:59:00 a --- allowed check"
     failed = {**check, "status": "error", "account_status": "no_credit", "reason": "402: no more", "error": "402 {…}"}
-    assert text(failed) == "06:59:00 a --- no credit pi check 402: no more"
+    assert text(failed) == "06:59:00 a --- no credit check 402: no more"
 
 
 def test_a_record_without_an_instant_is_not_shown() -> None:

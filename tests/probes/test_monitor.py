@@ -15,7 +15,8 @@ from tests.commands.logbook import configure, tokmon
 from tests.decision.freshness import published
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Reply, Request, error, healthy, loopback
-from tokmon import cli, paths, store
+from tokmon import cli, paths
+from tokmon.store.codec import parse
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'
@@ -274,4 +275,4 @@ def test_probe_line_after_a_torn_line_begins_on_a_new_line(monitor: Monitor) -> 
         monitor()
     torn, whole = paths.find().probe.read_bytes().splitlines()
     assert torn == b'{"torn":'
-    assert store.parse(whole) is not None
+    assert parse(whole) is not None

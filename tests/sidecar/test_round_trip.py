@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from tests.captures import FIXTURES, differences, expected_of, response_of, text_of
-from tokmon import families, store
+from tokmon import families
 from tokmon.commands.read import read_line
 from tokmon.evidence import snapshot
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
+from tokmon.store.codec import encode, parse
 from tokmon.wire.instants import parse_rfc3339
 
 KINDS = {"groq": "groq", "together": "together", "google_gemini": "gemini", "github_copilot": "github-copilot"}
@@ -46,7 +47,7 @@ def stored() -> tuple[list[dict[str, Any]], Snapshot]:
     for evidence in ingest.drain_evidence():
         live.add(evidence)
     lines = b"".join(pending["capture"].blocks).splitlines()
-    return [store.parse(line) or {} for line in lines], live
+    return [parse(line) or {} for line in lines], live
 
 
 def test_every_capture_is_stored_with_its_reading_and_reads_the_same_again() -> None:
@@ -55,7 +56,7 @@ def test_every_capture_is_stored_with_its_reading_and_reads_the_same_again() -> 
         expected = expected_of(fixture)
         stored_reading = {"windows": [], **line}
         assert differences(stored_reading, expected) == {}, fixture["name"]
-        again = json.loads(store.encode(read_line(store.encode(line), 0.0)))
+        again = json.loads(encode(read_line(encode(line), 0.0)))
         assert differences(again, expected) == {}, fixture["name"]
         assert again["windows"] == [
             {**window, **({"expired": True} if "expired" in read_window else {})}
@@ -65,7 +66,7 @@ def test_every_capture_is_stored_with_its_reading_and_reads_the_same_again() -> 
 
 def test_snapshot_from_memory_equals_the_snapshot_from_the_log() -> None:
     lines, live = stored()
-    assert store.encode(snapshot.fold(Snapshot(), lines).to_json()) == store.encode(live.to_json())
+    assert encode(snapshot.fold(Snapshot(), lines).to_json()) == encode(live.to_json())
 
 
 def test_fields_of_the_older_format_keep_their_meaning() -> None:
@@ -84,7 +85,7 @@ def lines_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
     ingest = Ingest({}, RecentIds(), pending)
     for sent in events:
         ingest.add_lines(json.dumps(sent).encode() + b"\n", lambda _place, _line, error: pytest.fail(str(error)))
-    return [store.parse(line) or {} for log in pending.values() for line in b"".join(log.blocks).splitlines()]
+    return [parse(line) or {} for log in pending.values() for line in b"".join(log.blocks).splitlines()]
 
 
 @pytest.mark.parametrize(

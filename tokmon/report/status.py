@@ -134,7 +134,7 @@ class _Page:
             words.append(f"until {self._at(assessment.until)}")
         words += [f"{fit(clean(model), self.width // 2) or 'a model'} refused" for model in _other_models(view)]
         urgent = [gauge for gauge in view.gauges if window_severity(gauge, billed=view.billed) is view.severity]
-        if view.severity in {Severity.WARN, Severity.CRITICAL}:
+        if view.severity in {Severity.WARN, Severity.CRITICAL} and assessment.fitness is not Fitness.EXCLUDED:
             words += [f"{clean(gauge.window.name)} at {percent(gauge.window.utilization)}" for gauge in urgent]
         # An unknown account of severity UNKNOWN need not say so twice.
         known = assessment.fitness is not Fitness.UNKNOWN or view.severity is not Severity.UNKNOWN

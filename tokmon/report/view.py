@@ -8,16 +8,9 @@ from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import SERVED, Account, Evidence, Snapshot
 from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.severity import Severity, severity_of
-from tokmon.selection.assessment import (
-    Assessment,
-    Fitness,
-    assess,
-    passes_at,
-    refused_models,
-    reset_since,
-    stands,
-)
+from tokmon.selection.assessment import Assessment, Fitness, assess
 from tokmon.selection.choose import choose
+from tokmon.selection.current_evidence import passes_at, refused_models, reset_since, stands
 from tokmon.selection.policy import Policy
 
 

@@ -6,14 +6,7 @@ from typing import Final
 
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.snapshot import Account
-from tokmon.selection.assessment import (
-    CHECK_S,
-    KEY_REFUSED_OVER_S,
-    PROBE_S,
-    TURN_S,
-    passes_at,
-    stands_until,
-)
+from tokmon.selection.current_evidence import CHECK_S, KEY_REFUSED_OVER_S, PROBE_S, TURN_S, passes_at, stands_until
 
 _AFTER_S: Final = 0.001
 """Some limits include their last instant, so both it and the moment after it are instants of change."""
