@@ -8,9 +8,10 @@ import pytest
 
 from tests.pi import install
 
-# A test is never timed: what a busy machine does to an example says nothing about the program.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# No deadline: how long an example takes on a busy machine says nothing about the program.
+hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("TOKMON_TEST_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,7 +18,8 @@ from tokmon.errors import StoreError
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi import check_file
-from tokmon.selection.assessment import CHECK_S, assess
+from tokmon.selection.assessment import assess
+from tokmon.selection.current_evidence import CHECK_S
 from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 
@@ -207,7 +208,7 @@ def test_a_file_that_changes_is_read_anew_and_one_that_does_not_is_not(
     put(file, {"team-a": OK})
     assert sorted(seen().accounts) == ["team-a"]
     with monkeypatch.context() as patched:
-        patched.setattr("tokmon.store.opened", None)
+        patched.setattr("tokmon.pi.check_file.read_file", None)
         assert sorted(seen().accounts) == ["team-a"]
     put(file, {"team-b": OK, "team-a": {"status": "error"}})
     assert sorted(seen().accounts) == ["team-a", "team-b"]

@@ -1,6 +1,6 @@
-"""Entry point: the first word names a module of `tokmon.commands`, which alone is imported.
+"""Entry point: the first word names a module of `tokmon.commands`, the only one that is imported.
 
-On the wake path, so the standard library alone; errors become one line on stderr and an exit code here.
+On the path of a wake, so the standard library alone. Errors become one line on stderr and an exit code here.
 """
 
 import os
@@ -11,26 +11,39 @@ from typing import Final
 from tokmon.errors import TokmonError, UsageError
 
 VERBS: Final = {
-    "check": "start a session of pi on each account, and say which of them answer",
-    "config": "print the configuration that counts, or a first one to edit",
-    "doctor": "look for what is wrong, and say how to mend it",
+    "check": "test every account with a short pi session",
+    "config": "show the active configuration, or create one",
+    "doctor": "find what is wrong, and how to fix it",
     "extension": "generate the part of the pi extension that comes from the Python schema",
-    "guard": "say by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
-    "install": "install, upgrade or complete tokmon, for one user or for every member of the host",
-    "monitor": "ask every provider how much is left, and report it",
-    "read": "say what captures say: JSON lines on stdin, readings on stdout",
-    "replay": "what each policy would have done, over logs or over a simulated fleet",
+    "guard": "tell a script by the exit code whether to go on: 0 go, 1 stop, 3 unknown",
+    "install": "install or upgrade tokmon, for one user or for every member of the host",
+    "monitor": "probe every provider for its current quota, and show it",
+    "read": "parse captured responses (JSON lines) into readings",
+    "replay": "compare the policies on recorded logs or on a simulated fleet",
     "select": "pick the account for the next session",
-    "sidecar": "take captures over a Unix socket and append them to the logs",
-    "status": "what is known of every provider, with its age",
-    "tail": "follow the log, one readable line a response",
-    "uninstall": "take away what was installed and not changed since",
+    "sidecar": "receive captures over a Unix socket and append them to the logs",
+    "status": "show quota, limits and data age of every account",
+    "tail": "follow the logs, one readable line for each response",
+    "uninstall": "uninstall what the installer placed and nobody changed since",
 }
+
+_EXAMPLES: Final = """examples:
+  tokmon status
+  tokmon select --explain
+  tokmon doctor --fix"""
+
+INTERNAL: Final = 70
+"""The exit code for a fault of tokmon itself."""
+
+_DEBUG: Final = "--debug"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `tokmon ARGUMENTS`; the exit code is 0 ok, 1 failed, 2 usage, 4 no decision."""
+    """Run `tokmon ARGUMENTS`; 0 ok, 1 failed, 2 usage, 3 unknown (guard), 4 no decision, 70 a fault of tokmon."""
     words = sys.argv[1:] if arguments is None else arguments
+    debug = os.environ.get("TOKMON_DEBUG", "") not in {"", "0"}
+    if words and words[0] == _DEBUG:
+        debug, words = True, words[1:]
     try:
         return _run(words)
     except TokmonError as error:
@@ -39,11 +52,26 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"hint: {error.hint}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader has gone, as with `| head`: nothing is left to say, not even at exit.
+        # The reader has gone, as with `| head`: nothing is left to print, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a traceback
+        return _internal_error(error, words, debug=debug)
+
+
+def _internal_error(error: Exception, words: list[str], *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    print(f"error: internal error: {reason}", file=sys.stderr)
+    command = " ".join(["tokmon", _DEBUG, *words[:1]])
+    how = "the traceback above" if debug else f"the output of `{command}`, which shows the traceback"
+    print(f"hint: please report this in tokmon's issue tracker, with {how}", file=sys.stderr)
+    return INTERNAL
 
 
 def _run(words: list[str]) -> int:
@@ -56,11 +84,19 @@ def _run(words: list[str]) -> int:
         print(f"tokmon {__version__}")
         return 0
     if words[0] not in VERBS:
-        raise UsageError(f"no such verb: `{words[0]}`", hint="`tokmon --help` lists them")
+        from tokmon.errors import nearest
+
+        near = nearest(words[0], VERBS)
+        hint = f"did you mean `tokmon {near}`?" if near else "`tokmon --help` lists the verbs"
+        raise UsageError(f"unknown verb `{words[0]}`", hint=hint)
     code: int = import_module(f"tokmon.commands.{words[0]}").run(words[1:])
     return code
 
 
 def _help() -> str:
     verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
-    return f"usage: tokmon VERB [OPTION ...]\n\n{verbs}\n\n`tokmon VERB --help` says more."
+    more = (
+        f"`tokmon VERB --help` shows the options of a verb.\n"
+        f"`{_DEBUG}` (or TOKMON_DEBUG=1) shows the traceback of an internal error."
+    )
+    return f"usage: tokmon [{_DEBUG}] VERB [OPTION ...]\n\n{verbs}\n\n{_EXAMPLES}\n\n{more}"

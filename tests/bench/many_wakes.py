@@ -69,11 +69,13 @@ def _round(wake: Wake, count: int, seconds: float) -> str:
     wake.decide(pair=LAST, boot_id="another-boot")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started: dict[int, float] = {}
-    taken = []
+    taken: list[float] = []
     output = wake.folder / "output"
     with output.open("ab") as file:
         for _ in range(count):
-            process = subprocess.Popen([*wake.shell, HOOK], env=wake.environment, stdout=file, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [*wake.shell, HOOK], env=wake.environment, stdout=file, stderr=subprocess.DEVNULL
+            )
             process.returncode = 0  # waited for below
             started[process.pid] = time.monotonic()
         while len(taken) < count:

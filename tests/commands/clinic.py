@@ -1,4 +1,4 @@
-"""What the doctor's tests share: one check at a time, and real things for it to look at."""
+"""Shared by the tests of `tokmon doctor`: one check at a time, and real things for it to examine."""
 
 import json
 import os
@@ -91,5 +91,5 @@ def our_socket() -> Path:
     return paths.find().sockets[0]
 
 
-def status_of(**said: object) -> bytes:
-    return json.dumps({"status": said}).encode() + b"\n"
+def status_of(**fields: object) -> bytes:
+    return json.dumps({"status": fields}).encode() + b"\n"

@@ -10,6 +10,8 @@ from typing import Any
 
 from tokmon import paths
 from tokmon.evidence.snapshot import Snapshot, fold
+from tokmon.report.view import View, view
+from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 
 NOW = 1_795_330_800.0
@@ -50,12 +52,19 @@ def snapshot(*lines: Record) -> Snapshot:
     return fold(Snapshot(), lines)
 
 
+def shown(*lines: Record, at: float = NOW, types: Mapping[str, str | None] | None = None) -> View:
+    """The lines as the screens show them, with no chain configured; `types` are the accounts of models.json."""
+    return view(snapshot(*lines), types or {}, Policy(), Policy(), at)
+
+
 def write(name: str, *lines: Record | bytes) -> Path:
     """Append to a log of this home; bytes as they are."""
     path = paths.find().logs / name
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path, "ab", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:
-        file.writelines(each if isinstance(each, bytes) else json.dumps(each).encode() + b"\n" for each in lines)
+        file.writelines(
+            record if isinstance(record, bytes) else json.dumps(record).encode() + b"\n" for record in lines
+        )
     return path
 
 

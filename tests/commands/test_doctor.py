@@ -1,4 +1,4 @@
-"""The whole of `tokmon doctor`, and how its findings read."""
+"""`tokmon doctor` as a whole, and how its findings read."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.commands.clinic import pi_of
-from tests.commands.logbook import tokmon
+from tests.commands.screens import run
 from tests.sidecar.running import sidecar
 from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
@@ -21,7 +21,7 @@ from tokmon.report.words import Style
 
 
 def checks(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    return {each["name"]: each for each in json.loads(done.stdout)["checks"]}
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
 
 
 def installed(home: Path) -> Paths:
@@ -30,32 +30,32 @@ def installed(home: Path) -> Paths:
     return paths.find()
 
 
-def test_all_is_well_with_a_real_sidecar(isolated_home: Path) -> None:
+def test_nothing_fails_with_a_real_sidecar(isolated_home: Path) -> None:
     installed(isolated_home)
     env = {"PATH": f"{isolated_home / 'bin'}:{os.environ['PATH']}"}
     with sidecar():
-        done = tokmon("doctor", "--json", **env)
+        done = run("doctor", "--json", **env)  # type: ignore[arg-type] # variables alone
         assert list(checks(done)) == list(TABLE)
-        assert [each for each in checks(done).values() if each["level"] == "fail"] == []
+        assert [check for check in checks(done).values() if check["level"] == "fail"] == []
         assert done.returncode == 0
-        said = tokmon("doctor", **env)
-    assert said.returncode == 0
-    assert "\x1b" not in said.stdout
-    assert said.stderr == ""
+        shown = run("doctor", **env)  # type: ignore[arg-type] # variables alone
+    assert shown.returncode == 0
+    assert "\x1b" not in shown.stdout
+    assert shown.stderr == ""
 
 
-def test_one_failure_is_exit_code_1_and_every_check_is_still_made() -> None:
-    done = tokmon("doctor")
+def test_one_failure_exits_1_and_every_check_is_still_made() -> None:
+    done = run("doctor")
     assert done.returncode == 1
     assert all(f" {name} " in done.stdout for name in TABLE)
     assert " fail" in done.stdout.splitlines()[-1]
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:
-    assert tokmon("doctor", "--nonsense").returncode == 2
+    assert run("doctor", "--nonsense").returncode == 2
 
 
-def test_a_check_that_fails_itself_is_a_finding(tmp_path: Path) -> None:
+def test_an_exception_in_a_check_is_a_finding(tmp_path: Path) -> None:
     broken = Subject(paths.find(), {"TOKMON_PI": "'"}, 0.0)
     finding = examine("pi", broken).finding
     assert finding.level is Level.FAIL
@@ -63,16 +63,16 @@ def test_a_check_that_fails_itself_is_a_finding(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
-def test_no_secret_comes_out() -> None:
+def test_no_secret_is_shown() -> None:
     secret = "sk-ant-" + "oat01-abcdefghijkl"
     named = Named("pi", fail(f"said {secret}\x1b[0m", f"use {secret}"))
-    for said in (json.dumps(to_json([named])), "\n".join(finding_text(named, 80, Style(), "/home/x"))):
-        assert secret not in said
-        assert "\x1b" not in said
+    for shown in (json.dumps(to_json([named])), "\n".join(finding_text(named, 80, Style(), "/home/x"))):
+        assert secret not in shown
+        assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_a_finding_is_folded_and_its_fix_is_left_whole(width: int) -> None:
+def test_a_finding_is_folded_and_its_fix_stays_on_one_line(width: int) -> None:
     fix = "`chmod 600 " + " ".join(f"/home/x/{name}" for name in range(30)) + "`"
     named = Named("files", fail("word " * 40 + "`/home/x/y`", fix))
     *rows, last = finding_text(named, width, Style(), "/home/x")

@@ -1,17 +1,18 @@
-"""The configuration as the doctor sees it: every invalid key and value, what is in use instead, and unknown names."""
+"""The configuration in `tokmon doctor`: invalid keys, what is in use instead, unknown names, the file of checks."""
 
 import os
 
 from tests.commands.clinic import found, level
-from tests.commands.logbook import configure, line, tokmon, write
+from tests.commands.logbook import configure, line, write
+from tests.commands.screens import run
 from tests.configuration import select, write_config
 from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.report.findings import Level
 
 
-def test_no_configuration_is_no_fault_and_names_what_is_proposed() -> None:
-    assert "no chain is configured" in found("configuration").text
+def test_a_missing_configuration_is_ok_and_names_the_proposed_accounts() -> None:
+    assert "no `chain` in" in found("configuration").text
     configure(team_a={"baseUrl": "https://api.anthropic.com", "api": "anthropic-messages", "apiKey": "x"})
     assert found("configuration").text.endswith("models.json`: `team-a`")
 
@@ -30,17 +31,17 @@ def test_every_invalid_key_and_value_is_named_with_its_place() -> None:
     assert finding.fix == "90 % is written 0.9; 80 % is written 0.8"
 
 
-def test_the_last_valid_one_is_said_to_be_in_use() -> None:
+def test_the_last_valid_configuration_is_named_as_the_one_in_use() -> None:
     select(chain=["a"])
     policy_cache.load(paths.find(), os.environ)
     write_config("[select")
     finding = found("configuration")
     assert finding.level is Level.FAIL
     assert finding.text.endswith("in use: the last valid configuration")
-    assert "docs/configuration.md" in str(finding.fix)
+    assert "`tokmon config` shows every key" in str(finding.fix)
 
 
-def test_a_provider_that_nobody_knows_is_a_warning() -> None:
+def test_an_unknown_account_is_a_warning() -> None:
     select(chain=["team-a", "seen"], fallback=["team-z"], emergency="gate")
     configure(team_a={})
     write("piggyback.jsonl", line("seen"))
@@ -49,7 +50,7 @@ def test_a_provider_that_nobody_knows_is_a_warning() -> None:
     assert finding.text.startswith("`team-z`, `gate`, `x`: not in ")
 
 
-def test_a_configuration_whose_providers_are_known_is_well_and_a_pin_is_told() -> None:
+def test_a_configuration_of_known_accounts_is_ok_and_a_pin_is_shown() -> None:
     select(chain=["team-a"])
     configure(team_a={}, team_b={})
     assert found("configuration").text == "forecast over `team-a`"
@@ -57,7 +58,7 @@ def test_a_configuration_whose_providers_are_known_is_well_and_a_pin_is_told() -
     assert level("configuration", TOKMON_PIN="team b") == "fail"
 
 
-def test_a_model_that_pi_would_not_find_is_a_warning() -> None:
+def test_a_model_that_models_json_does_not_list_is_a_warning() -> None:
     offers = {"models": [{"id": "grok-4"}, {"id": "grok-5"}]}
     configure(team_a={"models": []}, xai_a=offers, xai_b=offers)
     select(chain=["team-a", "xai-a"], fallback=["xai-b"], models={"xai-b": "grok-5"})
@@ -68,22 +69,22 @@ def test_a_model_that_pi_would_not_find_is_a_warning() -> None:
     assert found("configuration").level is Level.OK
 
 
-def test_the_doctor_makes_no_file_of_it() -> None:
+def test_doctor_writes_no_policy_cache() -> None:
     select(chain=["a"])
-    assert "configuration" in tokmon("doctor").stdout
-    assert not policy_cache.place(paths.find()).exists()
+    assert "configuration" in run("doctor").stdout
+    assert not policy_cache.path_of(paths.find()).exists()
 
 
-def test_a_file_of_checks_is_told_with_its_age_or_why_it_does_not_count() -> None:
-    assert found("checks").text.startswith("no `check_file` is configured")
+def test_the_file_of_checks_is_shown_with_its_age_or_the_reason_why_it_is_not_used() -> None:
+    assert found("checks").text.startswith("check results: log only")
     path = paths.find().home / "checks.json"
     select(chain=["a"], check_file="~/checks.json")
-    assert found("checks").text == f"`{path}` has no result yet: `tokmon check` puts some there"
+    assert found("checks").text == f"no results in `{path}` yet; `tokmon check` writes them"
     path.write_text('{"checked_at": 1795330800, "results": {"a": {"status": "ok"}}}', encoding="utf-8")
-    assert found("checks", now=1795330920.0).text == f"1 results in `{path}`, the newest of 2m ago"
+    assert found("checks", now=1795330920.0).text == f"1 result in `{path}`, the newest 2m ago"
     ahead = found("checks", now=1795320000.0)
-    assert (ahead.level, "2026-11-22T07:00:00Z, which do not count" in ahead.text) == (Level.WARN, True)
+    assert (ahead.level, "(2026-11-22T07:00:00Z), which are not used" in ahead.text) == (Level.WARN, True)
     path.write_text("{}", encoding="utf-8")
     finding = found("checks")
     assert finding.level is Level.WARN
-    assert finding.text == f"`{path}` does not hold the results of pi checks; what it says does not count"
+    assert finding.text == f"`{path}` does not hold the results of pi checks; it is not used"

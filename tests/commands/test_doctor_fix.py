@@ -1,4 +1,4 @@
-"""`tokmon doctor --fix`: mends what is ours and says so; without the option it only says what it would do."""
+"""`tokmon doctor --fix` fixes what belongs to this user; without the option it only names what it would fix."""
 
 import json
 import os
@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.commands.clinic import foreign_extension, listening, our_socket, pi_of, program, subject
-from tests.commands.logbook import tokmon
+from tests.commands.screens import run
 from tests.extension.driver import EXTENSION, OLDER
 from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.repairs import possible
+from tokmon.errors import StoreError
 from tokmon.pi import extension
 from tokmon.report.findings import Level, Named
 
@@ -25,7 +26,7 @@ def fixed(name: str, **env: str) -> Named:
 
 
 def fixable(name: str, **env: str) -> tuple[str, ...]:
-    """What it would mend; looking twice gives the same, since nothing was."""
+    """What it would fix; asking twice gives the same, since nothing was fixed."""
     first = examine(name, subject(None, **env)).fixable
     assert examine(name, subject(None, **env)).fixable == first
     return first
@@ -45,9 +46,9 @@ def made(path: Path, bits: int, content: str | None = None) -> Path:
     return path
 
 
-def test_folders_of_ours_are_closed_to_others() -> None:
+def test_own_folders_are_made_private() -> None:
     found = paths.find()
-    loose = [made(each, 0o755) for each in (found.logs, found.state, found.spool)]
+    loose = [made(folder, 0o755) for folder in (found.logs, found.state, found.spool)]
     wanted = tuple(f"mode 700 for `{path}`" for path in loose)
     assert fixable("folders") == wanted
     assert [mode(path) for path in loose] == [0o755] * 3
@@ -56,7 +57,15 @@ def test_folders_of_ours_are_closed_to_others() -> None:
     assert [mode(path) for path in loose] == [0o700] * 3
 
 
-def test_files_of_ours_are_closed_to_others() -> None:
+def test_a_folder_closed_to_its_owner_is_opened() -> None:
+    logs = made(paths.find().logs, 0o000)
+    finding = examine("folders", subject()).finding
+    assert (finding.level, finding.text) == (Level.FAIL, f"`{logs}`: closed to this user")
+    assert fixed("folders").finding.level is Level.OK
+    assert mode(logs) == 0o700
+
+
+def test_own_files_are_made_private() -> None:
     found = paths.find()
     log, state = made(found.piggyback, 0o644, "line\n"), made(found.snapshot, 0o660, "{}")
     assert len(fixable("files")) == 2
@@ -65,7 +74,7 @@ def test_files_of_ours_are_closed_to_others() -> None:
     assert log.read_text() == "line\n"
 
 
-def test_links_and_pipes_are_left_and_nothing_is_changed_behind_them(tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_touched_nor_followed(tmp_path: Path) -> None:
     found = paths.find()
     target, folder = made(tmp_path / "target", 0o644, ""), made(tmp_path / "folder", 0o755)
     found.logs.mkdir(parents=True, mode=0o700)
@@ -78,24 +87,24 @@ def test_links_and_pipes_are_left_and_nothing_is_changed_behind_them(tmp_path: P
     assert (mode(target), mode(folder)) == (0o644, 0o755)
 
 
-def test_what_becomes_a_link_before_it_is_mended_is_not_followed(tmp_path: Path) -> None:
+def test_a_file_that_becomes_a_link_before_the_repair_is_not_followed(tmp_path: Path) -> None:
     target, log = made(tmp_path / "target", 0o644, ""), made(paths.find().piggyback, 0o644, "")
     (repair,) = possible("files", subject())
     log.unlink()
     log.symlink_to(target)
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(StoreError, match="is a symbolic link now"):
         repair.do()
     assert mode(target) == 0o644
 
 
-def test_the_socket_is_closed_to_others_where_nobody_else_can_put_one() -> None:
+def test_the_socket_is_made_private_in_a_private_folder() -> None:
     with listening(our_socket(), 0o666):
         assert fixable("socket") == (f"mode 600 for `{our_socket()}`",)
         assert fixed("socket").finding.level is Level.OK
         assert mode(our_socket()) == 0o600
 
 
-def test_a_socket_in_an_open_folder_is_left() -> None:
+def test_a_socket_in_an_open_folder_is_not_touched() -> None:
     with listening(our_socket(), 0o666):
         our_socket().parent.chmod(0o777)
         named = fixed("socket")
@@ -103,7 +112,7 @@ def test_a_socket_in_an_open_folder_is_left() -> None:
         assert mode(our_socket()) == 0o666
 
 
-def test_no_socket_of_somebody_elses_place_is_touched(tmp_path: Path) -> None:
+def test_a_socket_behind_a_link_is_not_touched(tmp_path: Path) -> None:
     real = tmp_path / "real"
     with closing(socket.socket(socket.AF_UNIX)) as server:
         server.bind(str(real))
@@ -150,12 +159,12 @@ def test_an_extension_of_another_is_left(tmp_path: Path, reason: str) -> None:
     assert path.is_symlink() == (reason == "foreign link")
 
 
-def test_what_cannot_be_mended_is_said_and_the_rest_is_mended(tmp_path: Path) -> None:
+def test_a_repair_that_fails_is_named_and_the_others_are_made(tmp_path: Path) -> None:
     pi = pi_of("1.5.2", tmp_path)
     log = made(paths.find().piggyback, 0o644, "")
     made(paths.find().agent, 0o700)
     (paths.find().agent / "extensions").write_text("in the way")
-    done = tokmon("doctor", "--fix", TOKMON_PI=pi)
+    done = run("doctor", "--fix", TOKMON_PI=pi)
     assert done.returncode == 1
     assert "not fixed: the link" in done.stdout
     assert f"fixed: mode 600 for `{log}`" in done.stdout
@@ -169,15 +178,15 @@ def test_the_whole_doctor_says_what_it_would_do_then_does_it_and_then_has_nothin
     path = paths.find().old_extension
     path.parent.mkdir(parents=True)
     shutil.copy(OLDER, path)
-    said = tokmon("doctor", TOKMON_PI=pi).stdout
-    assert said.count("doctor --fix: ") == 3
+    shown = run("doctor", TOKMON_PI=pi).stdout
+    assert shown.count("doctor --fix: ") == 3
     assert path.exists()
-    checks = {each["name"]: each for each in json.loads(tokmon("doctor", "--json", TOKMON_PI=pi).stdout)["checks"]}
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json", TOKMON_PI=pi).stdout)["checks"]}
     assert list(checks) == list(TABLE)
     assert [name for name in checks if checks[name]["fixable"]] == ["folders", "files", "extension"]
-    assert tokmon("doctor", "--fix", TOKMON_PI=pi).stdout.count(" fixed: ") == 3
+    assert run("doctor", "--fix", TOKMON_PI=pi).stdout.count(" fixed: ") == 3
     assert not path.exists()
     assert paths.find().extension.readlink() == extension.source()
-    again = tokmon("doctor", "--fix", TOKMON_PI=pi).stdout
+    again = run("doctor", "--fix", TOKMON_PI=pi).stdout
     assert "fixed:" not in again
     assert "--fix:" not in again

@@ -13,7 +13,7 @@ from tokmon.pi import extension
 from tokmon.report.findings import Level
 
 
-def test_this_program_says_its_versions() -> None:
+def test_versions_names_python() -> None:
     assert "Python 3." in found("versions").text
 
 
@@ -83,11 +83,11 @@ def test_an_extension_of_another_tokmon_is_reported(tmp_path: Path) -> None:
     assert "is not linked to this program's extension" in found("extension").text
 
 
-def test_models_that_are_not_json_are_told() -> None:
+def test_a_models_json_that_is_not_json_is_a_warning() -> None:
     path = paths.find().models
     assert level("models") == "ok"
     path.parent.mkdir(parents=True)
     path.write_text('{"providers": {"a": {}}}', encoding="utf-8")
-    assert found("models").text.startswith("1 providers")
+    assert found("models").text.startswith("1 account in ")
     path.write_text("{", encoding="utf-8")
     assert level("models") == "warn"

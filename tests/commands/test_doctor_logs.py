@@ -1,4 +1,4 @@
-"""What was captured and the files that hold it, made to fail by real lines, locks and folders."""
+"""Captures, logs, spool and clock, made to fail by real lines, locks and folders."""
 
 import fcntl
 import os
@@ -10,25 +10,28 @@ from tests.commands.clinic import (
     level,
 )
 from tests.commands.logbook import DAY, HOUR, NOW, line, write
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.report.findings import Level
+from tokmon.store.log import Log
 
 
-def test_the_last_capture_is_told_with_its_age_and_a_probe_is_none() -> None:
+def test_the_last_capture_is_shown_with_its_age_and_probes_are_no_captures() -> None:
     assert level("capture") == "warn"
     write("probe.jsonl", line("b", source="probe", age=0))
     assert level("capture") == "warn"
     write("piggyback.jsonl", line("a", age=HOUR), line("b", "rejected", scope="request", age=0))
-    assert found("capture", now=NOW + 2 * HOUR).text == "the last one 2h ago, from b"
+    assert found("capture", now=NOW + 2 * HOUR).text == "last response 2h ago, from b"
 
 
-def test_torn_lines_and_an_open_end_are_counted() -> None:
+def test_torn_lines_and_an_incomplete_last_line_are_counted() -> None:
     write("piggyback.jsonl", line("a"), b"\n")
-    assert found("integrity").text == "1 lines in 1 logs, all whole"
+    assert found("integrity").text == "1 line in 1 log, all complete"
     write("piggyback.jsonl", b'{"ts"\n', line("b"), b"{")
     finding = found("integrity")
     assert finding.level is Level.WARN
-    assert "1 torn in `piggyback.jsonl`, the last line of `piggyback.jsonl` has no end; 2 good" in finding.text
+    assert finding.text == (
+        "1 torn line in `piggyback.jsonl`, the last line of `piggyback.jsonl` is incomplete; 2 complete lines"
+    )
 
 
 def test_a_folder_in_the_place_of_a_log_fails() -> None:
@@ -37,39 +40,39 @@ def test_a_folder_in_the_place_of_a_log_fails() -> None:
     assert level("writable") == "fail"
 
 
-def test_a_lock_that_somebody_keeps_fails() -> None:
+def test_a_lock_held_for_a_second_fails() -> None:
     write("piggyback.jsonl", line("a"))
     assert level("writable") == "ok"
-    with store.Log(paths.find().piggyback) as log:
+    with Log(paths.find().piggyback) as log:
         log.append([b"{}\n"])
     before = paths.find().piggyback.read_bytes()
     with paths.find().piggyback.with_name("piggyback.jsonl.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "has been held" in found("writable").text
+        assert "another process has held the lock" in found("writable").text
     assert level("writable") == "ok"
     assert paths.find().piggyback.read_bytes() == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="needs a user without the rights of root")
-def test_a_log_that_may_not_be_written_fails() -> None:
+def test_a_log_that_cannot_be_written_fails() -> None:
     write("piggyback.jsonl", line("a")).chmod(0o400)
     assert level("writable") == "fail"
 
 
-def test_what_waits_in_the_spool_and_what_was_not_understood_is_told() -> None:
+def test_waiting_and_unreadable_files_of_the_spool_are_counted() -> None:
     new = paths.find().spool / "new"
     new.mkdir(parents=True)
     assert level("spool") == "ok"
     (new / "1").write_text("{}\n", encoding="ascii")
-    assert "1 files wait" in found("spool").text
+    assert "1 file waiting for a sidecar" in found("spool").text
     (paths.find().spool / "bad").mkdir()
     (paths.find().spool / "bad" / "0").touch()
-    assert "not understood" in found("spool").text
+    assert "1 unreadable file, the last one `0`; 1 waiting" in found("spool").text
 
 
-def test_a_clock_behind_the_log_or_before_all_of_this_fails() -> None:
+def test_a_clock_behind_the_log_or_in_1970_fails() -> None:
     write("piggyback.jsonl", line("a", age=0))
     write("usage.jsonl", {"ts": "2020-01-01T00:00:00Z"})
-    assert found("clock", now=1000.0).text == "the clock says 1970-01-01T00:16:40Z"
+    assert found("clock", now=1000.0).text == "the clock shows 1970-01-01T00:16:40Z"
     assert found("clock", now=NOW - DAY).text == "the clock is 1d behind the newest line of `piggyback.jsonl`"
     assert found("clock", now=NOW).level is Level.OK

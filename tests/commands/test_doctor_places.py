@@ -15,7 +15,7 @@ from tokmon.report.findings import Level
 SHORT = 60.0
 
 
-def test_a_home_that_is_missing_or_unset_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_unset_home_is_a_finding(tmp_path: Path) -> None:
     assert level("home") == "ok"
     assert level("home", HOME=str(tmp_path / "none")) == "fail"
     assert level("home", HOME="") == "warn"
@@ -35,7 +35,7 @@ def test_what_belongs_to_another_user_fails(check: str) -> None:
     assert level(check) == "fail"
 
 
-def test_a_folder_that_others_can_enter_fails_with_the_command_that_mends_it() -> None:
+def test_a_folder_open_to_others_fails_with_the_command_that_fixes_it() -> None:
     folder = write("piggyback.jsonl").parent
     paths.find().state.mkdir(mode=0o700)
     assert level("folders") == "ok"
@@ -54,11 +54,11 @@ def test_a_link_in_the_place_of_a_folder_fails(tmp_path: Path) -> None:
     assert level("folders") == "fail"
 
 
-def test_folders_that_are_not_there_yet_are_no_fault() -> None:
-    assert "not there yet" in found("folders").text
+def test_folders_that_do_not_exist_yet_are_ok() -> None:
+    assert "not created yet" in found("folders").text
 
 
-def test_a_file_that_others_can_read_fails_with_the_command_that_mends_it() -> None:
+def test_a_file_open_to_others_fails_with_the_command_that_fixes_it() -> None:
     log = write("piggyback.jsonl", line("a"))
     assert level("files") == "ok"
     log.chmod(0o644)

@@ -12,46 +12,46 @@ from tokmon import paths
 from tokmon.report.findings import Level
 
 
-def test_a_real_sidecar_is_found_well() -> None:
+def test_all_checks_of_a_real_sidecar_are_ok() -> None:
     with sidecar() as running:
         for name in ("socket", "sidecar", "lock", "folders", "files", "writable", "spool"):
             finding = found(name)
             assert finding.level is Level.OK, finding
-        assert f"pid {running.process.pid}" in found("sidecar").text
+        assert f"pid {running.daemon.pid}" in found("sidecar").text
 
 
-def test_without_a_sidecar_that_is_said_and_is_no_failure() -> None:
+def test_a_missing_sidecar_is_a_warning() -> None:
     assert [level(name) for name in ("socket", "sidecar", "lock")] == ["warn", "warn", "ok"]
 
 
-def test_after_a_kill_the_socket_of_the_dead_is_told() -> None:
+def test_the_socket_of_a_killed_sidecar_is_named_as_left_behind() -> None:
     with sidecar() as running:
         running.stop(signal.SIGKILL)
-        assert found("socket").text.endswith("its sidecar has died")
+        assert found("socket").text.startswith("sidecar not running (socket left behind at ")
         assert level("sidecar") == "warn"
-        assert f"pid {running.process.pid}" in found("lock").text
+        assert f"pid {running.daemon.pid}" in found("lock").text
 
 
-def test_a_sidecar_that_is_stopped_in_its_tracks_is_hung_and_its_lock_says_who_it_is() -> None:
+def test_a_stopped_sidecar_is_hung_and_its_lock_names_its_pid() -> None:
     with sidecar() as running:
-        running.process.send_signal(signal.SIGSTOP)
+        running.daemon.send_signal(signal.SIGSTOP)
         finding, lock = found("sidecar"), found("lock")
-        running.process.send_signal(signal.SIGCONT)
+        running.daemon.send_signal(signal.SIGCONT)
         assert finding.level is Level.FAIL
         assert "hung" in finding.text
-        assert f"kill -9 {running.process.pid}" in str(finding.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(finding.fix)
         assert lock.level is Level.FAIL
-        assert f"kill -9 {running.process.pid}" in str(lock.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(lock.fix)
 
 
-def test_a_server_that_takes_connections_and_never_answers_is_hung() -> None:
+def test_a_server_that_accepts_but_never_answers_is_hung() -> None:
     with listening(our_socket()):
         started = time.monotonic()
         assert "hung" in found("sidecar").text
         assert time.monotonic() - started < 3
 
 
-def test_a_server_that_never_ends_its_answer_is_hung_too() -> None:
+def test_a_server_whose_answer_never_ends_is_hung() -> None:
     with answering(our_socket(), b"x", every=0.05):
         assert "hung" in found("sidecar").text
 
@@ -60,21 +60,21 @@ def test_a_server_that_never_ends_its_answer_is_hung_too() -> None:
     ("answer", "expected", "words"),
     [
         (b"", "fail", "closed the connection"),
-        (b"nonsense\n", "fail", "no sensible answer"),
+        (b"nonsense\n", "fail", "invalid answer"),
         (b"[1]\n", "fail", "closed the connection"),
         (status_of(protocol=99, version="9"), "fail", "protocol 99"),
         (status_of(protocol=1, version="0.0.1"), "warn", "version 0.0.1"),
         (status_of(protocol=1, version="0.0.1", trouble="cannot write `x`: no space"), "fail", "no space"),
     ],
 )
-def test_what_a_sidecar_answers_is_judged(answer: bytes, expected: str, words: str) -> None:
+def test_a_wrong_answer_of_the_sidecar_is_a_finding(answer: bytes, expected: str, words: str) -> None:
     with answering(our_socket(), answer):
         finding = found("sidecar")
     assert finding.level.value == expected
     assert words in finding.text
 
 
-def test_a_real_sidecar_that_cannot_write_says_why() -> None:
+def test_a_sidecar_that_cannot_write_reports_why() -> None:
     found_paths = paths.find()
     with sidecar() as running:
         found_paths.piggyback.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def test_a_file_in_the_place_of_the_socket_fails() -> None:
     assert level("socket") == "fail"
 
 
-def test_a_lock_of_another_state_folder_is_told() -> None:
+def test_a_lock_of_another_state_folder_is_a_finding() -> None:
     paths.find().state.mkdir(parents=True)
     paths.find().lock.write_text("1\n", encoding="ascii")
     with sidecar(env={"TOKMON_STATE_DIR": str(paths.find().home / "elsewhere")}):
@@ -123,7 +123,7 @@ def test_the_service_manager_is_reported(script: str, expected: str, words: str,
     assert words in finding.text
 
 
-def test_a_sidecar_beside_the_service_s_own_is_told(tmp_path: Path) -> None:
+def test_a_sidecar_that_is_not_the_one_of_the_service_is_a_finding(tmp_path: Path) -> None:
     program(tmp_path / "bin" / "systemctl", "echo LoadState=loaded; echo ActiveState=active; echo MainPID=7")
     with sidecar():
         assert level("systemd", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin") == "unknown"

@@ -1,4 +1,4 @@
-"""`tokmon read`: captures in, readings out, as a process."""
+"""`tokmon read`: captures in, readings out."""
 
 import json
 import subprocess
@@ -6,31 +6,28 @@ import sys
 from typing import Any
 
 from tests.captures import FIXTURES, differences, expected_of
+from tests.commands.screens import run
 
 Answer = dict[str, Any]
 
 
 def read(*lines: bytes, arguments: tuple[str, ...] = ()) -> tuple[list[Answer], list[str], int]:
     """The readings, the lines on stderr, the exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tokmon", "read", *arguments],
-        input=b"\n".join(lines),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode().splitlines(), done.returncode
+    done = run("read", *arguments, stdin=b"\n".join(lines))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(answer.pop("version") == 1 for answer in answers)
+    return answers, done.stderr.splitlines(), done.returncode
 
 
 def one(capture: Answer) -> Answer:
-    """The reading of one capture that is none the worse."""
+    """The reading of one valid capture."""
     (answer,), errors, code = read(json.dumps(capture).encode())
     assert (errors, code) == ([], 0)
     return answer
 
 
-def test_every_capture_reads_as_expected_in_one_go() -> None:
-    lines = [json.dumps({name: part for name, part in each.items() if name != "expected"}) for each in FIXTURES]
+def test_every_recorded_capture_reads_as_expected() -> None:
+    lines = [json.dumps({name: part for name, part in fixture.items() if name != "expected"}) for fixture in FIXTURES]
     answers, errors, code = read(*(line.encode() for line in lines))
     assert (errors, code) == ([], 0)
     for fixture, answer in zip(FIXTURES, answers, strict=True):
@@ -40,7 +37,7 @@ def test_every_capture_reads_as_expected_in_one_go() -> None:
         assert gone <= {window["name"] for window in answer["windows"] if window.get("expired")}
 
 
-def test_a_bad_line_is_one_error_with_its_number_and_field_and_the_rest_goes_on() -> None:
+def test_an_invalid_line_is_one_error_with_its_number_and_field_and_the_rest_is_read() -> None:
     good = b'{"http_status":200,"headers":{"x-ratelimit-remaining-requests":"0"}}'
     answers, errors, code = read(
         good,
@@ -68,7 +65,7 @@ def test_a_bad_line_is_one_error_with_its_number_and_field_and_the_rest_goes_on(
     ]
 
 
-def test_header_names_come_in_any_case_and_values_as_texts_numbers_or_lists() -> None:
+def test_headers_have_any_case_and_texts_numbers_or_lists_as_values() -> None:
     answer = one(
         {
             "http_status": 200,
@@ -84,7 +81,7 @@ def test_header_names_come_in_any_case_and_values_as_texts_numbers_or_lists() ->
     ]
 
 
-def test_a_line_of_our_own_log_is_read_anew_from_its_raw_headers() -> None:
+def test_a_line_of_the_log_is_read_again_from_its_raw_headers() -> None:
     line = {
         "kind": "capture",
         "id": "0123456789abcdef",
@@ -104,7 +101,7 @@ def test_a_line_of_our_own_log_is_read_anew_from_its_raw_headers() -> None:
     assert [(window["name"], window["utilization"]) for window in answer["windows"]] == [("requests_day", 0.75)]
 
 
-def test_a_quota_frame_of_our_own_log_is_read() -> None:
+def test_a_quota_frame_in_a_line_of_the_log_is_read() -> None:
     frame = {"type": "codex.rate_limits", "rate_limits": {"primary": {"used_percent": 31, "window_minutes": 300}}}
     answer = one({"ts": "2026-09-17T12:00:00Z", "provider": "c", "type": "openai-codex", "headers": {}, "frame": frame})
     assert (answer["status"], answer["windows"][0]["name"], answer["windows"][0]["utilization"]) == (
@@ -114,7 +111,7 @@ def test_a_quota_frame_of_our_own_log_is_read() -> None:
     )
 
 
-def test_a_line_of_the_older_tool_says_what_it_said() -> None:
+def test_a_line_of_the_older_tool_keeps_its_reading() -> None:
     answer = one(
         {
             "ts": "2026-04-06T14:23:01Z",
@@ -133,13 +130,13 @@ def test_a_line_of_the_older_tool_says_what_it_said() -> None:
     ]
 
 
-def test_a_secret_in_a_header_is_not_repeated() -> None:
+def test_a_secret_in_a_header_is_not_printed() -> None:
     answer = one({"http_status": 200, "headers": {"x-ratelimit-limit-requests": "sk-ant-api03-abcdefghijkl"}})
     assert "abcdefghijkl" not in json.dumps(answer)
     assert answer["warnings"] == ["unparseable limit: requests = [secret]"]
 
 
-def test_the_output_ends_with_its_reader() -> None:
+def test_read_ends_when_the_reader_of_its_output_has_gone() -> None:
     line = b'{"http_status":200,"headers":{}}\n'
     with subprocess.Popen(
         [sys.executable, "-m", "tokmon", "read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -160,4 +157,4 @@ def test_the_output_ends_with_its_reader() -> None:
 def test_an_unknown_option_is_a_usage_error() -> None:
     _, errors, code = read(arguments=("--frobnicate",))
     assert code == 2
-    assert errors[0] == "error: no such option: `--frobnicate`"
+    assert errors[0] == "error: unexpected argument `--frobnicate`"

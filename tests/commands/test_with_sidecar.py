@@ -1,14 +1,15 @@
-"""The whole way: a capture over the socket of a real sidecar, and what the commands then say."""
+"""From the socket of a real sidecar to the commands."""
 
 import json
 
 from tests.commands.logbook import tokmon
 from tests.sidecar.running import capture, sidecar, usage
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.store import state_file
+from tokmon.store.codec import encode
 
 
-def test_what_a_sidecar_stores_is_seen_at_once_and_after_it_has_gone() -> None:
+def test_status_shows_a_stored_capture_at_once_and_after_the_sidecar_ended() -> None:
     with sidecar() as running:
         client = running.client()
         client.send(capture(1), usage(1))
@@ -21,20 +22,20 @@ def test_what_a_sidecar_stores_is_seen_at_once_and_after_it_has_gone() -> None:
         assert provider["type"] == "teams-direct"
         assert [window["name"] for window in provider["windows"]] == ["5h", "7d"]
         assert [window["last_utilization"] for window in provider["windows"]] == [0.42, 0.61]
-        assert {window["source"] for window in provider["windows"]} == {"header"}
+        assert {window["source"] for window in provider["windows"]} == {"piggyback"}
 
 
-def test_the_tail_shows_a_capture_and_what_it_cost() -> None:
+def test_tail_shows_a_capture_and_its_cost() -> None:
     with sidecar() as running:
         client = running.client()
         client.send(capture(1), usage(1))
         client.acknowledged(2)
     answer, bill = tokmon("tail", "--no-follow").stdout.splitlines()
-    assert "team-vigilio 200 allowed 5h 42% 7d 61% resets " in answer
+    assert "team-vigilio 200 allowed 5h 42% 7d 61% resets in " in answer
     assert "team-vigilio usage claude-sonnet-4-6 12 in 9 out ~$0.25" in bill
 
 
-def test_json_is_utf_8_whatever_the_terminal_speaks() -> None:
+def test_json_is_utf_8_whatever_the_encoding_of_the_terminal() -> None:
     with sidecar() as running:
         client = running.client()
         client.send_bytes(json.dumps(capture(1, provider="caffè"), ensure_ascii=False).encode() + b"\n")
@@ -45,7 +46,7 @@ def test_json_is_utf_8_whatever_the_terminal_speaks() -> None:
             assert "caffè" in done.stdout
 
 
-def test_what_a_sidecar_saves_of_plan_credits_and_models_is_what_the_log_says() -> None:
+def test_the_saved_state_equals_the_one_rebuilt_from_the_log() -> None:
     codex = {
         "x-codex-plan-type": "pro",
         "x-codex-primary-used-percent": "12",
@@ -70,7 +71,7 @@ def test_what_a_sidecar_saves_of_plan_credits_and_models_is_what_the_log_says() 
     found = paths.find()
     saved = state_file.load(found).snapshot
     found.snapshot.unlink()
-    assert store.encode(state_file.current(found).snapshot.to_json()) == store.encode(saved.to_json())
+    assert encode(state_file.current(found).snapshot.to_json()) == encode(saved.to_json())
     codex_account, seat = saved.accounts["codex"], saved.accounts["team-vigilio"]
     assert codex_account.plan is not None
     assert codex_account.plan[1] == "pro"

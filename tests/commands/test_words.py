@@ -3,7 +3,8 @@ from datetime import UTC, timedelta, timezone
 import pytest
 
 from tests.commands.logbook import DAY, HOUR, NOW
-from tokmon.report.words import Style, ago, clean, clock, count, duration, money, percent, visible
+from tokmon.evidence.model import Window
+from tokmon.report.words import Style, ago, clean, clock, count, duration, left, money, percent, shorten, visible
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,70 @@ def test_the_visible_length_leaves_the_paint_out() -> None:
     painted = f"ab {Style(colour=True).paint('cd', 'red')} ef"
     assert len(painted) > len("ab cd ef")
     assert visible(painted) == len("ab cd ef")
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        (Window("a"), []),
+        (Window("a", remaining=120, limit=1000), ["120 of 1k left"]),
+        (Window("a", remaining=0), ["0 left"]),
+        (Window("a", limit=1000), ["limit 1k"]),
+        (Window("a", used_usd=1.2, limit_usd=5), ["$1.20 of $5.00 used"]),
+        (Window("a", used_usd=0.0), ["$0.00 used"]),
+        (Window("a", limit_usd=5), ["limit $5.00"]),
+    ],
+)
+def test_counts_and_money_are_said_as_far_as_they_are_known(counted: Window, words: list[str]) -> None:
+    assert left(counted) == words
+
+
+@pytest.mark.parametrize(("fraction", "words"), [(1e300, ">999%"), (9.996, ">999%"), (-1.0, "?"), (9.99, "999%")])
+def test_a_share_that_cannot_be_is_no_reason_to_fail(fraction: float, words: str) -> None:
+    assert percent(fraction) == words
+
+
+@pytest.mark.parametrize(
+    ("fraction", "words"),
+    [
+        (0.0, "0%"),
+        (-0.0, "0%"),
+        (1e-9, "<1%"),
+        (0.005, "<1%"),
+        (0.006, "1%"),
+        (0.996, "99%"),
+        (1, "100%"),
+        (1.2, "120%"),
+    ],
+)
+def test_only_nothing_is_none_and_only_all_is_all(fraction: float, words: str) -> None:
+    assert percent(fraction) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1k"),
+        (12_345, "12.3k"),
+        (999_499, "999k"),
+        (999_999, "1M"),
+        (2.5e9, "2.5G"),
+        (1e15, "1e+15"),
+        (-5, "-5"),
+    ],
+)
+def test_counts_have_three_figures_and_never_an_exponent_before_their_unit(number: float, words: str) -> None:
+    assert count(number) == words
+
+
+@pytest.mark.parametrize(("usd", "words"), [(0, "$0.00"), (0.00001, "<$0.0001"), (-5, "$-5.00"), (1e300, "$1e+300")])
+def test_money_that_cannot_be_is_neither_little_nor_long(usd: float, words: str) -> None:
+    assert money(usd) == words
+
+
+def test_a_long_remark_is_cut_after_a_whole_word() -> None:
+    assert shorten("the last pi check started no session", 20) == "the last pi check~"
+    assert shorten("short", 20) == "short"
+    assert shorten("a" * 30, 20) == "a" * 19 + "~"

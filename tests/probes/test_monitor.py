@@ -15,7 +15,8 @@ from tests.commands.logbook import configure, tokmon
 from tests.decision.freshness import published
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Reply, Request, error, healthy, loopback
-from tokmon import cli, paths, store
+from tokmon import cli, paths
+from tokmon.store.codec import parse
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'
@@ -107,9 +108,9 @@ def test_probe_line_is_understood_by_status_and_read() -> None:
 def test_monitor_decides_for_the_next_wake_on_what_it_learned() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        found = paths.find()
+        own = paths.find()
         tokmon("monitor")
-        line = json.loads(found.decisions.read_bytes().splitlines()[-1])
+        line = json.loads(own.decisions.read_bytes().splitlines()[-1])
         assert (line["source"], line["provider"]) == ("monitor", "team-a")
         assert published().choice == ("team-a", "m")
         assert published().expires > published().clock.uptime
@@ -197,7 +198,7 @@ def test_only_one_of_several_processes_probes_an_account() -> None:
         processes = [
             subprocess.Popen([sys.executable, "-m", "tokmon", "monitor"], stdout=subprocess.DEVNULL) for _ in range(3)
         ]
-        assert [process.wait(100) for process in processes] == [0] * 3
+        assert [monitor.wait(100) for monitor in processes] == [0] * 3
         assert len(server.requests) == 2
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
 
@@ -274,4 +275,4 @@ def test_probe_line_after_a_torn_line_begins_on_a_new_line(monitor: Monitor) -> 
         monitor()
     torn, whole = paths.find().probe.read_bytes().splitlines()
     assert torn == b'{"torn":'
-    assert store.parse(whole) is not None
+    assert parse(whole) is not None

@@ -1,4 +1,4 @@
-"""`tokmon check`: does a session of pi start on each account? Each result is a line of the log."""
+"""`tokmon check`: whether a pi session starts on each account. Each result is a line of the log."""
 
 import argparse
 import contextlib
@@ -9,12 +9,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import paths, probes, store
+from tokmon import paths, probes
 from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError
@@ -25,13 +25,18 @@ from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
 from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
+from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
 from tokmon.selection.overrides import name_problem, shown
-from tokmon.store import read_json
+from tokmon.store.codec import encode, read_json
+from tokmon.store.log import append_to
 from tokmon.wire.instants import rfc3339
 
-SUMMARY: Final = "start a session of pi on each account, and say which of them answer"
+SUMMARY: Final = "test every account with a short pi session"
+
+VERSION: Final = 1
+"""Of the JSON form."""
 
 DEADLINE_S: Final = 60.0
 JOBS: Final = 3
@@ -42,54 +47,54 @@ _IN_FILE: Final = ("account_status", "scope", "substatus")
 
 
 def run(arguments: list[str]) -> int:
-    """Check, report, keep; 0 if a session started on every account, else 1."""
+    """Check, report, log; 0 if a session started on every account, else 1."""
     options = _options(arguments)
-    found = paths.find()
-    wanted = _wanted(found, options)
-    how = CheckSettings(_command(options.pi), _extension(found), options.deadline, options.jobs)
-    # Nothing is raised where a pi has been started and is not known yet: it would be left behind.
-    told: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda which, _frame: told.append(which))
-    results, kept = [], True
-    with contextlib.closing(session_check.check(wanted, how, os.environ, lambda: bool(told))) as checks:
+    locations = paths.find()
+    wanted = _wanted(locations, options)
+    how = CheckSettings(_command(options.pi), _extension(locations), options.deadline, options.jobs)
+    # A signal raises nothing: a pi that was started and is not registered yet would be left behind.
+    signals: list[int] = []
+    for caught in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(caught, lambda which, _frame: signals.append(which))
+    results, logged = [], True
+    with contextlib.closing(session_check.check(wanted, how, os.environ, lambda: bool(signals))) as checks:
         for result in checks:
             results.append(result)
-            kept = (options.no_log or _keep(found, result)) and kept
+            logged = (options.no_log or _log(locations, result)) and logged
             if not options.json:
-                say([_text(result, max(len(each.provider) for each in wanted))])
-    if told:
-        return 128 + told[0]
+                say([_text(result, max(len(account.provider) for account in wanted))])
+    if signals:
+        return 128 + signals[0]
     by_name = {result.wanted.provider: _entry(result) for result in results}
-    entries = {each.provider: by_name[each.provider] for each in wanted}
+    entries = {account.provider: by_name[account.provider] for account in wanted}
     if not options.no_log:
-        kept = _merge(found, entries) and kept
+        logged = _merge(locations, entries) and logged
     if options.json:
         oldest = min((result.at for result in results), default=time.time())
-        put(store.encode({"checked_at": rfc3339(oldest), "results": entries}))
+        put(encode({"version": VERSION, "checked_at": rfc3339(oldest), "results": entries}))
     if results and not options.no_log:
-        refresh_quietly(found, os.environ, "check")
-    return 0 if kept and all(result.ok for result in results) else 1
+        refresh_quietly(locations, os.environ, "check")
+    return 0 if logged and all(result.ok for result in results) else 1
 
 
-def _wanted(found: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
-    """Whom to check, and with which model: those named, else the configured ones, else those of models.json."""
-    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
-    offered = policy_cache.propose(found, policy)
-    targets = probes.targets(found, os.environ, time.time())
-    names = tuple(dict.fromkeys(options.provider)) or policy.accounts or tuple(targets)
+def _wanted(locations: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
+    """The accounts and models to check: those named, else those of the policy, else those of models.json."""
+    policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
+    others = policy_cache.propose(locations, policy)
+    targets = probes.targets(locations, os.environ, time.time())
+    names = tuple(dict.fromkeys(options.account)) or policy.accounts or tuple(targets)
     if not names:
         raise TokmonError(
-            f"nobody to check: no account is configured, and `{found.models}` names none",
-            hint=f"name them, or a `chain` in `{found.config}` (docs/configuration.md)",
+            f"no account to check: none is configured, and `{locations.models}` lists none",
+            hint=f"name the accounts, or set `chain` in `{locations.config}`",
         )
-    logins = read_json(found.agent / "auth.json") or {}
+    logins = read_json(locations.agent / "auth.json") or {}
     wanted = []
     for name in names:
         problem = name_problem(name)
         if problem is not None:
-            raise UsageError(f"`{shown(name)}` is no provider: {problem}")
-        model = options.model or (policy if name in policy.accounts else offered).model_of(name)
+            raise UsageError(f"`{shown(name)}` cannot be an account: {problem}")
+        model = options.model or (policy if name in policy.accounts else others).model_of(name)
         target = targets.get(name)
         kind = None if target is None else target.account_type
         wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
@@ -97,10 +102,10 @@ def _wanted(found: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
 
 
 def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
-    """What pi asks with, as far as that is known here, the longest first."""
+    """The credentials that pi uses, as far as they are known here, the longest first."""
     values = login.values() if isinstance(login, dict) else ()
-    said = {each for each in values if isinstance(each, str) and len(each) >= _SECRET_MIN}
-    return tuple(sorted(said | {*(() if target is None else target.secrets)}, key=len, reverse=True))
+    secrets = {value for value in values if isinstance(value, str) and len(value) >= _SECRET_MIN}
+    return tuple(sorted(secrets | {*(() if target is None else target.secrets)}, key=len, reverse=True))
 
 
 def _command(text: str) -> tuple[str, ...]:
@@ -111,29 +116,29 @@ def _command(text: str) -> tuple[str, ...]:
     program = shutil.which(words[0]) if words else None
     if program is None:
         raise TokmonError(
-            f"there is no `{shown(words[0]) if words else 'pi'}` to run, so nothing was checked",
-            hint="install pi, or say how to run it with `--pi COMMAND` or TOKMON_PI",
+            f"cannot run `{shown(words[0]) if words else 'pi'}`: no such program, so nothing was checked",
+            hint="install pi, or name the command with `--pi COMMAND` or TOKMON_PI",
         )
-    # Pi is run in another folder.
+    # Absolute, since pi runs in another folder.
     return (str(Path(program).absolute()), *words[1:])
 
 
-def _extension(found: Paths) -> Path | None:
-    """Tokmon's extension as this member's pi loads it; None if it loads none."""
-    path = None if os.environ.get("TOKMON_DISABLE") else extension.installed(found)
+def _extension(locations: Paths) -> Path | None:
+    """The extension of tokmon that this member's pi loads, if it does."""
+    path = None if os.environ.get("TOKMON_DISABLE") else extension.installed(locations)
     return path.absolute() if path is not None else None
 
 
-def _said(result: SessionResult) -> dict[str, Any]:
-    """What a check says of the account, in the words of a reading."""
+def _account_fields(result: SessionResult) -> dict[str, Any]:
+    """What a failed check shows of the account, with the names of a reading; nothing where a session started."""
     if result.ok:
         return {}
-    said = {key: value for key, value in reading_json(result.reading).items() if value is not None and value != []}
-    return {"account_status": said.pop("status"), **said, "reason": result.reason}
+    fields = {key: value for key, value in reading_json(result.reading).items() if value is not None and value != []}
+    return {"account_status": fields.pop("status"), **fields, "reason": result.reason}
 
 
-def _keep(found: Paths, result: SessionResult) -> bool:
-    """A line of the log; what cannot be kept is said."""
+def _log(locations: Paths, result: SessionResult) -> bool:
+    """Append a line to the log; False, with an error printed, if that fails."""
     line = {
         "kind": "check",
         "id": uuid4().hex,
@@ -147,38 +152,39 @@ def _keep(found: Paths, result: SessionResult) -> bool:
         "source": CHECK,
         "type": result.wanted.kind,
         "status": "ok" if result.ok else "error",
-        **_said(result),
+        **_account_fields(result),
     }
     try:
-        store.append_to(found.check, [store.encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
+        append_to(locations.check, [encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
     except (StoreError, OSError) as error:
-        print(f"error: the result for {result.wanted.provider} was not kept: {error}", file=sys.stderr)
+        print(f"error: the result for `{result.wanted.provider}` was not logged: {error}", file=sys.stderr)
         return False
     return True
 
 
 def _entry(result: SessionResult) -> dict[str, Any]:
-    """A result as the file has it."""
-    said = _said(result)
+    """A result in the form of `check_file`."""
+    fields = _account_fields(result)
     entry = {
         "status": "ok" if result.ok else "error",
         "ms": result.ms,
         "reason": result.reason or None,
         "checked_at": rfc3339(result.at),
         "model": result.wanted.model,
-        **{key: said.get(key) for key in _IN_FILE},
+        **{key: fields.get(key) for key in _IN_FILE},
     }
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def _merge(found: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
-    path = policy_cache.check_file(found, os.environ)
+def _merge(locations: Paths, entries: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Put the results into `check_file`; False, with an error printed, if that fails."""
+    path = policy_cache.check_file(locations, os.environ)
     if path is None or not entries:
         return True
     try:
-        check_file.merge(found, path, entries, time.time())
+        check_file.merge(locations, path, entries, time.time())
     except (StoreError, OSError) as error:
-        print(f"error: the results are not in `check_file`: {error}", file=sys.stderr)
+        print(f"error: the results were not written to `check_file`: {error}", file=sys.stderr)
         if isinstance(error, StoreError) and error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         return False
@@ -192,33 +198,31 @@ def _text(result: SessionResult, width: int) -> str:
     return f"{name:<{width}}  {status}  {result.ms:>6} ms  {clean(result.reason)}".rstrip()
 
 
-def _options(arguments: Iterable[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tokmon check", description=SUMMARY, allow_abbrev=False)
-    parser.add_argument(
-        "provider", nargs="*", metavar="PROVIDER", help="whom (default: those configured, else those of models.json)"
+def _options(arguments: list[str]) -> argparse.Namespace:
+    options = parser("check", SUMMARY, examples=("tokmon check", "tokmon check team-ludo --deadline 30"))
+    options.add_argument(
+        "account", nargs="*", metavar="ACCOUNT", help="accounts to check (default: the configured ones)"
     )
-    parser.add_argument("--json", action="store_true", help="one object, in the form of `check_file`")
-    parser.add_argument("--model", metavar="M", help="this model, instead of the one that is configured")
-    parser.add_argument("--deadline", type=_seconds, default=DEADLINE_S, metavar="S", help="seconds for each (60)")
-    parser.add_argument("--jobs", type=_jobs, default=JOBS, metavar="N", help="how many at once (3)")
-    parser.add_argument("--no-log", action="store_true", help="keep no result, in the log or in `check_file`")
+    options.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    options.add_argument("--model", metavar="MODEL", help="use this model (default: the configured one)")
+    options.add_argument(
+        "--deadline",
+        type=number(0, _LONGEST_S, "seconds"),
+        default=DEADLINE_S,
+        metavar="S",
+        help="seconds for each account (60)",
+    )
+    options.add_argument(
+        "--jobs", type=whole_number(1, _MOST_JOBS), default=JOBS, metavar="N", help="sessions at a time (3)"
+    )
+    options.add_argument(
+        "--no-log", action="store_true", help="write no result, neither to the log nor to `check_file`"
+    )
     pi = os.environ.get("TOKMON_PI") or "pi"
-    parser.add_argument("--pi", metavar="COMMAND", default=pi, help="how to run pi (default: $TOKMON_PI, then `pi`)")
-    options = parser.parse_args([*arguments])
-    if options.model is not None and (problem := name_problem(options.model)) is not None:
-        raise UsageError(f"`--model` is `{shown(options.model)}`, {problem}")
-    return options
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"it must be above 0 and {_LONGEST_S:g} at most")
-    return number
-
-
-def _jobs(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_JOBS:
-        raise argparse.ArgumentTypeError(f"it must be from 1 to {_MOST_JOBS}")
-    return number
+    options.add_argument(
+        "--pi", metavar="COMMAND", default=pi, help="the command that runs pi (default: $TOKMON_PI, then `pi`)"
+    )
+    parsed = options.parse(arguments)
+    if parsed.model is not None and (problem := name_problem(parsed.model)) is not None:
+        raise UsageError(f"`--model` is `{shown(parsed.model)}`, {problem}")
+    return parsed

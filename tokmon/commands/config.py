@@ -1,75 +1,78 @@
-"""`tokmon config`: the configuration that counts, as a `config.toml` to edit; where there is none, a proposal."""
+"""`tokmon config`: the active configuration, as a `config.toml` to edit; where there is none, a proposal."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.decision.policy_cache import Source
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
+from tokmon.report.arguments import parser
 from tokmon.report.configuration import configuration_text
 from tokmon.report.terminal import put, say
 from tokmon.selection.overrides import config_vars, shown
+from tokmon.store.atomic import create_new
 
-SUMMARY: Final = "print the configuration that counts, or where there is none, a first one to edit"
+SUMMARY: Final = "show the active configuration, or create one"
+
+_EXAMPLES: Final = ("tokmon config", "tokmon config --output ~/.config/tokmon/config.toml")
 
 
 def run(arguments: list[str]) -> int:
-    """Print it, or write it where no file is yet; 0 also where there is one."""
-    parser = argparse.ArgumentParser(prog="tokmon config", description=SUMMARY, allow_abbrev=False)
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write it there, unless something is there already")
-    target: Path | None = parser.parse_args(arguments).output
+    """Print the configuration, or write it to a file that does not exist yet; 0 also where it exists."""
+    options = parser("config", SUMMARY, examples=_EXAMPLES)
+    options.add_argument("--output", metavar="FILE", type=Path, help="write it to FILE, unless that exists")
+    target: Path | None = options.parse(arguments).output
     if target is not None and os.path.lexists(target):
-        return _left(target)
+        return _unchanged(target)
     text = _text(paths.find()).encode()
     if target is None:
         put(text.removesuffix(b"\n"))
         return 0
     try:
-        made = store.create(target, text)
+        created = create_new(target, text)
     except OSError as error:
         raise StoreError(
             f"cannot write `{target}`: {(error.strerror or str(error)).lower()}",
-            hint="check the owner and the permissions of its folder",
+            hint="check the owner and permissions of its folder",
         ) from error
-    if not made:
-        return _left(target)
+    if not created:
+        return _unchanged(target)
     say([f"wrote `{target}`"])
     return 0
 
 
-def _left(target: Path) -> int:
-    say([f"`{target}` is there already, and is left as it is"])
+def _unchanged(target: Path) -> int:
+    say([f"`{target}` exists already; nothing was changed"])
     return 0
 
 
-def _text(found: Paths) -> str:
-    """What counts now, the variables with it; what is asked of one call alone (a pin) is no configuration."""
-    loaded = policy_cache.load(found, os.environ, keep=False)
+def _text(locations: Paths) -> str:
+    """The active configuration, variables included; the overrides of one call (a pin) are no configuration."""
+    loaded = policy_cache.load(locations, os.environ, keep=False)
     for error in loaded.errors:
-        print(f"warning: {error}; {loaded.source.value} counts", file=sys.stderr)
+        print(f"warning: {error}; in use: {loaded.source.value}", file=sys.stderr)
     policy = loaded.policy
-    heading = ["The configuration of tokmon. A line that is commented out shows a default, or an example."]
+    heading = ["The configuration of tokmon. Lines that are commented out show defaults or examples."]
     if not policy.accounts:
-        policy = policy_cache.propose(found, policy)
+        policy = policy_cache.propose(locations, policy)
         heading += [
-            "The accounts are proposed, out of pi's models.json: correct them."
+            "The accounts are proposed from pi's models.json; please check them."
             if policy.accounts
-            else "No account is named yet: whom should a session start on?"
+            else "No accounts yet: list them in `chain`."
         ]
     elif loaded.source is not Source.CONFIGURED:
-        heading += [f"This is {loaded.source.value}: what is configured now is not valid."]
+        heading += [f"This is {loaded.source.value}, since the current file is invalid."]
     if variables := config_vars(os.environ):
-        heading += [f"With what these variables say now: {', '.join(map(shown, variables))}."]
-    return configuration_text(policy, _told(loaded.check_file, found.home), heading)
+        heading += [f"It includes the values of these variables: {', '.join(map(shown, variables))}."]
+    return configuration_text(policy, _written(loaded.check_file, locations.home), heading)
 
 
-def _told(place: Path | None, home: Path) -> str | None:
-    """A place as the configuration names it."""
-    if place is None:
+def _written(path: Path | None, home: Path) -> str | None:
+    """A path as the configuration has it."""
+    if path is None:
         return None
-    return f"~/{place.relative_to(home)}" if place.is_relative_to(home) else str(place)
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

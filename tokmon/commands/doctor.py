@@ -1,34 +1,35 @@
-"""`tokmon doctor`: look for what is wrong, and say how to mend it."""
+"""`tokmon doctor`: find what is wrong, and how to fix it."""
 
-import argparse
 import os
 import time
 from typing import Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.subject import Subject
+from tokmon.report.arguments import parser
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
 from tokmon.report.terminal import output, put, style_of, width_of
+from tokmon.store.codec import encode
 
-SUMMARY: Final = "look for what is wrong, and say how to mend it"
+SUMMARY: Final = "find what is wrong, and how to fix it"
 
 
 def run(arguments: list[str]) -> int:
-    """Print what each check finds, as it finds it, and with `--fix` what was mended; 1 if one failed after that."""
-    parser = argparse.ArgumentParser(prog="tokmon doctor", description=SUMMARY)
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended safely, and say what was")
-    parser.add_argument("--json", action="store_true", help="one object with all findings")
-    options = parser.parse_args(arguments)
+    """Print each finding as it comes, with `--fix` also what was fixed; 1 if a check fails after that."""
+    command_line = parser("doctor", SUMMARY, examples=("tokmon doctor", "tokmon doctor --fix"))
+    command_line.add_argument("--fix", action="store_true", help="fix what can be fixed safely, and say what was fixed")
+    command_line.add_argument("--json", action="store_true", help="print one JSON object with all findings")
+    options = command_line.parse(arguments)
     subject = Subject(paths.find(), dict(os.environ), time.time())
     style, width = style_of(output()), width_of(output())
-    found: list[Named] = []
+    findings: list[Named] = []
     for name in TABLE:
-        found.append(examine(name, subject, fix=options.fix))
+        findings.append(examine(name, subject, fix=options.fix))
         if not options.json:
-            print("\n".join(finding_text(found[-1], width, style, str(subject.paths.home))), flush=True)
+            print("\n".join(finding_text(findings[-1], width, style, str(subject.paths.home))), flush=True)
     if options.json:
-        put(store.encode(to_json(found)))
+        put(encode(to_json(findings)))
     else:
-        print(f"\n{summary(found)}", flush=True)
-    return int(failed(found))
+        print(f"\n{summary(findings)}", flush=True)
+    return int(failed(findings))

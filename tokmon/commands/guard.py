@@ -8,22 +8,25 @@ from typing import Final
 from tokmon import paths
 from tokmon.decision import decision_file
 from tokmon.decision.decide import Situation, situation
-from tokmon.errors import UsageError
+from tokmon.errors import StoreError, unexpected_argument
+from tokmon.paths import Paths
 from tokmon.selection.assessment import Assessment, Fitness, assess
 from tokmon.selection.choose import choose
+from tokmon.store import state_file
 
 SUMMARY: Final = "tell a script by the exit code whether to go on: 0 go, 1 stop, 3 unknown"
 
 GO, STOP, UNKNOWN = 0, 1, 3
+_OPTIONS: Final = ("--fail-open", "--help")
 _HELP: Final = f"""usage: tokmon guard [ACCOUNT] [--fail-open]
 
 {SUMMARY}
 
 arguments:
-  ACCOUNT        the account to judge (default: the one that `tokmon select` would pick)
+  ACCOUNT        the account (default: the one that `tokmon select` would pick)
 
 options:
-  --fail-open    go on where nothing current is known
+  --fail-open    exit 0 instead of 3 where there is no current data
 
 examples:
   tokmon guard team-molto || exit 0
@@ -31,16 +34,27 @@ examples:
 
 
 def run(arguments: list[str]) -> int:
-    """The verdict on the account, or on the one that would be chosen."""
-    if arguments and arguments[0] in {"-h", "--help"}:
+    """The exit code for the account, or for the one that would be chosen."""
+    if {"-h", "--help"} & {*arguments}:
         print(_HELP)
-        return 0
+        return GO
     name, fail_open = _options(arguments)
-    locations, now = paths.find(), time.time()
+    locations = paths.find()
+    unknown = GO if fail_open else UNKNOWN
+    try:
+        state_file.require_readable(locations)
+    except StoreError as error:
+        print(f"unknown: {error}", file=sys.stderr)
+        print(f"hint: {error.hint}", file=sys.stderr)
+        return unknown
+    return _guard(name, locations, unknown)
+
+
+def _guard(name: str | None, locations: Paths, unknown: int) -> int:
+    now = time.time()
     known = situation(locations, os.environ, more=() if name is None else (name,))
     current = decision_file.last_account(decision_file.path_of(locations, os.environ))
     decision = choose(known.policy, known.snapshot, now, current)
-    unknown = GO if fail_open else UNKNOWN
     if name is None and decision is None:
         print("unknown: no account is configured", file=sys.stderr)
         return unknown
@@ -50,16 +64,16 @@ def run(arguments: list[str]) -> int:
         return STOP
     # As the choice assesses it: where every key of the chain is refused, it believes none of that.
     candidates = () if decision is None else decision.candidates
-    assessed = {candidate.provider: candidate.assessment for candidate in candidates}
+    assessments = {candidate.provider: candidate.assessment for candidate in candidates}
     wanted = name or (decision.provider if decision is not None else "")
-    return _verdict(assessed.get(wanted) or _assess(wanted, known, now), unknown)
+    return _exit_code(assessments.get(wanted) or _assess(wanted, known, now), unknown)
 
 
 def _assess(name: str, known: Situation, now: float) -> Assessment:
-    return assess(name, known.snapshot.accounts.get(name), known.policy, now)
+    return assess(name, known.snapshot.accounts.get(name), known.others, now)
 
 
-def _verdict(assessment: Assessment, unknown: int) -> int:
+def _exit_code(assessment: Assessment, unknown: int) -> int:
     if assessment.fitness is Fitness.EXCLUDED:
         print(f"stop: {assessment.provider}: {assessment.reason}", file=sys.stderr)
         return STOP
@@ -73,5 +87,5 @@ def _options(arguments: list[str]) -> tuple[str | None, bool]:
     names = [word for word in arguments if not word.startswith("-")]
     unexpected = [word for word in arguments if word.startswith("-") and word != "--fail-open"] or names[1:]
     if unexpected:
-        raise UsageError(f"unexpected argument `{unexpected[0]}`", hint="`tokmon guard [ACCOUNT] [--fail-open]`")
+        raise unexpected_argument(unexpected[0], _OPTIONS, "guard")
     return (names[0] if names else None), "--fail-open" in arguments

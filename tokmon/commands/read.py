@@ -1,6 +1,6 @@
-"""`tokmon read`: captures on stdin, what each says on stdout; one JSON object a line both ways.
+"""`tokmon read`: captured responses on stdin, readings on stdout; one JSON object on each line, both ways.
 
-Takes captures as a person or a program writes them, and lines of our own logs, whose raw headers are read anew.
+Input is captures as a person or a program writes them, or lines of tokmon's logs, whose raw headers are parsed again.
 """
 
 import sys
@@ -8,19 +8,34 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import families, store
-from tokmon.errors import InputError, UsageError
+from tokmon import families
+from tokmon.errors import InputError, unexpected_argument
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.reading import reading_json
 from tokmon.evidence.snapshot import evidence_in_line
 from tokmon.evidence.values import instant
+from tokmon.store.codec import encode, parse
 from tokmon.wire.instants import parse_rfc3339
 from tokmon.wire.scrub import scrub
 
-SUMMARY: Final = "say what captures say: JSON lines on stdin, readings on stdout"
+SUMMARY: Final = "parse captured responses (JSON lines) into readings"
+
+VERSION: Final = 1
+"""Of the JSON form."""
+
+_HELP: Final = f"""usage: tokmon read < CAPTURES
+
+{SUMMARY}
+
+Each line of the standard input is a JSON object with `http_status`, `headers` and, if known, `error_message`, `ts`
+and `type`. Each line of the output is what tokmon reads in it (docs/json.md).
+
+examples:
+  tokmon read < captures.jsonl
+  tail -n 1 ~/.logs/token-monitor/piggyback.jsonl | tokmon read"""
 
 _SKEW_S: Final = 5.0
-"""A reset this far before the response is a matter of clocks, and not a window of the past."""
+"""A reset so shortly before the response comes from clocks that differ: the window has not expired."""
 
 _CODES: Final = (100, 999)
 _NAMES: Final = ("name", "id", "provider")
@@ -31,32 +46,32 @@ _EVENTS: Final = ("event", "frame")
 
 
 def run(arguments: list[str]) -> int:
-    """Read until the input ends; 1 if a line was none, 0 otherwise."""
+    """Read until the input ends; 1 if a line was invalid, 0 otherwise."""
     if arguments and arguments[0] in {"-h", "--help"}:
-        print(f"usage: tokmon read < CAPTURES\n\n{SUMMARY}")
+        print(_HELP)
         return 0
     if arguments:
-        raise UsageError(f"no such option: `{arguments[0]}`", hint="`tokmon read` takes captures on its standard input")
+        raise unexpected_argument(arguments[0], ("--help",), "read")
     if sys.stdin.isatty():
-        print("hint: captures are read from the standard input, one JSON object a line", file=sys.stderr)
-    bad = 0
+        print("hint: captures are read from the standard input, one JSON object on each line", file=sys.stderr)
+    invalid = 0
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
         try:
-            answer = store.encode(read_line(line, time.time()))
+            answer = encode({"version": VERSION, **read_line(line, time.time())})
         except InputError as error:
-            bad += 1
+            invalid += 1
             print(f"error: line {number}: `{error.field}`: {error}", file=sys.stderr)
             continue
         sys.stdout.buffer.write(answer + b"\n")
     sys.stdout.buffer.flush()
-    return 1 if bad else 0
+    return 1 if invalid else 0
 
 
 def read_line(line: bytes, now: float) -> dict[str, Any]:
-    """What one line says, captured `now` if it does not say when; InputError naming the field that is off."""
-    capture = store.parse(line)
+    """The reading of one line, as of `now` if it has no instant; InputError with the field that is invalid."""
+    capture = parse(line)
     if capture is None:
         raise InputError("not a JSON object", field="line")
     if _is_old(capture):
@@ -84,22 +99,22 @@ def read_line(line: bytes, now: float) -> dict[str, Any]:
 
 
 def _named(capture: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """What tells one answer from another, before the answer."""
-    named = {name: capture[name] for name in _NAMES if isinstance(capture.get(name), str)}
-    return {**named, **answer} if named else answer
+    """The answer with the capture's own names (`id`, `provider`) in front."""
+    return {**{name: capture[name] for name in _NAMES if isinstance(capture.get(name), str)}, **answer}
 
 
 def _is_old(capture: Mapping[str, Any]) -> bool:
-    """Whether it is a line of the older tool's log, which kept no headers: what it read then is all there is."""
+    """Whether it is a line of the older tool's log, which has no headers: only what that tool read is left."""
     return "status" in capture and not any(name in capture for name in ("headers", "http_status", *_TEXTS, *_EVENTS))
 
 
 def _as_logged(capture: Mapping[str, Any]) -> dict[str, Any]:
-    seen = evidence_in_line(capture)
-    if seen is None:
-        raise InputError("a line of the log needs a `provider` and an instant", field="ts")
-    windows = tuple(seen.windows)
-    return reading_json(Reading(status=seen.status, windows=windows, claim=seen.claim, overage=seen.overage))
+    evidence = evidence_in_line(capture)
+    if evidence is None:
+        raise InputError("a log line needs a `provider` and an instant", field="ts")
+    windows = tuple(evidence.windows)
+    reading = Reading(status=evidence.status, windows=windows, claim=evidence.claim, overage=evidence.overage)
+    return reading_json(reading)
 
 
 def _instant(capture: Mapping[str, Any], now: float) -> float:
@@ -109,46 +124,46 @@ def _instant(capture: Mapping[str, Any], now: float) -> float:
     try:
         return parse_rfc3339(capture[name])
     except (TypeError, ValueError):
-        found = instant(str(capture[name]))
-    if found is None:
-        raise InputError(f"`{str(capture[name])[:40]}` is no instant of this century", field=name)
-    return found
+        at = instant(str(capture[name]))
+    if at is None:
+        raise InputError(f"`{str(capture[name])[:40]}` is not an instant of this century", field=name)
+    return at
 
 
 def _status(capture: Mapping[str, Any]) -> int | None:
-    found = capture.get("http_status")
-    if found is None:
+    code = capture.get("http_status")
+    if code is None:
         return None
-    if not isinstance(found, int) or isinstance(found, bool) or not _CODES[0] <= found <= _CODES[1]:
-        raise InputError(f"must be a status code, not `{str(found)[:40]}`", field="http_status")
-    return found
+    if not isinstance(code, int) or isinstance(code, bool) or not _CODES[0] <= code <= _CODES[1]:
+        raise InputError(f"must be a status code, not `{str(code)[:40]}`", field="http_status")
+    return code
 
 
 def _headers(capture: Mapping[str, Any]) -> dict[str, str]:
-    """By lower-case name; numbers are taken as they are written, and lists as the duplicates that they are."""
-    found = capture.get("headers")
-    if found is None:
+    """The headers by lower-case name; numbers as they are written, lists joined like duplicated headers."""
+    given = capture.get("headers")
+    if given is None:
         return {}
-    if not isinstance(found, Mapping):
-        raise InputError("must be an object of names and texts", field="headers")
-    if {*map(type, found.values())} <= {str}:
-        return {name.lower(): value for name, value in found.items()}
+    if not isinstance(given, Mapping):
+        raise InputError("must be an object with texts as values", field="headers")
+    if {*map(type, given.values())} <= {str}:
+        return {name.lower(): value for name, value in given.items()}
     headers = {}
-    for name, value in found.items():
+    for name, value in given.items():
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]
-        if not all(isinstance(each, (str, int, float)) and not isinstance(each, bool) for each in values):
+        if not all(isinstance(part, (str, int, float)) and not isinstance(part, bool) for part in values):
             raise InputError("must be a text", field=f"headers.{name[:60]}")
         headers[name.lower()] = value if isinstance(value, str) else ", ".join(map(str, values))
     return headers
 
 
 def _text(capture: Mapping[str, Any], name: str) -> str | None:
-    found = capture.get(name)
-    if found is not None and not isinstance(found, str):
+    value = capture.get(name)
+    if value is not None and not isinstance(value, str):
         raise InputError("must be a text", field=name)
-    return found
+    return value
 
 
 def _frame(capture: Mapping[str, Any]) -> Mapping[str, object] | None:

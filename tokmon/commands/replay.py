@@ -1,4 +1,4 @@
-"""`tokmon replay`: what each policy would have done, over logs or over a simulated fleet."""
+"""`tokmon replay`: what each policy would have done, on recorded logs or on a simulated fleet."""
 
 import argparse
 import os
@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
+from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import put, say
 from tokmon.selection.policy import POLICIES, Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
@@ -17,8 +18,14 @@ from tokmon.simulation.recorded import read_recording
 from tokmon.simulation.recorded import replay as replay_record
 from tokmon.simulation.simulate import simulate
 from tokmon.simulation.world import world
+from tokmon.store.codec import encode, parse
+from tokmon.store.opener import open_file
+from tokmon.store.reader import lines_from
 
-SUMMARY: Final = "what each policy would have done, over logs or over a simulated fleet"
+SUMMARY: Final = "compare the policies on recorded logs or on a simulated fleet"
+
+VERSION: Final = 1
+"""Of the JSON form."""
 
 _WEEKS: Final = 200
 _MOST: Final = 10.0
@@ -30,8 +37,8 @@ def run(arguments: list[str]) -> int:
     policies = tuple(dict.fromkeys(options.policy or reversed(POLICIES)))
     runs = _simulated(options, policies) if options.simulate else _recorded(options.logs, policies)
     if options.json:
-        told = [{**what, "policies": [each.to_json() for each in outcomes]} for what, outcomes in runs]
-        put(store.encode({"runs": told}))
+        as_json = [{**what, "policies": [outcome.to_json() for outcome in outcomes]} for what, outcomes in runs]
+        put(encode({"version": VERSION, "runs": as_json}))
         return 0
     for what, outcomes in runs:
         say([_heading(what), "", *table(outcomes), ""])
@@ -39,20 +46,25 @@ def run(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tokmon replay", description=SUMMARY)
-    parser.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="logs of readings, taken together")
-    parser.add_argument("--simulate", nargs="+", type=int, metavar="SEED", help="a simulated fleet instead, each seed")
-    parser.add_argument("--weeks", type=int, metavar="N", help=f"how long it is simulated ({_WEEKS})")
-    parser.add_argument("--load", type=float, metavar="X", help="how much work there is for it (1.0)")
-    parser.add_argument("--policy", action="append", choices=POLICIES, help="one of them only; may be repeated")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
-    options = parser.parse_args(arguments)
+    command_line = parser(
+        "replay", SUMMARY, examples=("tokmon replay ~/.logs/token-monitor/*.jsonl", "tokmon replay --simulate 1 2 3")
+    )
+    command_line.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="log files, read together")
+    command_line.add_argument(
+        "--simulate", nargs="+", type=whole_number(0), metavar="SEED", help="simulate a fleet, once for each seed"
+    )
+    command_line.add_argument("--weeks", type=whole_number(1), metavar="N", help=f"weeks to simulate ({_WEEKS})")
+    command_line.add_argument(
+        "--load", type=number(0, _MOST, "a factor"), metavar="X", help="amount of work to simulate (1.0)"
+    )
+    command_line.add_argument("--policy", action="append", choices=POLICIES, help="only this policy; may be repeated")
+    command_line.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    options = command_line.parse(arguments)
     if bool(options.logs) == bool(options.simulate):
-        raise UsageError("either logs or `--simulate SEED`", hint="`tokmon replay --help` says more")
-    if options.weeks is not None and (options.logs or options.weeks < 1):
-        raise UsageError("`--weeks` is a number of simulated weeks, from 1 on")
-    if options.load is not None and (options.logs or not 0 < options.load <= _MOST):
-        raise UsageError(f"`--load` is a factor of the usual work of `--simulate`, over 0 and up to {_MOST:g}")
+        raise UsageError("give log files, or `--simulate SEED`", hint="`tokmon replay --help` shows examples")
+    for name in ("weeks", "load"):
+        if options.logs and getattr(options, name) is not None:
+            raise UsageError(f"`--{name}` needs `--simulate`", hint="`tokmon replay --help` shows examples")
     return options
 
 
@@ -67,38 +79,40 @@ def _simulated(
 
 def _recorded(logs: list[Path], policies: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[PolicyOutcome]]]:
     policy = _configured()
-    told = read_recording(line for path in logs for line in _lines(path))
-    if not told.starts:
-        raise InputError("no line of these logs names a session", field="session")
-    outcomes = replay_record(told, [replace(policy, policy=each) for each in policies])
+    recording = read_recording(line for path in logs for line in _lines(path))
+    if not recording.starts:
+        raise InputError("no line of these logs has a `session`", field="session")
+    outcomes = replay_record(recording, [replace(policy, policy=name) for name in policies])
     yield {"logs": [str(path) for path in logs]}, outcomes
 
 
 def _configured() -> Policy:
-    """The owner's accounts, without a person's one-shot override: that is of this moment, not of the logs'."""
-    found = paths.find()
-    policy = policy_cache.with_chain(found, policy_cache.load(found, os.environ)).policy
+    """The configured policy, without the overrides of one call, which concern this moment and not the logs."""
+    locations = paths.find()
+    policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
     if not policy.accounts:
         raise TokmonError(
-            "no account is configured, and models.json names none", hint=f"name a `chain` in `{found.config}`"
+            "no account is configured, and models.json lists none", hint=f"set `chain` in `{locations.config}`"
         )
     return replace(policy, pin=None, resume_account=None)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with store.opened(path):
+        with open_file(path):
             pass
-        for _, line in store.lines_from(path):
-            parsed = store.parse(line)
+        for _, line in lines_from(path):
+            parsed = parse(line)
             if parsed is not None:
                 yield parsed
     except OSError as error:
-        raise TokmonError(f"cannot read `{path}`: {error.strerror or error}") from error
+        raise TokmonError(
+            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check its path and permissions"
+        ) from error
 
 
 def _heading(what: dict[str, Any]) -> str:
     if "seed" in what:
-        load = "" if what["load"] == 1 else f", {what['load']:g} of the usual work"
+        load = "" if what["load"] == 1 else f", {what['load']:g} times the usual work"
         return f"seed {what['seed']}, {what['weeks']} simulated weeks{load}"
     return f"recorded in {', '.join(what['logs'])}"

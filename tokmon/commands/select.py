@@ -4,28 +4,30 @@ import os
 import sys
 from typing import Final, NamedTuple
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision.decide import decide
-from tokmon.errors import UsageError
+from tokmon.errors import UsageError, unexpected_argument
 from tokmon.paths import Paths
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.selection.choose import Decision
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.policy import Policy
+from tokmon.store.codec import encode
 
 SUMMARY: Final = "pick the account for the next session"
 
 NO_DECISION: Final = 4
 _FORMATS: Final = {"--json": "json", "--explain": "explain"}
+_OPTIONS: Final = (*_FORMATS, "--resume", "--no-probe", "--help")
 _HELP: Final = f"""usage: tokmon select [--json | --explain] [--resume ACCOUNT] [--no-probe]
 
 {SUMMARY}, and print `PROVIDER MODEL`
 
 options:
-  --explain          print the reason, and why no other account
+  --explain          print the reason, and why no other account was picked
   --json             print the decision as one JSON object
-  --resume ACCOUNT   stay on the account of the session that is resumed, if it has enough quota
-  --no-probe         probe no provider, whatever the choice depends on
+  --resume ACCOUNT   stay on the account of the session that is resumed, if it has enough quota left
+  --no-probe         do not probe uncertain accounts before choosing
 
 exit codes: 0 ok, 4 no account is configured
 
@@ -50,8 +52,8 @@ def _warn(message: str) -> None:
 
 
 def _no_decision(locations: Paths, policy: Policy) -> int:
-    print("error: no account is configured, and models.json names none", file=sys.stderr)
-    print(f"hint: set `chain` in `{locations.config}` (docs/configuration.md)", file=sys.stderr)
+    print("error: no account is configured, and models.json lists none", file=sys.stderr)
+    print(f"hint: set `chain` in `{locations.config}`; `tokmon config` shows every key", file=sys.stderr)
     if policy.default is not None:
         say([" ".join(policy.default)])
     return NO_DECISION
@@ -59,9 +61,9 @@ def _no_decision(locations: Paths, policy: Policy) -> int:
 
 def _print(decision: Decision, form: str) -> None:
     if form == "json":
-        put(store.encode(decision_json(decision)))
+        put(encode(decision_json(decision)))
     elif form == "explain":
-        from tokmon.report.decision_text import decision_text  # noqa: PLC0415 - a wake does without
+        from tokmon.report.decision_text import decision_text  # noqa: PLC0415 - a wake needs none of it
 
         say(decision_text(decision, style_of(output())))
     else:
@@ -84,12 +86,12 @@ def _options(arguments: list[str]) -> _Options:
         elif word == "--resume":
             options = options._replace(resume_account=next(words, None))
             if not options.resume_account:
-                raise UsageError("`--resume` needs the account of the session")
+                raise UsageError("`--resume` needs the account of the session", hint="`--resume ACCOUNT`")
         elif word == "--no-probe":
             options = options._replace(probe=False)
         elif word in {"-h", "--help"}:
             print(_HELP)
             raise SystemExit(0)
         else:
-            raise UsageError(f"unexpected argument `{word}`", hint="`tokmon select --help` lists the options")
+            raise unexpected_argument(word, _OPTIONS, "select")
     return options

@@ -1,6 +1,6 @@
 """`tokmon sidecar`: serve the socket and write the logs.
 
-Its options are read by hand: what a sidecar imports it keeps in memory for as long as it lives.
+Its options are parsed by hand: whatever the sidecar imports stays in its memory for as long as it runs.
 """
 
 import os
@@ -8,26 +8,31 @@ import sys
 from typing import Final, Literal
 
 from tokmon import paths
-from tokmon.errors import RunningError, UsageError
+from tokmon.errors import RunningError, UsageError, unexpected_argument
 from tokmon.sidecar import without_tls
 
-SUMMARY = "take captures over a Unix socket and append them to the logs"
+SUMMARY: Final = "receive captures over a Unix socket and append them to the logs"
 
 Fsync = Literal["interval", "always", "never"]
 _FSYNC: Final[tuple[Fsync, ...]] = ("interval", "always", "never")
-_HELP = f"""usage: tokmon sidecar [--detach] [--fsync {{{",".join(_FSYNC)}}}]
+_OPTIONS: Final = ("--detach", "--fsync", "--help")
+_HELP: Final = f"""usage: tokmon sidecar [--detach] [--fsync {{{",".join(_FSYNC)}}}]
 
 {SUMMARY}
 
 options:
   -h, --help     show this help message and exit
-  --detach       go to the background, and return once it serves
-  --fsync WHEN   when to force lines to the disk: once a second (interval, the default),
-                 before each acknowledgement (always), or never; TOKMON_FSYNC sets it too"""
+  --detach       run in the background, and return once the socket is served
+  --fsync WHEN   when to force lines to disk: once a second (interval, the default),
+                 before each acknowledgement (always), or never; TOKMON_FSYNC sets it too
+
+examples:
+  tokmon sidecar --detach
+  tokmon sidecar --fsync always"""
 
 
 def run(arguments: list[str]) -> int:
-    """Serve until SIGTERM; a second sidecar of the same member says so and is content."""
+    """Serve until SIGTERM; 0 also where another sidecar of this member runs already."""
     if "-h" in arguments or "--help" in arguments:
         print(_HELP)
         return 0
@@ -44,18 +49,21 @@ def run(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> tuple[bool, Fsync]:
-    """Whether to detach, and when to sync; UsageError naming what is off."""
+    """Whether to detach, and when to sync; UsageError where an argument is wrong."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     detach, fsync, where = False, os.environ.get("TOKMON_FSYNC") or _FSYNC[0], "TOKMON_FSYNC"
     while words:
         word = words.pop(0)
         if word == "--detach":
             detach = True
-        elif word == "--fsync" and words:
+        elif word == "--fsync":
+            if not words:
+                raise UsageError("`--fsync` needs a value", hint=f"`--fsync {'|'.join(_FSYNC)}`")
             fsync, where = words.pop(0), word
         else:
-            raise UsageError(f"no such option, or one without its value: `{word}`", hint="`tokmon sidecar --help`")
+            raise unexpected_argument(word, _OPTIONS, "sidecar")
     for known in _FSYNC:
         if fsync == known:
             return detach, known
-    raise UsageError(f"`{where}` must be one of {', '.join(_FSYNC)}, not `{fsync}`")
+    listed = ", ".join(f"`{known}`" for known in _FSYNC)
+    raise UsageError(f"`{where}` must be one of {listed}, not `{fsync}`", hint="`tokmon sidecar --help` shows examples")

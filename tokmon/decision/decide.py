@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokmon import store
 from tokmon.decision import decision_file, policy_cache
 from tokmon.decision.decision_file import LONGEST_S, DecisionFile
 from tokmon.decision.inputs import Inputs
@@ -24,6 +23,8 @@ from tokmon.selection.overrides import config_vars
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import Probeable, providers_to_probe
 from tokmon.store import state_file
+from tokmon.store.append import append_unlocked
+from tokmon.store.codec import encode
 from tokmon.store.state_file import State
 from tokmon.wire.instants import rfc3339
 
@@ -39,20 +40,21 @@ Warn = Callable[[str], None]
 class Situation(NamedTuple):
     """What a choice rests on: the policy in use, and everything known of the accounts."""
 
-    loaded: LoadedPolicy
-    snapshot: Snapshot
+    policy: Policy
+    """With a proposed chain where none is configured."""
 
-    @property
-    def policy(self) -> Policy:
-        """The policy, with a proposed chain where none is configured."""
-        return self.loaded.policy
+    others: Policy
+    """The policy that would be proposed: the model of an account that is not in `policy` is the one it has here."""
+
+    snapshot: Snapshot
 
 
 def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
-    """The policy and the evidence now, with the results of pi checks for its accounts and for `more`."""
+    """The policy and the evidence now, with the results of pi checks for all accounts known and for `more`."""
     loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
     snapshot = state_file.current(paths).snapshot
-    return Situation(loaded, _with_checks(snapshot, loaded, more))
+    with_checks = _with_checks(snapshot, loaded, (*snapshot.accounts, *more))
+    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy), with_checks)
 
 
 def decide(
@@ -156,7 +158,7 @@ def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs
 def record(paths: Paths, decision: Decision, source: str) -> None:
     """Append the decision to `decisions.jsonl`, without a lock; OSError or StoreError if it cannot be written."""
     line = {"ts": rfc3339(decision.decided_at), "source": source, **decision_json(decision)}
-    store.append_unlocked(paths.decisions, store.encode(line))
+    append_unlocked(paths.decisions, encode(line))
 
 
 def _begin(paths: Paths, warn: Warn) -> Inputs:
@@ -165,6 +167,10 @@ def _begin(paths: Paths, warn: Warn) -> Inputs:
             private_folder(folder)
         except StoreError as error:
             warn(str(error))
+    try:
+        state_file.require_readable(paths)
+    except StoreError as error:
+        warn(str(error))
     return Inputs(paths)
 
 

@@ -1,12 +1,12 @@
 """What `tokmon doctor` looks at: functions from a Subject to a Finding, listed in one table.
 
-subject    what the checks look at, and what they ask of it only once
-places     home, folders, files, space
+subject    what the checks examine; slow answers are fetched once
+places     home, folders, files, disk space
 running    socket, sidecar, lock, service manager
 installed  pi, the extension, models.json, versions
-configured the configuration of the choice
-logs       what has been captured, and the state of the files
-repairs    what of it the doctor mends by itself
+configured the configuration of the choice, the file of pi checks
+logs       the last capture, and the state of the logs
+repairs    what `--fix` does
 """
 
 from collections.abc import Callable
@@ -43,28 +43,28 @@ TABLE: Final[dict[str, Check]] = {
 
 
 def examine(name: str, subject: Subject, *, fix: bool = False) -> Named:
-    """One check, and what can be mended of what it found; with `fix` that is done, and it is looked at again."""
-    found = _finding(name, subject)
-    if found.level is Level.OK:
-        return Named(name, found)
+    """One check, and what can be fixed of its finding; with `fix` that is done, and the check is made again."""
+    finding = _finding(name, subject)
+    if finding.level is Level.OK:
+        return Named(name, finding)
     possible = repairs.possible(name, subject)
     if not fix:
-        return Named(name, found, fixable=tuple(each.what for each in possible))
+        return Named(name, finding, fixable=tuple(repair.what for repair in possible))
     fixed, unfixed = [], []
-    for each in possible:
+    for repair in possible:
         try:
-            each.do()
-            fixed.append(each.what)
+            repair.do()
+            fixed.append(repair.what)
         except (OSError, TokmonError) as error:
-            unfixed.append(f"{each.what}: {error}")
-    again = _finding(name, subject) if fixed else found
+            unfixed.append(f"{repair.what}: {error}")
+    again = _finding(name, subject) if fixed else finding
     return Named(name, again, fixed=tuple(fixed), unfixed=tuple(unfixed))
 
 
 def _finding(name: str, subject: Subject) -> Finding:
-    """What a check found; what it raises is a finding too."""
+    """The finding of a check; an exception is a finding too."""
     try:
         return TABLE[name](subject)
-    except Exception as error:  # noqa: BLE001 - a broken thing must not keep the others from being looked at
+    except Exception as error:  # noqa: BLE001 - one broken check must not prevent the others
         reason = f"{type(error).__name__}: {error}"
-        return fail(f"could not be checked: {reason}", "mend that first, and run `tokmon doctor` again")
+        return fail(f"the check failed: {reason}", "fix that first, then run `tokmon doctor` again")

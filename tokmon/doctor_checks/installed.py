@@ -11,7 +11,8 @@ from tokmon.pi import extension as pi_extension
 from tokmon.pi.models_json import read_accounts
 from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
-from tokmon.store import plain_json
+from tokmon.report.words import plural
+from tokmon.store.codec import plain_json
 
 
 def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a check
@@ -64,9 +65,8 @@ def models(subject: Subject) -> Finding:
     try:
         json.loads(plain_json(path.read_bytes()))
     except FileNotFoundError:
-        return ok(f"no `{path}`: providers are known once they have answered")
+        return ok(f"no `{path}`; accounts appear after their first response")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return warn(f"`{path}` cannot be read, so its accounts have no type: {reason}", "mend the file")
-    found = read_accounts(path)
-    return ok(f"{len(found)} providers in `{path}`")
+        return warn(f"`{path}` cannot be read, so its accounts have no type: {reason}", "correct the file")
+    return ok(f"{plural(len(read_accounts(path)), 'account')} in `{path}`")

@@ -1,24 +1,26 @@
-"""What has been captured, and the state of the files that hold it."""
+"""The last capture, and the state of the logs, the spool and the clock."""
 
-import fcntl
 import os
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon import store
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Finding, fail, ok, warn
 from tokmon.report.line import instant
-from tokmon.report.words import ago, duration
+from tokmon.report.words import ago, duration, plural
 from tokmon.store import spool as spools
 from tokmon.store import state_file
+from tokmon.store.codec import parse
 from tokmon.store.follow import Follower
+from tokmon.store.lock import is_held
+from tokmon.store.opener import open_file, open_to_append
+from tokmon.store.reader import lines_from
 from tokmon.wire.instants import rfc3339
 
 _LAST: Final = 200
-"""How many lines at the end of a log are looked at: they are nearly in the order of their time."""
+"""Lines at the end of a log that are examined: they are nearly in the order of time."""
 
 _2024: Final = 1_704_067_200.0
 _SKEW_S: Final = 60.0
@@ -33,7 +35,7 @@ def capture(subject: Subject) -> Finding:
         for name, account in accounts.items()
         for stamp in (
             *([account.last.stamp] if account.last else []),
-            *(seen.stamp for seen in account.windows.values()),
+            *(known.stamp for known in account.windows.values()),
         )
         if stamp.source == "piggyback"
     ]
@@ -41,38 +43,38 @@ def capture(subject: Subject) -> Finding:
         (at, str(record.get("provider") or "an unknown provider")) for at, record in _last(subject.paths.piggyback)
     ]
     if not stamps:
-        return warn("no response has been captured yet", "run a turn of pi; if this stays, see `extension` above")
+        return warn("no response captured yet", "run a turn of pi; if this stays, see `extension` above")
     at, provider = max(stamps)
-    return ok(f"the last one {ago(subject.now - at)}, from {provider}")
+    return ok(f"last response {ago(subject.now - at)}, from {provider}")
 
 
 def integrity(subject: Subject) -> Finding:
     """Every line of every log."""
     lines, odd, problems = 0, [], []
-    found = sorted(subject.paths.logs.glob("*.jsonl"))
-    for path in found:
+    logs = sorted(subject.paths.logs.glob("*.jsonl"))
+    for path in logs:
         try:
             good, torn = _read(path)
             lines += good
-            odd += [f"{torn} torn in `{path.name}`"] if torn else []
-            odd += [f"the last line of `{path.name}` has no end"] if _unterminated(path) else []
+            odd += [f"{plural(torn, 'torn line')} in `{path.name}`"] if torn else []
+            odd += [f"the last line of `{path.name}` is incomplete"] if _unterminated(path) else []
         except OSError as error:
             problems.append(f"`{path}`: {error.strerror}")
     if problems:
-        return fail("; ".join(problems), "check the owner and the permissions, or move it away")
+        return fail("; ".join(problems), "check its owner and permissions, or move it away")
     if odd:
         return warn(
-            f"{', '.join(odd)}; {lines} good lines",
-            "nothing to mend: readers pass over them, and the next append closes an open end",
+            f"{', '.join(odd)}; {plural(lines, 'complete line')}",
+            "nothing to do: torn lines are skipped, and the next writer completes the last one",
         )
-    return ok(f"{lines} lines in {len(found)} logs, all whole")
+    return ok(f"{plural(lines, 'line')} in {plural(len(logs), 'log')}, all complete")
 
 
 def _read(path: Path) -> tuple[int, int]:
-    """How many lines are records, and how many are not (blank ones aside)."""
+    """The numbers of lines that are records and that are not, without blank ones."""
     good = torn = 0
-    for _, line in store.lines_from(path):
-        if store.parse(line) is not None:
+    for _, line in lines_from(path):
+        if parse(line) is not None:
             good += 1
         elif line.strip():
             torn += 1
@@ -80,71 +82,63 @@ def _read(path: Path) -> tuple[int, int]:
 
 
 def _unterminated(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = file.seek(0, os.SEEK_END)
         return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
 
 
 def writable(subject: Subject) -> Finding:
-    """Whether the logs could be appended to now: opened, and their locks taken. Nothing is made or written."""
+    """Whether a writer could open the logs and take their locks now. Nothing is created or written."""
     tried = []
     for path in (subject.paths.piggyback, subject.paths.usage):
         lock = path.with_name(f"{path.name}.lock")
         try:
             if path.exists() or path.is_symlink():
-                os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+                os.close(open_to_append(path, create=False))
                 tried.append(path.name)
             if lock.exists() and not _can_lock(lock):
                 return fail(
-                    f"the lock `{lock}` has been held for {_PATIENCE_S:g} s",
-                    f"`lsof {lock}` says by whom: end that program",
+                    f"another process has held the lock `{lock}` for {_PATIENCE_S:g} s",
+                    f"`lsof {lock}` shows which; end it",
                 )
         except OSError as error:
             return fail(f"`{error.filename or path}`: {error.strerror}", "check its owner and permissions")
     folder = subject.paths.logs
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-        return fail(f"no file can be made in `{folder}`", "check its owner and permissions")
-    return ok(" and ".join(f"`{name}`" for name in tried) if tried else "no log yet, and nothing in its way")
+        return fail(f"no file can be created in `{folder}`", "check its owner and permissions")
+    return ok(" and ".join(f"`{name}`" for name in tried) if tried else "no log yet; nothing prevents one")
 
 
 def _can_lock(lock: Path) -> bool:
-    """Take the lock as a writer would, and give it back at once."""
-    fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(0.01)
-            else:
-                return True
-    finally:
-        os.close(fd)
+    """Whether the lock is free now, or within a moment."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while is_held(lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def spool(subject: Subject) -> Finding:
-    """What waits for a sidecar, and what none could read."""
+    """Captures that wait for a sidecar, and files that no sidecar could read."""
     folder = subject.paths.spool
     waiting = spools.depth(folder)
     bad = sorted(path.name for path in (folder / "bad").glob("*"))
     if bad:
         return warn(
-            f"{len(bad)} files were not understood, the last `{bad[-1]}`; {waiting} wait",
-            f"look at them in `{folder / 'bad'}`, then remove them",
+            f"{plural(len(bad), 'unreadable file')}, the last one `{bad[-1]}`; {waiting} waiting for a sidecar",
+            f"look at them in `{folder / 'bad'}`, then delete them",
         )
     if waiting:
-        return warn(f"{waiting} files wait for a sidecar", START)
+        return warn(f"{plural(waiting, 'file')} waiting for a sidecar", START)
     return ok("empty")
 
 
 def clock(subject: Subject) -> Finding:
-    """Whether the wall clock can be right."""
+    """Whether the wall clock is plausible."""
     fix = "set the clock: `timedatectl set-ntp true`, or as this machine does it"
     if subject.now < _2024:
-        return fail(f"the clock says {rfc3339(subject.now)}", fix)
+        return fail(f"the clock shows {rfc3339(subject.now)}", fix)
     newest = max(
         ((at, path.name) for path in state_file.evidence_logs(subject.paths) for at, _ in _last(path)),
         default=None,
@@ -156,8 +150,8 @@ def clock(subject: Subject) -> Finding:
 
 
 def _last(path: Path) -> list[tuple[float, dict[str, Any]]]:
-    """The last records of a log that say when."""
+    """The last records of a log that have an instant."""
     with Follower([path]) as follower:
-        records = [store.parse(line) for line in follower.last(_LAST)]
+        records = [parse(line) for line in follower.last(_LAST)]
     dated = [(instant(record), record) for record in records if record is not None]
     return [(at, record) for at, record in dated if at is not None]

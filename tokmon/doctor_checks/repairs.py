@@ -1,11 +1,12 @@
-"""What `tokmon doctor --fix` mends by itself: what is ours, and where there is one right answer.
+"""What `tokmon doctor --fix` does: modes of this user's files, folders and socket, and the link to the extension.
 
-Modes of our files, folders and socket, and the extension. What is somebody else's is not touched.
+Only where there is one right answer. Files of others are not touched.
 """
 
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,14 +18,14 @@ from tokmon.pi import extension
 
 
 class Repair(NamedTuple):
-    """What is wanted, in words, and how to get there; `do` raises OSError or TokmonError where it cannot."""
+    """One repair, in words and as a function; `do` raises OSError or TokmonError if it fails."""
 
     what: str
     do: Callable[[], None]
 
 
 def possible(name: str, subject: Subject) -> list[Repair]:
-    """What can be mended of what that check found; nothing where that cannot even be looked at."""
+    """The repairs for the finding of that check; none where even looking fails."""
     try:
         return list(_TABLE[name](subject)) if name in _TABLE else []
     except (OSError, TokmonError):
@@ -33,46 +34,49 @@ def possible(name: str, subject: Subject) -> list[Repair]:
 
 def _folders(subject: Subject) -> Iterator[Repair]:
     for path in loose_folders(subject):
-        yield _private(path, FOLDER_MODE, os.O_DIRECTORY)
+        yield Repair(f"mode {FOLDER_MODE:o} for `{path}`", partial(_make_private, path, FOLDER_MODE, os.O_DIRECTORY))
 
 
 def _files(subject: Subject) -> Iterator[Repair]:
     for path in loose_files(subject):
-        yield _private(path, FILE_MODE, 0)
+        yield Repair(f"mode {FILE_MODE:o} for `{path}`", partial(_make_private, path, FILE_MODE))
 
 
-def _private(path: Path, mode: int, flags: int) -> Repair:
-    def do() -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-        try:
-            _refuse_foreign(path, os.fstat(fd))
-            os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
+def _make_private(path: Path, mode: int, flags: int = 0) -> None:
+    # Opened for its path alone where the system can: this user may not read it yet.
+    how = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+    fd = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISLNK(status.st_mode):
+            raise StoreError(f"`{path}` is a symbolic link now")
+        _refuse_foreign(path, status)
+        # An `O_PATH` descriptor takes no fchmod.
+        os.chmod(f"/proc/self/fd/{fd}" if hasattr(os, "O_PATH") else fd, mode)  # noqa: PTH101 - a descriptor is no Path
+    finally:
+        os.close(fd)
 
-    return Repair(f"mode {mode:o} for `{path}`", do)
 
-
-def _refuse_foreign(path: Path, found: os.stat_result) -> None:
-    if found.st_uid != os.geteuid():
-        raise StoreError(f"`{path}` is another user's by now")
+def _refuse_foreign(path: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise StoreError(f"`{path}` belongs to another user now")
 
 
 def _socket(subject: Subject) -> Iterator[Repair]:
-    """The one that is there, in a folder where nobody else can put another in its place."""
+    """The existing socket, if no other user can replace it in its folder."""
     path = next((path for path in subject.paths.sockets if os.path.lexists(path)), None)
     if path is None:
         return
 
     def do() -> None:
-        found, folder = path.lstat(), path.parent.lstat()
-        if not stat.S_ISSOCK(found.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
-            raise StoreError(f"`{path.parent}` is open to others")
-        _refuse_foreign(path, found)
+        status, folder = path.lstat(), path.parent.lstat()
+        if not stat.S_ISSOCK(status.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
+            raise StoreError(f"other users can write to `{path.parent}`")
+        _refuse_foreign(path, status)
         path.chmod(FILE_MODE)
 
-    found = path.lstat()
-    if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
+    status = path.lstat()
+    if stat.S_ISSOCK(status.st_mode) and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077:
         yield Repair(f"mode {FILE_MODE:o} for `{path}`", do)
 
 

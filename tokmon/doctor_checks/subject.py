@@ -1,4 +1,4 @@
-"""What the checks look at. What takes time, or must not be asked twice, is asked once and kept."""
+"""What the checks examine. Answers that take time are fetched once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SIDECAR_PATIENCE_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Subject:
-    """One member's installation, at one time."""
+    """The installation of one member, at one instant."""
 
     paths: Paths
     env: Mapping[str, str]
@@ -22,7 +22,7 @@ class Subject:
 
     @cached_property
     def answer(self) -> dict[str, Any] | Exception:
-        """What the sidecar says of itself, or why it says nothing."""
+        """The status that the sidecar reports, or the error that came instead."""
         try:
             return client.request_status(self.paths.sockets, _SIDECAR_PATIENCE_S)
         except (OSError, ValueError) as error:
@@ -31,8 +31,8 @@ class Subject:
     @property
     def pid(self) -> int | None:
         """The process that answers at the socket."""
-        said = self.answer.get("pid") if isinstance(self.answer, dict) else None
-        return said if isinstance(said, int) else None
+        pid = self.answer.get("pid") if isinstance(self.answer, dict) else None
+        return pid if isinstance(pid, int) else None
 
     @cached_property
     def pi(self) -> "Pi":
@@ -45,7 +45,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Pi:
-    """Where pi is, its version, and if there is none, why."""
+    """The program of pi and its version, or the problem with them."""
 
     program: str | None
     version: str | None

@@ -7,8 +7,10 @@ They are msgspec structs because every capture makes several of them, and a froz
 long to create. `replace` returns a copy with other values.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +28,9 @@ __all__ = [
     "Window",
     "replace",
 ]
+
+_PERIOD: Final = re.compile(r"^(\d+)([smhd])(?:_|$)|_(second|minute|hour|day)$")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Status(StrEnum):
@@ -75,6 +80,14 @@ class Window(Value, frozen=True):
     slot: str | None = None
     limit_usd: float | None = None
     used_usd: float | None = None
+
+    @property
+    def period_s(self) -> float | None:
+        """How long the window is, by its name (`5h`, `7d_sonnet`, `requests_minute`), in seconds."""
+        match = _PERIOD.search(self.name)
+        if match is None:
+            return None
+        return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0]])
 
     def expired(self, now: float) -> bool:
         """True if the window has reset since it was read, so that its figures are out of date."""

@@ -40,8 +40,12 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 10
+VERSION: Final = 11
 """Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
+
+
+_NO_PERIOD_S: Final = 86400.0
+"""How long a figure counts whose window names neither its reset nor its period."""
 
 
 class WindowEvidence(Value, frozen=True):
@@ -49,6 +53,17 @@ class WindowEvidence(Value, frozen=True):
 
     window: Window
     stamp: Stamp
+
+    @property
+    def expires_at(self) -> float:
+        """When the figures cease to count, in epoch seconds: at the reset, else once they are older than the period."""
+        if self.window.resets_at is not None:
+            return self.window.resets_at
+        return self.stamp.ts + (self.window.period_s or _NO_PERIOD_S)
+
+    def expired(self, now: float) -> bool:
+        """Whether the figures are of the past."""
+        return self.expires_at <= now
 
 
 @dataclass(slots=True)

@@ -11,26 +11,30 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 MEANING: Final = {
     "chain": (
-        "Providers as pi calls them, in the order of preference: plan seats first, whose quota is lost if it is",
-        "not used.",
+        "Accounts (provider names of pi) in the order of preference. Put plan seats first: their quota is lost if it",
+        "is not used.",
     ),
-    "fallback": ("Paid or weaker: taken in this order when no account of the chain will do.",),
-    "emergency": ("The last resort. Reaching it is a failure, and is said to be one.",),
+    "fallback": ("Paid or weaker accounts, used in this order when no account of the chain can be used.",),
+    "emergency": ("Last resort; using it is reported as a failure.",),
     "policy": (
-        'How an account is chosen. "forecast" looks at what a session would do to each; "threshold" takes the',
-        "first of the chain that is usable and under the threshold.",
+        'How to choose: "forecast" projects what a session would use of each account; "threshold" takes the first',
+        "usable account of the chain that is below the threshold.",
     ),
-    "threshold": ("The 7d utilization at which to move on, as a fraction: 90 % is 0.90.",),
+    "threshold": ("Move on when this fraction of the weekly (7d) window is used: 90 % is 0.90.",),
     "five_hour_guard": (
-        "A session does not start on an account whose 5h window is used to here, while another would do.",
+        "Start no session on an account with this fraction of its 5h window used, if another account can be used.",
     ),
-    "session_minutes": ("How long a session is expected to last, in minutes.",),
-    "spend_credit": ('Paid use beyond a plan: "never", only "after-plan", or "first" (credit that would expire).',),
-    "check_file": ("Where the results of pi checks lie for others to read: a path that begins with `/` or `~/`.",),
-    "model": ("The model to ask for, of whom `models` below does not name.",),
-    "models": ("The model of a provider that has another one.",),
+    "session_minutes": ("Expected length of a session, in minutes.",),
+    "spend_credit": (
+        'Paid use beyond the plan: "never", only "after-plan", or "first" (for prepaid credit that expires).',
+    ),
+    "check_file": (
+        "File with the results of `tokmon check`, for other programs to read: a path that begins with `/` or `~/`.",
+    ),
+    "model": ("Default model for accounts not listed under [select.models].",),
+    "models": ("Models of accounts that do not use the default model.",),
 }
-"""Key by key, in the order in which they are written; a table comes last in TOML."""
+"""The comment of each key, in the order in which the keys are written; a table comes last in TOML."""
 
 _EXAMPLES: Final = {
     "chain": '["team-a", "team-b"]',
@@ -42,7 +46,7 @@ _DEFAULTS: Final = Policy()
 
 
 def configuration_text(policy: Policy, check_file: str | None, heading: Iterable[str]) -> str:
-    """The whole file. What says no more than the default, or nothing, is commented out; reading it gives `policy`."""
+    """The whole file. Keys with their default value are commented out; reading the file gives `policy`."""
     lines = [f"# {line}".rstrip() for line in heading]
     lines += ["", "[select]"]
     for key, meaning in MEANING.items():

@@ -1,59 +1,80 @@
-"""A decision for a person: why this account, and why not each other."""
+"""A decision for a person: why this account, and why not each of the others."""
 
 from collections.abc import Iterator
 from typing import Final
 
+from tokmon.evidence.snapshot import WindowEvidence
 from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
-from tokmon.selection.assessment import Verdict
-from tokmon.selection.candidates import Alternative
-from tokmon.selection.choose import Asked, Decision
+from tokmon.selection.assessment import Assessment, Fitness
+from tokmon.selection.candidates import Candidate
+from tokmon.selection.choose import Decision, ProbeSummary
 
 _COLOURS: Final = {
-    Verdict.USABLE: "green",
-    Verdict.SPENDS: "yellow",
-    Verdict.UNKNOWN: "dim",
-    Verdict.EXCLUDED: "red",
+    Fitness.USABLE: "green",
+    Fitness.BILLED: "yellow",
+    Fitness.UNKNOWN: "dim",
+    Fitness.EXCLUDED: "red",
 }
 
 
 def decision_text(decision: Decision, style: Style) -> Iterator[str]:
-    """The choice and its reason, then every account that was looked at, in the order of preference."""
+    """The choice and its reason, then every account of the policy, in the order of preference."""
     name = style.paint(f"{clean(decision.provider)} {clean(decision.model)}", "bold")
     yield f"{name}  {clean(decision.reason)}"
     if decision.emergency:
-        yield style.paint("EMERGENCY: nothing of the chain or the fallback is usable", "red")
+        yield style.paint("EMERGENCY: no account of the chain or the fallback is usable", "red")
     if decision.spends:
-        yield style.paint("this spends credit", "yellow")
+        yield style.paint("paid from credit", "yellow")
+    yield f"policy {decision.policy}; {_holds(decision, style)}"
+    for probe in decision.probes:
+        yield _probe(probe)
+    width = max((len(clean(candidate.provider)) for candidate in decision.candidates), default=0)
+    for candidate in decision.candidates:
+        yield _line(candidate, decision, width, style)
+
+
+def _holds(decision: Decision, style: Style) -> str:
+    seconds = decision.valid_until - decision.decided_at
+    if seconds < 1:
+        return "decided for this session alone"
     until = clock(decision.valid_until, decision.decided_at, style.zone)
-    holds = duration(decision.valid_until - decision.decided_at)
-    yield f"policy {decision.policy}; decided now, holds for {holds} ({until})"
-    for answer in decision.asked:
-        yield _asked(answer)
-    width = max((len(clean(each.standing.provider)) for each in decision.alternatives), default=0)
-    for each in decision.alternatives:
-        yield _line(each, decision, width, style)
+    return f"the same for {duration(seconds)} (until {until}) unless new evidence comes"
 
 
-def _asked(answer: Asked) -> str:
-    came = "no answer" if answer.http_status is None else f"HTTP {answer.http_status}, {spoken(answer.status)}"
-    why = f" ({clean(answer.error)})" if answer.error else ""
-    return f"asked {clean(answer.provider)} {clean(answer.asked)}: {came} in {answer.elapsed_ms:.0f} ms{why}"
+def _probe(probe: ProbeSummary) -> str:
+    result = "no answer" if probe.http_status is None else f"HTTP {probe.http_status}, {spoken(probe.status)}"
+    why = f" ({clean(probe.error)})" if probe.error else ""
+    return f"probed {clean(probe.provider)} ({clean(probe.request)}): {result} in {probe.elapsed_ms:.0f} ms{why}"
 
 
-def _line(each: Alternative, decision: Decision, width: int, style: Style) -> str:
-    told = each.standing
-    mark = ">" if told.provider == decision.provider else " "
-    parts = [f"{window.name} {percent(window.utilization)}" for window in told.windows if window.name in {"5h", "7d"}]
-    parts += [f"{name} expired" for name in told.expired]
-    week = told.window("7d")
-    if week is not None and week.resets_at is not None:
-        parts.append(f"7d resets in {duration(week.resets_at - decision.decided_at)}")
-    unsafe = each.unsafe
-    if unsafe is not None and unsafe.hits_in_s is not None and told.verdict is not Verdict.EXCLUDED:
-        parts.append(f"{unsafe.name} would be used up in {duration(unsafe.hits_in_s)}")
-    if told.source is not None and told.age_s is not None:
-        parts.append(f"{told.status}, {ago(told.age_s)}, {source_word(told.source)}")
-    verdict = style.paint(f"{told.verdict:<8}", _COLOURS[told.verdict])
-    return f"{mark} {clean(told.provider):<{width}}  {verdict}  {clean(told.why)}" + "".join(
-        f"; {part}" for part in parts
-    )
+def _line(candidate: Candidate, decision: Decision, width: int, style: Style) -> str:
+    assessment = candidate.assessment
+    mark = ">" if candidate.provider == decision.provider else " "
+    fitness = style.paint(f"{assessment.fitness:<8}", _COLOURS[assessment.fitness])
+    remarks = [clean(assessment.reason), *_remarks(candidate, decision.decided_at)]
+    return f"{mark} {clean(candidate.provider):<{width}}  {fitness}  {'; '.join(remarks)}"
+
+
+def _remarks(candidate: Candidate, now: float) -> Iterator[str]:
+    """The figures that the choice looks at, each with its age, and the status with its own."""
+    assessment = candidate.assessment
+    yield from (_figure(known, now) for known in assessment.figures if known.window.name in {"5h", "7d"})
+    yield from (f"{clean(name)} has reset since" for name in assessment.expired)
+    exhausted = candidate.exhausted
+    if exhausted is not None and exhausted.hits_in_s is not None and assessment.fitness is not Fitness.EXCLUDED:
+        yield f"{exhausted.name} would be used up in {duration(exhausted.hits_in_s)}"
+    if assessment.evidence is not None:
+        yield _status(assessment, now)
+
+
+def _figure(known: WindowEvidence, now: float) -> str:
+    """`7d 30% used 3m ago, resets in 2d`."""
+    resets_at = known.window.resets_at
+    resets = "" if resets_at is None else f", resets in {duration(resets_at - now)}"
+    return f"{clean(known.window.name)} {percent(known.window.utilization)} used {ago(now - known.stamp.ts)}{resets}"
+
+
+def _status(assessment: Assessment, now: float) -> str:
+    stamp = None if assessment.evidence is None else assessment.evidence.stamp
+    origin = "" if stamp is None else f" ({source_word(stamp.source)}, {ago(now - stamp.ts)})"
+    return f"{spoken(assessment.status)}{origin}"

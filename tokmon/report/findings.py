@@ -1,4 +1,4 @@
-"""The doctor's findings, and how they read."""
+"""The findings of `tokmon doctor`, as text and as JSON."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ VERSION: Final = 1
 
 
 class Level(StrEnum):
-    """How a check ended; UNKNOWN is one that could not be made, for a reason that is told elsewhere."""
+    """The result of a check; UNKNOWN where it could not be made, for a reason that another check reports."""
 
     OK = "ok"
     WARN = "warn"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `fix` is a command or a sentence, and there is one wherever it is not OK."""
+    """The result of a check. `fix` is a command or a sentence; None only where the level is OK."""
 
     level: Level
     text: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A finding, the check that it is from, and what `tokmon doctor --fix` would mend, did mend, or could not."""
+    """A finding with the name of its check, and what `tokmon doctor --fix` would fix, fixed, or could not fix."""
 
     name: str
     finding: Finding
@@ -43,12 +43,12 @@ class Named:
 
 
 def ok(text: str) -> Finding:
-    """All is well."""
+    """No problem."""
     return Finding(Level.OK, text)
 
 
 def warn(text: str, fix: str) -> Finding:
-    """It works, and somebody should look."""
+    """It works, but needs attention."""
     return Finding(Level.WARN, text, fix)
 
 
@@ -58,7 +58,7 @@ def fail(text: str, fix: str) -> Finding:
 
 
 def unknown(text: str, fix: str) -> Finding:
-    """It could not be looked at."""
+    """It could not be checked."""
     return Finding(Level.UNKNOWN, text, fix)
 
 
@@ -68,24 +68,24 @@ _NARROW: Final = 60
 
 
 def finding_text(named: Named, width: int, style: Style, home: str) -> list[str]:
-    """A line, folded where the terminal is narrow, and one with the fix, which is left whole to be copied.
+    """The finding, folded between words where the terminal is narrow, and its fix on one line, to be copied.
 
-    Then one for each thing that the doctor can mend, or has.
+    Then a line for each thing that `--fix` can fix, fixed, or could not fix.
     """
-    found = named.finding
+    finding = named.finding
     indent = _INDENT if width >= _NARROW else 4
-    head = f"{style.paint(f'{found.level:<7}', _COLOURS[found.level])} {named.name:<13} "
-    lines = _fold(_safe(found.text).replace(f"`{home}/", "`~/"), width - indent)
+    head = f"{style.paint(f'{finding.level:<7}', _COLOURS[finding.level])} {named.name:<13} "
+    lines = _fold(_safe(finding.text).replace(f"`{home}/", "`~/"), width - indent)
     first = [head + lines[0], *_indented(lines[1:], indent)] if indent == _INDENT else [head, *_indented(lines, indent)]
-    more = [("fix:", found.fix)] if found.fix is not None else []
-    more += [("doctor --fix:", each) for each in named.fixable]
-    more += [("fixed:", each) for each in named.fixed]
-    more += [("not fixed:", each) for each in named.unfixed]
-    return [*first, *(f"{' ' * indent}{style.paint(head, 'bold')} {_safe(each)}" for head, each in more)]
+    more = [("fix:", finding.fix)] if finding.fix is not None else []
+    more += [("doctor --fix:", repair) for repair in named.fixable]
+    more += [("fixed:", repair) for repair in named.fixed]
+    more += [("not fixed:", repair) for repair in named.unfixed]
+    return [*first, *(f"{' ' * indent}{style.paint(label, 'bold')} {_safe(text)}" for label, text in more)]
 
 
 def _safe(text: str) -> str:
-    """On one line, with neither a secret nor anything that a terminal would obey."""
+    """The text on one line, without secrets and without control characters."""
     return clean(" ".join(scrub(text).split()))
 
 
@@ -97,33 +97,33 @@ def _indented(lines: Iterable[str], indent: int) -> list[str]:
     return [f"{' ' * indent}{line}" for line in lines]
 
 
-def summary(found: Sequence[Named]) -> str:
+def summary(findings: Sequence[Named]) -> str:
     """`2 fail, 1 warn, 14 ok`."""
-    levels = [named.finding.level for named in found]
+    levels = [named.finding.level for named in findings]
     order = (Level.FAIL, Level.WARN, Level.UNKNOWN, Level.OK)
     return ", ".join(f"{levels.count(level)} {level}" for level in order if level in levels)
 
 
-def failed(found: Sequence[Named]) -> bool:
+def failed(findings: Sequence[Named]) -> bool:
     """Whether any check failed."""
-    return any(named.finding.level is Level.FAIL for named in found)
+    return any(named.finding.level is Level.FAIL for named in findings)
 
 
-def to_json(found: Sequence[Named]) -> dict[str, Any]:
+def to_json(findings: Sequence[Named]) -> dict[str, Any]:
     """All findings as one object."""
     return {
         "version": VERSION,
-        "ok": not failed(found),
+        "ok": not failed(findings),
         "checks": [
             {
                 "name": named.name,
                 "level": named.finding.level.value,
                 "text": _safe(named.finding.text),
                 "fix": None if named.finding.fix is None else _safe(named.finding.fix),
-                "fixable": [_safe(each) for each in named.fixable],
-                "fixed": [_safe(each) for each in named.fixed],
-                "unfixed": [_safe(each) for each in named.unfixed],
+                "fixable": [_safe(repair) for repair in named.fixable],
+                "fixed": [_safe(repair) for repair in named.fixed],
+                "unfixed": [_safe(repair) for repair in named.unfixed],
             }
-            for named in found
+            for named in findings
         ],
     }

@@ -1,12 +1,12 @@
-"""A line of the log as text: when, who, how it went, what is left, what it cost, and for what."""
+"""A line of the log as text: time, account, result, windows, cost and mission."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from tokmon.evidence.log_line import CHECK
+from tokmon.evidence.log_line import SOURCE
 from tokmon.evidence.snapshot import Evidence, evidence_in_line
-from tokmon.report.words import Style, clean, count, duration, money, percent
+from tokmon.report.words import Style, clean, count, duration, money, percent, source_word
 from tokmon.wire.instants import parse_rfc3339
 
 _COLOURS: Final = {"allowed": "green", "allowed_warning": "yellow", "overloaded": "yellow", "network_error": "yellow"}
@@ -14,23 +14,23 @@ _LONGEST_NAME: Final = 24
 
 
 def line_text(record: Mapping[str, Any], now: float, style: Style, *, name_width: int = 0) -> str | None:
-    """The record in one readable line; None if it says neither when nor who."""
+    """The record in one readable line; None if it has no instant."""
     at = instant(record)
     if at is None:
         return None
     name = clean(str(record.get("provider") or "-"))
     words = [_when(at, now, style), style.paint(f"{name:<{min(name_width, _LONGEST_NAME)}}", "bold")]
-    words += _usage(record) if is_usage(record) else _answer(record, evidence_in_line(record), at, style)
+    words += _usage(record) if is_usage(record) else _response(record, evidence_in_line(record), at, style)
     words += _spent(record)
     if isinstance(record.get("mission"), str):
         words.append(style.paint(clean(record["mission"]), "dim"))
-    why = next((said for key in ("reason", "error") if isinstance(said := record.get(key), str)), "")
+    why = next((value for key in ("reason", "error") if isinstance(value := record.get(key), str)), "")
     words.append(style.paint(clean(" ".join(why.split())), "red") if why else "")
     return " ".join(word for word in words if word)
 
 
 def instant(record: Mapping[str, Any]) -> float | None:
-    """When it was; None where the record does not say."""
+    """The instant of the record, in epoch seconds; None where it has none."""
     ts = record.get("ts")
     try:
         return parse_rfc3339(ts) if isinstance(ts, str) else None
@@ -39,7 +39,7 @@ def instant(record: Mapping[str, Any]) -> float | None:
 
 
 def is_usage(record: Mapping[str, Any]) -> bool:
-    """Whether it tells of a billed thing, rather than of a response."""
+    """Whether it is a line of the usage log, rather than a response."""
     return record.get("kind") == "usage"
 
 
@@ -48,36 +48,37 @@ def _when(at: float, now: float, style: Style) -> str:
     return f"{moment:%H:%M:%S}" if moment.date() == today.date() else f"{moment:%m-%d %H:%M:%S}"
 
 
-def _answer(record: Mapping[str, Any], seen: Evidence | None, at: float, style: Style) -> Iterator[str]:
-    """What a response or a probe said. The reset is counted from the response, as the account saw it then."""
+def _response(record: Mapping[str, Any], evidence: Evidence | None, at: float, style: Style) -> Iterator[str]:
+    """What a response, probe or check shows. The reset is counted from the response, not from now."""
     code = record.get("http_status")
     yield str(code) if isinstance(code, int) else "---"
-    if seen is not None:
-        word = seen.status.replace("_", " ") + (f" ({clean(seen.substatus)})" if seen.substatus else "")
-        yield style.paint(word, _COLOURS.get(seen.status, "dim" if seen.status == "unknown" else "red"))
-        for window in seen.windows:
+    if evidence is not None:
+        word = evidence.status.replace("_", " ") + (f" ({clean(evidence.substatus)})" if evidence.substatus else "")
+        yield style.paint(word, _COLOURS.get(evidence.status, "dim" if evidence.status == "unknown" else "red"))
+        for window in evidence.windows:
             if window.utilization is not None:
                 yield f"{clean(window.name)} {percent(window.utilization)}"
             elif window.remaining is not None:
                 yield f"{clean(window.name)} {count(window.remaining)} left"
-        if seen.overage is not None and seen.overage.in_use:
-            yield style.paint("spending credit", "yellow")
-        if seen.blocked_until is not None and seen.blocked_until > at:
-            yield f"blocked for {duration(seen.blocked_until - at)}"
-        elif (reset := _reset(record, seen, at)) is not None:
-            yield f"resets {duration(reset)}"
-    if record.get("source") != "piggyback":
-        yield CHECK if record.get("source") == CHECK else "probe"
+        if evidence.overage is not None and evidence.overage.in_use:
+            yield style.paint("paid from credit", "yellow")
+        if evidence.blocked_until is not None and evidence.blocked_until > at:
+            yield f"blocked for {duration(evidence.blocked_until - at)}"
+        elif (reset := _reset(record, evidence, at)) is not None:
+            yield f"resets in {duration(reset)}"
+    source = record.get("source")
+    if source != SOURCE:
+        yield source_word(source if isinstance(source, str) else "probe")
     if isinstance(record.get("model"), str):
         yield clean(record["model"])
 
 
-def _reset(record: Mapping[str, Any], seen: Evidence, at: float) -> float | None:
+def _reset(record: Mapping[str, Any], evidence: Evidence, at: float) -> float | None:
     """Seconds to the reset that the line names, or to the first one of its windows."""
-    said = record.get("reset_in_seconds")
-    if isinstance(said, (int, float)):
-        return float(said) if said > 0 else None
-    waits = [window.resets_at - at for window in seen.windows if window.resets_at is not None]
+    seconds = record.get("reset_in_seconds")
+    if isinstance(seconds, (int, float)):
+        return float(seconds) if seconds > 0 else None
+    waits = [window.resets_at - at for window in evidence.windows if window.resets_at is not None]
     return min((wait for wait in waits if wait > 0), default=None)
 
 

@@ -1,14 +1,12 @@
-"""The view as one JSON object."""
+"""The view as one JSON object (docs/json.md)."""
 
 from typing import Any, Final
 
-from tokmon.evidence.model import Status
 from tokmon.evidence.reading import credits_json, overage_json
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
-from tokmon.report.judge import Refusal, Severity
-from tokmon.report.view import Provider, View
-from tokmon.report.words import source_word
+from tokmon.report.severity import Severity
+from tokmon.report.view import AccountView, View
 from tokmon.wire.instants import rfc3339
 
 VERSION: Final = 1
@@ -21,57 +19,56 @@ def to_json(shown: View) -> dict[str, Any]:
         "version": VERSION,
         "now": rfc3339(shown.now),
         "overall": {severity.value: shown.counts.get(severity, 0) for severity in Severity},
-        "providers": [_provider_json(provider, shown.now) for provider in shown.providers],
+        "providers": [_account_json(account, shown.now) for account in shown.accounts],
     }
 
 
-def _provider_json(provider: Provider, now: float) -> dict[str, Any]:
-    account = provider.account
+def _account_json(view: AccountView, now: float) -> dict[str, Any]:
+    account, assessment, last = view.account, view.assessment, view.last_known
     paid, plan, credit = account.overage_evidence, account.plan, account.credits
     return {
-        "provider": provider.name,
-        "type": provider.type,
-        "configured": provider.configured,
-        "severity": provider.severity.value,
-        "reasons": list(provider.reasons),
-        "status": None if provider.last is None else _status_json(provider, provider.last, now),
-        "claim": None if provider.last is None else provider.last.claim,
-        "binding_window": next((gauge.window.name for gauge in provider.gauges if gauge.claim), None),
-        "windows": [_gauge_json(gauge, now) for gauge in provider.gauges],
-        "spending_credit": provider.spending,
+        "provider": view.name,
+        "type": view.type,
+        "configured": view.configured,
+        "model": assessment.model,
+        "severity": view.severity.value,
+        "fitness": assessment.fitness.value,
+        "reason": assessment.reason,
+        "until": _instant(assessment.until),
+        "status": None if assessment.evidence is None else _status_json(assessment.evidence, now),
+        "last_known": None
+        if last is None
+        else {**_status_json(last.evidence, now), "why_unused": last.why_unused or None},
+        "limited_by": next((gauge.window.name for gauge in view.gauges if gauge.limiting), None),
+        "windows": [_gauge_json(gauge, now) for gauge in view.gauges],
         "overage": None
         if paid is None or paid.overage is None
-        else {**overage_json(paid.overage), **_evidence(paid.stamp, now)},
-        "plan": None if plan is None else {"plan": plan[1], **_evidence(plan[0], now)},
-        "credits": None if credit is None else {**credits_json(credit[1]), **_evidence(credit[0], now)},
-        "refused_models": [_refusal_json(refusal, now) for refusal in provider.refused],
+        else {**overage_json(paid.overage), **_origin(paid.stamp, now)},
+        "plan": None if plan is None else {"plan": plan[1], **_origin(plan[0], now)},
+        "credits": None if credit is None else {**credits_json(credit[1]), **_origin(credit[0], now)},
+        "refused_models": [_refusal_json(model, evidence, now) for model, evidence in view.refused.items()],
     }
 
 
-def _refusal_json(refusal: Refusal, now: float) -> dict[str, Any]:
-    seen = refusal.seen
+def _refusal_json(model: str, evidence: Evidence, now: float) -> dict[str, Any]:
     return {
-        "model": refusal.model or None,
-        "status": seen.status.value if refusal.ended is None else Status.UNKNOWN.value,
-        "last_status": seen.status.value,
-        "expired": refusal.ended is not None,
-        "substatus": seen.substatus,
-        "blocked_until": None if seen.blocked_until is None else rfc3339(seen.blocked_until),
-        **_evidence(seen.stamp, now),
+        "model": model or None,
+        "status": evidence.status.value,
+        "substatus": evidence.substatus,
+        "blocked_until": _instant(evidence.blocked_until),
+        **_origin(evidence.stamp, now),
     }
 
 
-def _status_json(provider: Provider, last: Evidence, now: float) -> dict[str, Any]:
+def _status_json(evidence: Evidence, now: float) -> dict[str, Any]:
     return {
-        "status": Status.UNKNOWN.value if provider.ended else last.status.value,
-        "last_status": last.status.value,
-        "expired": provider.ended is not None,
-        "substatus": last.substatus,
-        "scope": last.scope,
-        "model": last.model,
-        "http_status": last.http_status,
-        "blocked_until": None if last.blocked_until is None else rfc3339(last.blocked_until),
-        **_evidence(last.stamp, now),
+        "status": evidence.status.value,
+        "substatus": evidence.substatus,
+        "scope": evidence.scope,
+        "model": evidence.model,
+        "http_status": evidence.http_status,
+        "blocked_until": _instant(evidence.blocked_until),
+        **_origin(evidence.stamp, now),
     }
 
 
@@ -79,7 +76,7 @@ def _gauge_json(gauge: Gauge, now: float) -> dict[str, Any]:
     window = gauge.window
     return {
         "name": window.name,
-        "claim": gauge.claim,
+        "limiting": gauge.limiting,
         "expired": gauge.expired,
         "utilization": None if gauge.expired else window.utilization,
         "last_utilization": window.utilization,
@@ -90,15 +87,15 @@ def _gauge_json(gauge: Gauge, now: float) -> dict[str, Any]:
         "status": window.status,
         "surpassed_threshold": window.surpassed,
         "scope": window.scope,
-        "resets_at": None if window.resets_at is None else rfc3339(window.resets_at),
+        "resets_at": _instant(window.resets_at),
         "resets_in_s": None if window.resets_at is None else round(window.resets_at - now, 3),
-        **_evidence(gauge.stamp, now),
+        **_origin(gauge.stamp, now),
     }
 
 
-def _evidence(stamp: Stamp, now: float) -> dict[str, Any]:
-    return {
-        "at": rfc3339(stamp.ts),
-        "age_s": round(now - stamp.ts, 3),
-        "source": source_word(stamp.source),
-    }
+def _origin(stamp: Stamp, now: float) -> dict[str, Any]:
+    return {"at": rfc3339(stamp.ts), "age_s": round(now - stamp.ts, 3), "source": stamp.source}
+
+
+def _instant(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)

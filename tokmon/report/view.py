@@ -1,82 +1,111 @@
-"""The snapshot as of now, provider by provider."""
+"""The snapshot as of now, account by account: the assessment that a choice rests on, and how urgent it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tokmon.evidence.snapshot import Account, Evidence, Snapshot
+from tokmon.evidence.history import KEY_VALID
+from tokmon.evidence.model import Status
+from tokmon.evidence.snapshot import SERVED, Account, Evidence, Snapshot
 from tokmon.report.gauge import Gauge, gauges
-from tokmon.report.judge import Limits, Refusal, Severity, ended_because, judge, refusals, spends
+from tokmon.report.severity import Severity, severity_of
+from tokmon.selection.assessment import Assessment, Fitness, assess
+from tokmon.selection.choose import choose
+from tokmon.selection.current_evidence import passes_at, refused_models, reset_since, stands
+from tokmon.selection.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """One provider as of now. `ended` says why the last status no longer stands, None while it does.
+class LastKnown:
+    """The newest status of an account where none counts, and why it is not used ("" where time is not the reason)."""
 
-    `seen` is whether any line is about it, whatever that says.
-    """
+    evidence: Evidence
+    why_unused: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account as of now. `has_evidence` is whether any line of the logs is about it."""
 
     name: str
     type: str | None
     configured: bool
-    seen: bool
-    severity: Severity
-    reasons: tuple[str, ...]
+    has_evidence: bool
     account: Account
-    ended: str | None
+    assessment: Assessment
+    severity: Severity
     gauges: tuple[Gauge, ...]
-    refused: tuple[Refusal, ...]
-    spending: bool
+    refused: Mapping[str, Evidence]
+    """The models that are refused now, by name; "" for a model that was not named."""
+
+    last_known: LastKnown | None
 
     @property
-    def last(self) -> Evidence | None:
-        """The newest evidence of its status."""
-        return self.account.last
-
-    @property
-    def standing(self) -> Evidence | None:
-        """The same, while it stands."""
-        return self.last if self.ended is None else None
+    def billed(self) -> bool:
+        """Whether credit pays for a session."""
+        return self.assessment.fitness is Fitness.BILLED
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything, in the order of models.json and then by name."""
+    """All accounts: those of models.json in its order, then those of the policy, then the others by name."""
 
     now: float
-    providers: tuple[Provider, ...]
+    accounts: tuple[AccountView, ...]
 
     @property
     def counts(self) -> dict[Severity, int]:
-        """How many there are of each severity that occurs, the worst first."""
-        severities = [provider.severity for provider in self.providers]
+        """How many accounts there are of each severity that occurs, the worst first."""
+        severities = [account.severity for account in self.accounts]
         return {severity: severities.count(severity) for severity in Severity if severity in severities}
 
 
-def view(snapshot: Snapshot, types: Mapping[str, str | None], now: float, limits: Limits | None = None) -> View:
-    """The snapshot as of `now`; `types` are the configured providers and the type each has by its configuration."""
-    limits = limits or Limits()
-    names = [*types, *sorted(set(snapshot.accounts) - set(types))]
-    return View(now, tuple(_provider(name, snapshot, types, now, limits) for name in names))
+def view(snapshot: Snapshot, types: Mapping[str, str | None], policy: Policy, others: Policy, now: float) -> View:
+    """The accounts as of `now`; `types` names those of models.json, each with its type by that file.
+
+    An account of the policy has the assessment that the choice rests on: where every key of the chain is refused, that
+    is not quite what its own evidence says. `others` has the models of accounts that the policy leaves out.
+    """
+    decision = choose(policy, snapshot, now)
+    candidates = () if decision is None else decision.candidates
+    assessments = {candidate.provider: candidate.assessment for candidate in candidates}
+    accounts = []
+    for name in dict.fromkeys([*types, *policy.accounts, *sorted(snapshot.accounts)]):
+        account = snapshot.accounts.get(name)
+        assessment = assessments.get(name) or assess(name, account, others, now)
+        accounts.append(_account_view(name, account, assessment, types, now))
+    return View(now, tuple(accounts))
 
 
-def _provider(name: str, snapshot: Snapshot, types: Mapping[str, str | None], now: float, limits: Limits) -> Provider:
-    account = snapshot.accounts.get(name) or Account(name)
-    found = tuple(gauges(account, now))
-    spending = spends(account, found, now, limits)
-    ended = ended_because(account, found, now, limits)
-    refused = refusals(account, now, limits)
-    last = account.last if ended is None else None
-    severity, reasons = judge(last, found, refused, limits, spending=spending)
-    return Provider(
+def _account_view(
+    name: str, known: Account | None, assessment: Assessment, types: Mapping[str, str | None], now: float
+) -> AccountView:
+    account = known or Account(name)
+    of_account = tuple(gauges(account, now))
+    refused = refused_models(account, now)
+    others_refused = any(model != assessment.model for model in refused)
+    return AccountView(
         name=name,
         type=account.type[1] if account.type else types.get(name),
         configured=name in types,
-        seen=name in snapshot.accounts,
-        severity=severity,
-        reasons=reasons,
+        has_evidence=known is not None,
         account=account,
-        ended=ended,
-        gauges=found,
+        assessment=assessment,
+        severity=severity_of(assessment, of_account, now, other_models_refused=others_refused),
+        gauges=of_account,
         refused=refused,
-        spending=spending,
+        last_known=_last_known(account, assessment, now),
     )
+
+
+def _last_known(account: Account, assessment: Assessment, now: float) -> LastKnown | None:
+    """The newest status, where none counts."""
+    last = account.last
+    if assessment.evidence is not None or last is None:
+        return None
+    ended = last.status not in SERVED and last.blocked_until is not None and last.blocked_until <= now
+    if ended or reset_since(account, last, now):
+        return LastKnown(last, "reset since" if last.status is Status.REJECTED else "ended since")
+    if last.substatus == KEY_VALID and stands(last, now):
+        return LastKnown(last, "")
+    passed = last.status is Status.NETWORK_ERROR and now >= passes_at(last)
+    return LastKnown(last, "too old to use" if passed or not stands(last, now) else "")

@@ -1,37 +1,35 @@
-"""The block for a wake prompt: what an agent should know of its accounts before it begins, one short line each.
+"""The block for a wake prompt: what an agent should know of its accounts before it begins, one short line for each.
 
-It is read by a model, so nothing out of a log can begin a line, and every text from one is cut. A figure that no
-longer stands is said to have expired, and whatever is older than some minutes says how old it is.
+A model reads it, so no text of a log can begin a line, and every such text is cut. Figures of a window that has reset
+are left out, and evidence older than some minutes is shown with its age.
 """
 
 import re
 from typing import Final
 
-from tokmon.evidence.model import Scope, Status
-from tokmon.evidence.snapshot import SERVED, Evidence
+from tokmon.evidence.model import Status
 from tokmon.report.gauge import Gauge
-from tokmon.report.judge import RESET, Limits, Severity, maxed, refusing, rejected_until, stands, worry
+from tokmon.report.severity import SHORT_S, Severity, window_severity
 from tokmon.report.status import credits_words
-from tokmon.report.view import Provider, View
-from tokmon.report.words import Style, about, clean, fit, left, percent, spoken
+from tokmon.report.view import AccountView, View
+from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
+from tokmon.selection.assessment import Assessment, Fitness
+from tokmon.selection.current_evidence import concerns_everybody
 
 HEADER: Final = "## Token Economics"
-NOTHING: Final = "No account is known yet: none is configured, and no response has been seen."
+NOTHING: Final = "No accounts yet: none is configured, and no response has been recorded."
 
-INCOMPLETE: Final = "Not all of it could be read: an account may be missing, or worse than it looks."
+INCOMPLETE: Final = "Some files could not be read: an account may be missing, or worse than shown."
 
 _WIDTH: Final = 78
 _NAME: Final = 24
 _LABEL: Final = 20
 _MOST: Final = 40
-"""Accounts that are shown. The configured ones come first, so a log cannot push them out."""
+"""Accounts that are shown at most. The configured ones come first, so a log cannot push them out."""
 
 _FIGURES: Final = 3
 _MODELS: Final = 2
 _FRESH_S: Final = 300.0
-_SHORT_S: Final = 3600.0
-"""A window shorter than this is not worth a word once it has passed."""
-
 _TITLES: Final = {
     "teams-direct": "Anthropic Teams",
     "anthropic-api": "Anthropic API",
@@ -65,27 +63,26 @@ _NO_NAME: Final = re.compile(r"[^\w.@/:+-]")
 def wake_text(shown: View, style: Style, *, complete: bool = True) -> list[str]:
     """The lines of the block, none longer than 78 characters, and an account's first word is all of its name."""
     start_of = [HEADER] if complete else [HEADER, INCOMPLETE]
-    if not shown.providers:
+    if not shown.accounts:
         return [*start_of, NOTHING] if complete else start_of
-    groups: dict[str | None, list[Provider]] = {}
-    for provider in shown.providers[:_MOST]:
-        groups.setdefault(provider.type or None, []).append(provider)
+    groups: dict[str | None, list[AccountView]] = {}
+    for account in shown.accounts[:_MOST]:
+        groups.setdefault(account.type or None, []).append(account)
     lines = start_of
     for kind, group in groups.items():
-        of_kind = sum((provider.type or None) == kind for provider in shown.providers)
+        of_kind = sum((account.type or None) == kind for account in shown.accounts)
         lines.append(f"{_title(kind, of_kind)}:")
-        names = {provider.name: _word(provider.name) for provider in group}
+        names = {account.name: _word(account.name) for account in group}
         width = max(map(len, names.values()))
-        for provider in group:
-            mark, said = _account(provider, shown.now)
-            start = f"  {names[provider.name]:<{width}} {style.mark(mark)} "
-            lines.append(start + _as_fits(said, _WIDTH - len(start)))
-    more = len(shown.providers) - _MOST
+        for account in group:
+            start = f"  {names[account.name]:<{width}} {style.mark(_mark(account))} "
+            lines.append(start + _as_fits(_remarks(account, shown.now), _WIDTH - len(start)))
+    more = len(shown.accounts) - _MOST
     return [*lines, f"{more} more: see `tokmon status`"] if more > 0 else lines
 
 
 def _title(kind: str | None, number: int) -> str:
-    """`Anthropic Teams (5 seats)`; a type that has no title here stands for itself, if it is a word."""
+    """`Anthropic Teams (5 seats)`; a type without a title here stands for itself, if it is a word."""
     title = "Other accounts" if kind is None else _TITLES.get(kind) or fit(_NO_SLUG.sub("?", kind), _NAME)
     what = {"teams-direct": "seat", "anthropic-api": "key"}.get(kind or "", "account")
     if number == 1:
@@ -93,113 +90,142 @@ def _title(kind: str | None, number: int) -> str:
     return f"{title} ({number} {what}s)"
 
 
-def _as_fits(said: list[str], width: int) -> str:
-    """The first remark, and those of the others for which there is room."""
-    line = fit(said[0], width)
-    for remark in said[1:]:
-        if len(line) + 2 + len(remark) <= width:
-            line += f", {remark}"
+def _as_fits(remarks: list[str], width: int) -> str:
+    """The remarks up to the first for which there is no room."""
+    line = shorten(remarks[0], width)
+    for remark in remarks[1:]:
+        if len(line) + 2 + len(remark) > width:
+            break
+        line += f", {remark}"
     return line.rstrip()
 
 
-def _account(provider: Provider, now: float) -> tuple[str, list[str]]:
-    """The mark of an account, and what is to be said of it, the most important first."""
-    last = provider.standing
-    full = maxed(last, provider.gauges, Limits(), spending=provider.spending)
-    if last is not None and last.status is Status.REJECTED and last.scope != Scope.PROVIDER:
-        full = full or tuple(gauge for gauge in refusing(provider.gauges) if not gauge.expired)
-        return "no", _remarks(_maxed(full, last.blocked_until or rejected_until(provider.gauges), last, now), provider)
-    if last is not None and last.status in _DEAD:
-        return "no", [f"{_dead(provider, last, now)}{_old(now - last.stamp.ts)}"]
-    if full:
-        known = [gauge.window.resets_at for gauge in full if gauge.window.resets_at is not None]
-        return "no", _remarks(_maxed(full, max(known, default=None), None, now), provider)
-    figures = _figures(provider.gauges, now)
+def _mark(view: AccountView) -> str:
+    """By the assessment alone, but for the warning about an account that can be used."""
+    if view.assessment.fitness is Fitness.EXCLUDED:
+        return "no"
+    if view.assessment.fitness is Fitness.UNKNOWN:
+        return "unknown"
+    return "usable" if view.severity is Severity.OK else "warning"
+
+
+def _remarks(view: AccountView, now: float) -> list[str]:
+    """What to say of an account, the most important first."""
+    assessment = view.assessment
+    if assessment.fitness is Fitness.EXCLUDED:
+        remarks = _excluded(view, now)
+    elif assessment.fitness is Fitness.UNKNOWN:
+        remarks = [clean(assessment.reason), *_figures(view.gauges, now), *_last_known(view, now)]
+    else:
+        figures = _figures(view.gauges, now)
+        warning = _warning(view)
+        if warning or not figures:
+            age = "" if figures else _ago(assessment.age_s)
+            remarks = [f"{warning or 'usable'}{age}", *figures]
+        else:
+            remarks = figures
+    return [*remarks, *_more(view)]
+
+
+def _excluded(view: AccountView, now: float) -> list[str]:
+    """Why the account cannot be used, and what ends that."""
+    assessment = view.assessment
+    age = _ago(assessment.age_s)
+    if assessment.key_refused:
+        what, remedy = ("login", "log in again") if view.type in _LOGINS else ("key", "set a valid key")
+        when = f" {_since(assessment.age_s)}" if age else ""
+        return [f"{what} refused{when}: {remedy}"]
+    reason = clean(assessment.reason)
+    evidence = assessment.evidence
+    if assessment.status is Status.POLICY_REJECTED and evidence is not None and evidence.substatus:
+        reason += f" ({fit(spoken(evidence.substatus), _NAME)})"
+    if assessment.until is None:
+        return [f"{reason}{age}{_remedy(assessment)}"]
+    limit = assessment.status in {Status.REJECTED, Status.NO_CREDIT, Status.UNKNOWN}
+    retry = not limit or (evidence is not None and concerns_everybody(evidence))
+    return [f"{reason}{age}", f"{'retry' if retry else 'resets'} in {about(assessment.until - now)}"]
+
+
+def _remedy(assessment: Assessment) -> str:
+    return {Status.NO_CREDIT: ": top up", Status.REJECTED: ", reset unknown"}.get(assessment.status, "")
+
+
+def _last_known(view: AccountView, now: float) -> list[str]:
+    last = view.last_known
     if last is None:
-        return "unknown", _remarks(_unknown(provider, now), provider, figures)
-    word = _warning(provider, last)
-    if not figures or last.status not in SERVED:
-        word = f"{word or 'usable'}{_old(now - last.stamp.ts)}"
-    mark = "usable" if provider.severity is Severity.OK else "warning"
-    return mark, _remarks(" ".join(part for part in (word, figures) if part), provider)
+        return []
+    why = f", {last.why_unused}" if last.why_unused.endswith("since") else ""
+    return [f"last known: {spoken(last.evidence.status)}{why}{_ago(now - last.evidence.stamp.ts)}"]
 
 
-_DEAD: Final = frozenset({Status.INVALID_KEY, Status.NO_CREDIT, Status.POLICY_REJECTED})
-
-
-def _maxed(full: tuple[Gauge, ...], until: float | None, last: Evidence | None, now: float) -> str:
-    shown = " ".join(_figure(gauge) for gauge in full[:_FIGURES])
-    at = last.stamp.ts if last is not None else min(gauge.stamp.ts for gauge in full)
-    ends = "reset unknown" if until is None else f"resets {about(until - now)}"
-    return " ".join(part for part in ("MAXED", shown, ends) if part) + _old(now - at)
-
-
-def _dead(provider: Provider, last: Evidence, now: float) -> str:
-    """What is wrong with the account, and what ends it."""
-    until = None if last.blocked_until is None else f"resets {about(last.blocked_until - now)}"
-    if last.status is Status.NO_CREDIT:
-        return f"NO CREDIT {until or 'until topped up'}"
-    if last.status is Status.POLICY_REJECTED:
-        why = f" ({fit(spoken(last.substatus), _NAME)})" if last.substatus else ""
-        return f"REFUSED by policy{why} {until or 'until its terms change'}"
-    if last.substatus == "transient_possible":
-        return "INVALID KEY, may pass"
-    return f"INVALID KEY until a new {'login' if provider.type in _LOGINS else 'key'}"
-
-
-def _unknown(provider: Provider, now: float) -> str:
-    if provider.last is None:
-        return "unknown" if provider.seen else "nothing seen yet"
-    why = ", reset since" if provider.ended == RESET else ""
-    return f"unknown, was {spoken(provider.last.status)}{why}{_old(now - provider.last.stamp.ts)}"
-
-
-def _warning(provider: Provider, last: Evidence) -> str:
-    """What to mind about an account that may be used."""
-    if last.status not in SERVED:
-        why = f" ({fit(spoken(last.substatus), _NAME)})" if last.substatus else ""
-        return f"{spoken(last.status)}{why}"
-    if provider.spending:
-        return "spending credit"
-    worries = [gauge for gauge in provider.gauges if worry(gauge, Limits(), spending=False)]
-    if any((gauge.window.utilization or 0) >= 1 and gauge.window.scope is None for gauge in worries):
+def _warning(view: AccountView) -> str:
+    """What to mind about an account that can be used."""
+    assessment = view.assessment
+    if view.billed:
+        return "paid from credit"
+    if assessment.reason != "works":
+        return clean(assessment.reason)
+    urgent = [gauge for gauge in view.gauges if window_severity(gauge) in {Severity.WARN, Severity.CRITICAL}]
+    if any((gauge.window.utilization or 0) >= 1 and gauge.window.scope is None for gauge in urgent):
         return "at limit"
-    if worries:
+    if urgent:
         return "near limit"
-    return "warning" if last.status is Status.ALLOWED_WARNING else ""
+    return "warning" if assessment.status is Status.ALLOWED_WARNING else ""
 
 
-def _figures(gauges: tuple[Gauge, ...], now: float) -> str:
-    """`5h:32% 7d:45% resets 4h (3h old)`: the windows that matter most, and when the one that binds resets."""
-    telling = [gauge for gauge in gauges if _tells(gauge)]
-    most = sorted(telling, key=lambda gauge: (gauge.claim, gauge.window.utilization or 0), reverse=True)[:_FIGURES]
-    shown = [gauge for gauge in telling if gauge in most]
-    ages = {id(gauge): _old(gauge.age) for gauge in shown if not gauge.expired}
-    together = len(set(ages.values())) == 1 or not ages
-    words = [_figure(gauge) + ("" if together else ages.get(id(gauge), "")) for gauge in shown]
-    ahead = [gauge for gauge in shown if not gauge.expired and gauge.window.resets_at is not None]
-    binding = next((gauge for gauge in ahead if gauge.claim), ahead[0] if ahead else None)
-    if binding is not None and binding.window.resets_at is not None:
-        name = "" if binding is shown[0] else f"{_label(binding)} "
-        words.append(f"{name}resets {about(binding.window.resets_at - now)}")
-    age = next(iter(ages.values()), "") if ages else _old(min((gauge.age for gauge in shown), default=0))
-    return " ".join(words) + (age if together else "")
+def _figures(gauges: tuple[Gauge, ...], now: float) -> list[str]:
+    """`5h 32%, 7d 45% used (3h ago)`, `resets in 4h`: the most important windows, and when the limiting one resets."""
+    shown = _most_important(gauges)
+    if not shown:
+        return []
+    ages = ["" if gauge.expired else _ago(gauge.age) for gauge in shown]
+    same = len({age for gauge, age in zip(shown, ages, strict=True) if not gauge.expired}) <= 1
+    if same:
+        age = next((age for gauge, age in zip(shown, ages, strict=True) if not gauge.expired), _ago(shown[0].age))
+        ages = ["" for _ in shown[1:]] + [age]
+    words = []
+    for index, gauge in enumerate(shown):
+        next_is_share = index + 1 < len(shown) and _is_share(shown[index + 1])
+        used = " used" if _is_share(gauge) and not (next_is_share and same) else ""
+        words.append(f"{_figure(gauge)}{used}{ages[index]}")
+    return [", ".join(words), *_next_reset(shown, now)]
 
 
-def _tells(gauge: Gauge) -> bool:
+def _most_important(gauges: tuple[Gauge, ...]) -> list[Gauge]:
+    """The windows to show, the shortest first: the limiting one, and those with the highest use."""
+    candidates = [gauge for gauge in gauges if _matters(gauge)]
+    most = sorted(candidates, key=lambda gauge: (gauge.limiting, gauge.window.utilization or 0), reverse=True)
+    return [gauge for gauge in candidates if gauge in most[:_FIGURES]]
+
+
+def _matters(gauge: Gauge) -> bool:
     window = gauge.window
     if gauge.expired:
-        return window.scope is None and (gauge.period is None or gauge.period >= _SHORT_S)
-    if not stands(gauge, Limits()) or (window.utilization is None and not left(window)):
+        return window.scope is None and (gauge.period is None or gauge.period >= SHORT_S)
+    if window.utilization is None and not left(window):
         return False
-    return window.scope is None or worry(gauge, Limits(), spending=False) is not None
+    return window.scope is None or window_severity(gauge) is not Severity.OK
+
+
+def _next_reset(shown: list[Gauge], now: float) -> list[str]:
+    """When the limiting window resets, else the first that is shown; by name where it is not the first."""
+    ahead = [gauge for gauge in shown if not gauge.expired and gauge.window.resets_at is not None]
+    gauge = next((gauge for gauge in ahead if gauge.limiting), ahead[0] if ahead else None)
+    if gauge is None or gauge.window.resets_at is None:
+        return []
+    name = "" if gauge is shown[0] else f"{_label(gauge)} "
+    return [f"{name}resets in {about(gauge.window.resets_at - now)}"]
+
+
+def _is_share(gauge: Gauge) -> bool:
+    return not gauge.expired and gauge.window.utilization is not None
 
 
 def _figure(gauge: Gauge) -> str:
     if gauge.expired:
-        return f"{_label(gauge)}:expired"
+        return f"{_label(gauge)} has reset"
     used = gauge.window.utilization
-    return f"{_label(gauge)}:{percent(used) if used is not None else next(iter(left(gauge.window)), '?')}"
+    return f"{_label(gauge)} {percent(used) if used is not None else next(iter(left(gauge.window)), '?')}"
 
 
 def _label(gauge: Gauge) -> str:
@@ -211,18 +237,23 @@ def _word(name: str) -> str:
     return fit(_NO_NAME.sub("?", clean(name)), _NAME)
 
 
-def _remarks(said: str, provider: Provider, more: str = "") -> list[str]:
-    """What was said, then the models that are refused, then the credits that are left."""
-    refused = [_word(each.model) or "one model" for each in provider.refused if each.ended is None]
-    remarks = [said, more] if more else [said]
+def _more(view: AccountView) -> list[str]:
+    """The other models that are refused, and the credits that are left."""
+    remarks = []
+    refused = [_word(model) or "one model" for model in view.refused if model != view.assessment.model]
     if refused:
         many = f"{len(refused)} models" if len(refused) > _MODELS else " and ".join(refused)
         remarks.append(f"{many} refused")
-    credit = provider.account.credits
+    credit = view.account.credits
     if credit is not None and (credit[1].unlimited or credit[1].has_credits):
         remarks.append(f"credits: {fit(credits_words(credit[1]), _NAME)}")
     return remarks
 
 
-def _old(age: float) -> str:
-    return f" ({about(age)} old)" if age > _FRESH_S else ""
+def _ago(age: float | None) -> str:
+    """` (3h ago)`; nothing for evidence of the last minutes."""
+    return f" ({_since(age)})" if age is not None and age > _FRESH_S else ""
+
+
+def _since(age: float | None) -> str:
+    return f"{about(age or 0.0)} ago"

@@ -1,4 +1,4 @@
-"""Numbers in words. Pure: `now`, the zone and the kind of terminal are arguments."""
+"""Numbers, instants and durations in words. Pure: `now`, the zone and the kind of terminal are arguments."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -14,7 +14,7 @@ _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
 MARKS: Final = {"usable": "✓+", "warning": "!!", "no": "✗x", "unknown": "??"}
-"""Each with what stands for it where the encoding has no such character."""
+"""Each with its substitute where the encoding lacks the character."""
 
 LOCAL: Final[tzinfo | None] = None
 """The zone of this machine, as `datetime` takes it."""
@@ -22,7 +22,7 @@ LOCAL: Final[tzinfo | None] = None
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the reader's terminal can show. The default is safe everywhere: no escape codes, ASCII only."""
+    """What the terminal can show. The default is safe everywhere: no escape codes, ASCII only."""
 
     colour: bool = False
     blocks: bool = False
@@ -43,7 +43,7 @@ class Style:
         return MARKS[what][0 if self.marks else 1]
 
     def bar(self, fraction: float | None, width: int) -> str:
-        """A gauge, full at 1 and beyond; dotted where nothing is known."""
+        """A bar, full at 1 and beyond; dotted where the fraction is unknown."""
         if fraction is None:
             return ("·" if self.blocks else " ") * width
         share = min(1.0, max(0.0, fraction))
@@ -56,7 +56,7 @@ class Style:
 
 
 def clean(text: str) -> str:
-    """A text from a log with nothing in it that a terminal would obey."""
+    """A text from a log without control characters."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -65,13 +65,21 @@ def spoken(text: str) -> str:
     return clean(text).replace("_", " ")
 
 
+_SOURCES: Final = {"piggyback": "pi", "pi-check": "check"}
+
+
 def source_word(source: str) -> str:
-    """How a source is called where it is shown: what pi's own responses said is the `header`."""
-    return "header" if source == "piggyback" else fit(clean(source), 16)
+    """The name of a source on a screen: `pi` for a response that pi got."""
+    return _SOURCES.get(source) or fit(clean(source), 16)
+
+
+def origin(age: float, source: str) -> str:
+    """`3m ago (pi)`: how old evidence is, in seconds, and where it comes from."""
+    return f"{ago(age)} ({source_word(source)})"
 
 
 def duration(seconds: float) -> str:
-    """`42s`, `12m`, `4h 12m`, `2d 3h`: the two greatest units, rounded down."""
+    """`42s`, `12m`, `4h 12m`, `2d 3h`: the two largest units, rounded down."""
     whole = max(0, int(seconds))
     if whole < _MINUTE:
         return f"{whole}s"
@@ -83,7 +91,7 @@ def duration(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """`40s`, `95m`, `23h`, `4d`: one unit, to the nearest, and small enough that it says enough."""
+    """`40s`, `95m`, `23h`, `4d`: one unit, rounded to the nearest, small enough to be useful."""
     whole = max(0, round(seconds))
     if whole < 2 * _MINUTE:
         return f"{whole}s"
@@ -97,14 +105,14 @@ def _two(great: int, unit: str, small: int, smaller: str) -> str:
 
 
 def ago(seconds: float) -> str:
-    """`3m ago`; an instant that this clock has not reached yet is said as such."""
+    """`3m ago`; `2h ahead of this clock` for an instant in the future."""
     if seconds < -_SKEW_S:
         return f"{_short(-seconds)} ahead of this clock"
     return "now" if seconds < 1 else f"{_short(seconds)} ago"
 
 
 def _short(seconds: float) -> str:
-    """An age needs no second unit: `3h`, `2d`."""
+    """One unit: `3h`, `2d`."""
     return duration(seconds).split(" ", 1)[0]
 
 
@@ -119,10 +127,10 @@ def clock(when: float, now: float, zone: tzinfo | None = LOCAL) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """`42%`, `104%`; only all is `100%` and only nothing is `0%`; `?` where it is unknown."""
+    """`42%`, `104%`; only 1 is `100%` and only 0 is `0%`; `?` where it is unknown."""
     if fraction is None or fraction < 0:
         return "?"
-    if fraction > 9.99:  # noqa: PLR2004 - by then nobody cares, and a log may say 1e300
+    if fraction > 9.99:  # noqa: PLR2004 - beyond any real figure, and a log may hold 1e300
         return ">999%"
     whole = round(fraction * 100)
     if fraction > 0 and whole == 0:
@@ -139,33 +147,46 @@ def count(number: float) -> str:
 
 
 def money(usd: float) -> str:
-    """`$0.04`; small amounts keep two figures that count, so that something is never shown as nothing."""
-    if usd >= 1e6:  # noqa: PLR2004 - a log may say 1e300
+    """`$0.04`; small amounts keep two significant figures, so that no cost is shown as zero."""
+    if usd >= 1e6:  # noqa: PLR2004 - a log may hold 1e300
         return f"${count(usd)}"
-    if 0 < usd < 0.1:  # noqa: PLR2004 - below, two decimals say too little
-        return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - beyond which nobody cares
+    if 0 < usd < 0.1:  # noqa: PLR2004 - below, two decimals are too few
+        return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - the smallest amount shown
     return f"${usd:.2f}"
 
 
+def plural(number: int, noun: str) -> str:
+    """`1 line`, `3 lines`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def left(window: Window) -> list[str]:
-    """What is left of a window that counts, or what is spent of one in money; empty where neither was said."""
-    said = []
+    """What is left of a window in counts, or what is used of one in money; empty where neither is known."""
+    remarks = []
     if window.remaining is not None:
         of = "" if window.limit is None else f" of {count(window.limit)}"
-        said.append(f"{count(window.remaining)}{of} left")
+        remarks.append(f"{count(window.remaining)}{of} left")
     elif window.limit is not None:
-        said.append(f"limit {count(window.limit)}")
+        remarks.append(f"limit {count(window.limit)}")
     if window.used_usd is not None:
         of = "" if window.limit_usd is None else f" of {money(window.limit_usd)}"
-        said.append(f"{money(window.used_usd)}{of} used")
+        remarks.append(f"{money(window.used_usd)}{of} used")
     elif window.limit_usd is not None:
-        said.append(f"limit {money(window.limit_usd)}")
-    return said
+        remarks.append(f"limit {money(window.limit_usd)}")
+    return remarks
 
 
 def fit(text: str, width: int) -> str:
     """The text, cut to `width` characters with a mark where it was longer."""
     return text if len(text) <= width else f"{text[: width - 1]}~" if width > 0 else ""
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, cut to `width` characters after a whole word, where there is one in the second half, and marked."""
+    if len(text) <= width:
+        return text
+    end = text.rfind(" ", 0, width)
+    return f"{text[:end]}~" if end > width // 2 else fit(text, width)
 
 
 def visible(text: str) -> int:

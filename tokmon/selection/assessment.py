@@ -4,40 +4,42 @@ A real pi turn outranks a pi check, which outranks a probe of the bare API, each
 its limit is neither its old value nor nothing: the account is unknown, and an unknown account may be tried.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from tokmon.evidence.history import History
-from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
+from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Evidence, Stamp
+from tokmon.evidence.snapshot import Account, Evidence, WindowEvidence
+from tokmon.selection.current_evidence import (
+    PROBE_S,
+    TURN_S,
+    check_failed,
+    check_passed,
+    concerns_everybody,
+    full_windows,
+    is_full,
+    is_newest,
+    is_throttled,
+    key_is_refused,
+    ranked,
+    refused_models,
+    refused_to_a_probe,
+    stands_until,
+)
 from tokmon.selection.policy import Policy
-
-SOURCES: Final = ("piggyback", CHECK, "probe")
-"""By rank."""
-
-CHECK_S: Final = 2 * 3600.0
-PROBE_S: Final = 20 * 60.0
-TURN_S: Final = 24 * 3600.0
-"""How long evidence of each source stands where the provider names no end. Windows have resets of their own."""
-
-PASSING_S: Final = 600.0
-"""How long an overload, a network failure or a 429 without details stands where no end is named."""
-
-KEY_REFUSALS: Final = 3
-KEY_REFUSED_OVER_S: Final = 120.0
-"""So many 401s, over so many seconds, exclude a key that has worked."""
 
 _REFUSED: Final = {
     Status.REJECTED: "usage limit reached",
     Status.POLICY_REJECTED: "refused by provider policy",
     Status.NO_CREDIT: "no credit",
-    Status.OVERLOADED: "provider overloaded",
 }
+
+
 _KEY_REFUSED: Final = "login or key refused"
-_NO_DATA: Final = "no current data"
+
+
+_NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
 
 class Fitness(StrEnum):
@@ -64,8 +66,8 @@ class Assessment:
     """The evidence of the status that counts, None where none does."""
 
     age_s: float | None = None
-    windows: tuple[Window, ...] = ()
-    """The account's windows that have not reset since they were read."""
+    figures: tuple[WindowEvidence, ...] = ()
+    """The account's windows that have not reset since they were read, each with where its figures come from."""
 
     expired: tuple[str, ...] = ()
     """Names of windows that have reset since they were read."""
@@ -103,9 +105,14 @@ class Assessment:
         """Whether a session may start on it."""
         return self.fitness is not Fitness.EXCLUDED
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows of `figures`."""
+        return tuple(known.window for known in self.figures)
+
     def window(self, name: str) -> Window | None:
         """The window of that name, if it has not reset since."""
-        return next((window for window in self.windows if window.name == name), None)
+        return next((known.window for known in self.figures if known.window.name == name), None)
 
     def utilization(self, name: str) -> float | None:
         """The fraction of that window that is used."""
@@ -118,21 +125,21 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
     model = policy.model_of(provider)
     if account is None:
         return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
-    evidence = _ranked(account, now)
-    windows = [known.window for known in account.windows.values() if known.window.scope is None]
+    evidence = ranked(account, now)
+    windows = [known for known in account.windows.values() if known.window.scope is None]
     facts = Assessment(
         provider,
         model,
         Fitness.UNKNOWN,
-        _NO_DATA,
+        _without_status(account, now),
         evidence=evidence,
         age_s=None if evidence is None else now - evidence.stamp.ts,
-        windows=tuple(window for window in windows if not window.expired(now)),
-        expired=tuple(sorted(window.name for window in windows if window.expired(now))),
-        check_passed=_check_passed(account, now),
-        check_failed=_check_failed(account, now),
-        unreachable=_is_newest(account.history.network_error, account, evidence, now),
-        throttled=_is_newest(account.history.throttled, account, evidence, now),
+        figures=tuple(known for known in windows if not known.expired(now)),
+        expired=tuple(sorted(known.window.name for known in windows if known.expired(now))),
+        check_passed=check_passed(account, now),
+        check_failed=check_failed(account, now),
+        unreachable=is_newest(account.history.network_error, account, evidence, now),
+        throttled=is_throttled(account, evidence, now),
     )
     return _with_remarks(_judged(account, facts, policy, now), account, now)
 
@@ -140,7 +147,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
 def _with_remarks(assessment: Assessment, account: Account, now: float) -> Assessment:
     """The same, with what makes other accounts go first in its reason."""
     if assessment.fitness is Fitness.EXCLUDED:
-        refused = assessment.key_refused and _refused_to_a_probe(account.history, now)
+        refused = assessment.key_refused and refused_to_a_probe(account.history, now)
         return replace(assessment, key_refused_by_probe=refused)
     remarks = [assessment.reason]
     if assessment.check_failed:
@@ -152,123 +159,22 @@ def _with_remarks(assessment: Assessment, account: Account, now: float) -> Asses
     return replace(assessment, reason="; ".join(remarks))
 
 
-def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
-    """Whether that event still stands, and nothing was heard of the account since."""
-    if event is None or now >= passes_at(event):
-        return False
-    heard = (account.history.last_served, None if evidence is None else evidence.stamp)
-    return all(event.stamp > stamp for stamp in heard if stamp is not None)
-
-
-def passes_at(event: Evidence) -> float:
-    """When a failure that passes by itself (network, overload, 429 without details) ends, in epoch seconds."""
-    return event.stamp.ts + PASSING_S if event.blocked_until is None else event.blocked_until
-
-
-def _check_passed(account: Account, now: float) -> bool:
-    check, failed = account.history.by_source.get(CHECK), account.history.last_failed_check
-    if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
-        return False
-    return failed is None or failed < check.stamp
-
-
-def _check_failed(account: Account, now: float) -> bool:
-    """Not where the check named a reason of the account, one model or the network: that counts by itself, elsewhere."""
-    history = account.history
-    failed, turn = history.last_failed_check, history.by_source.get("piggyback")
-    if failed is None or now - failed.ts > CHECK_S:
-        return False
-    reasons = [history.network_error, history.throttled, *history.from_source(CHECK), *account.models.values()]
-    if any(reason is not None and reason.stamp == failed for reason in reasons):
-        return False
-    return turn is None or turn.status not in SERVED or turn.stamp < failed
-
-
-def _ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | None:
-    """The evidence of the status that counts, by rank; a refusal gives way to a newer check that started a session.
-
-    Without `keys`: of the evidence that says nothing of the key, the first refusal, if there is one.
-    """
-    history = account.history
-    newest = [
-        next((evidence for evidence in history.from_source(source) if _counts(account, evidence, now, keys=keys)), None)
-        for source in SOURCES
-    ]
-    counting = [evidence for evidence in newest if evidence is not None]
-    if not counting:
-        return None
-    first, check = counting[0], history.by_source.get(CHECK)
-    if not keys:
-        first = next((evidence for evidence in counting if evidence.status not in SERVED), first)
-    started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
-    return check if started and first.status not in SERVED else first
-
-
-def _counts(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
-    if evidence.status is Status.INVALID_KEY and (not keys or _served_since(account, evidence)):
-        return False
-    return stands(evidence, now) and not _reset_since(account, evidence, now)
-
-
-def stands(evidence: Evidence, now: float) -> bool:
-    """Whether that evidence of a status counts now."""
-    return now < stands_until(evidence)
-
-
-def stands_until(evidence: Evidence) -> float:
-    """Until when that evidence of a status counts, in epoch seconds."""
-    if evidence.status not in SERVED and evidence.blocked_until is not None:
-        return evidence.blocked_until
-    if evidence.status is Status.OVERLOADED:
-        return evidence.stamp.ts + PASSING_S
-    return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
-
-
-def _reset_since(account: Account, evidence: Evidence, now: float) -> bool:
-    """Whether a refusal that names no end has ended with the windows that were used up."""
-    if evidence.status is not Status.REJECTED or evidence.blocked_until is not None:
-        return False
-    full = list(_full_windows(account))
-    return bool(full) and all(window.expired(now) for window in full)
-
-
-def _full_windows(account: Account) -> Iterator[Window]:
-    for known in account.windows.values():
-        if known.window.scope is None and is_full(known.window):
-            yield known.window
-
-
-def is_full(window: Window) -> bool:
-    """Whether nothing of the window was left when it was read."""
-    return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
-
-
-def _refused_to_a_probe(history: History, now: float) -> bool:
-    """Whether a probe or check of the last two minutes was answered with a refusal of the key."""
-    answers = [evidence for source, evidence in history.key_refusals.items() if source in {CHECK, "probe"}]
-    return any(now - evidence.stamp.ts <= KEY_REFUSED_OVER_S for evidence in answers)
-
-
-def _served_since(account: Account, evidence: Evidence) -> bool:
-    """Whether the key has been shown to be valid since."""
-    served = account.history.last_served
-    return served is not None and served > evidence.stamp
-
-
 def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
-    refused = account.models.get(facts.model)
-    if refused is not None and refused.status not in SERVED and stands(refused, now):
+    refused = refused_models(account, now).get(facts.model)
+    if refused is not None:
         reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=stands_until(refused))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(refused))
     evidence = facts.evidence
     if evidence is not None and evidence.status is Status.INVALID_KEY:
-        if _key_is_refused(account, evidence, now):
+        if key_is_refused(account, evidence, now):
             return replace(facts, fitness=Fitness.EXCLUDED, reason=_KEY_REFUSED, key_refused=True)
         # One 401 is no evidence yet, and hides no refusal of another kind.
-        other = _ranked(account, now, keys=False)
+        other = ranked(account, now, keys=False)
         refusal = None if other is None or other.status in SERVED else other
         facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
         evidence = refusal
+    if evidence is not None and concerns_everybody(evidence):
+        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=_end_of(evidence))
     if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
         reason = _REFUSED.get(evidence.status, str(evidence.status))
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(evidence))
@@ -277,9 +183,7 @@ def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> 
 
 def _end_of(evidence: Evidence) -> float | None:
     """When a refusal ends by itself; a missing credit or a policy does not, it only gets too old to count."""
-    if evidence.blocked_until is not None or evidence.status is Status.OVERLOADED:
-        return stands_until(evidence)
-    return None
+    return stands_until(evidence) if concerns_everybody(evidence) else evidence.blocked_until
 
 
 def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
@@ -293,17 +197,33 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         reason = "answers are billed: paid from credit" if billed else "plan used up: paid from credit"
         return replace(facts, fitness=Fitness.BILLED, reason=reason)
     if rejected or (evidence is None and full is not None):
-        until = full.resets_at if full is not None else None
-        if until is None and evidence is not None:
-            until = evidence.blocked_until
-        reason = f"{full.name} used up" if full else _REFUSED[Status.REJECTED]
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=until)
+        limits = [full] if full is not None else [window for window in facts.windows if is_full(window)]
+        names = " and ".join(window.name for window in limits)
+        reason = f"{names} used up" if limits else _REFUSED[Status.REJECTED]
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
         return replace(facts, fitness=Fitness.USABLE, reason="works")
-    served = account.history.last_served
-    if facts.reason == _NO_DATA and served is not None and now - served.ts <= PROBE_S:
-        return replace(facts, reason="key valid; no other current data")
     return facts
+
+
+def _without_status(account: Account, now: float) -> str:
+    """The reason of an account of which no status counts."""
+    if not (account.last or account.windows or account.models):
+        return _NO_QUOTA_DATA
+    # Windows outlast the status that came with them.
+    figures = any(not known.expired(now) for known in account.windows.values() if known.window.scope is None)
+    served = account.history.last_served
+    if served is not None and now - served.ts <= PROBE_S:
+        return f"key valid; {'no recent response' if figures else 'no other current data'}"
+    return "no recent response" if figures else "no current data"
+
+
+def _limit_ends(limits: list[Window], evidence: Evidence | None) -> float | None:
+    """When the limits that were reached have all reset; a block that names its end ends then."""
+    if evidence is not None and evidence.blocked_until is not None and not any(map(_binds_the_plan, limits)):
+        return evidence.blocked_until
+    resets = [window.resets_at for window in limits if window.resets_at is not None]
+    return max(resets) if resets and len(resets) == len(limits) else None
 
 
 def _binds_the_plan(window: Window) -> bool:
@@ -329,26 +249,4 @@ def _is_billed(account: Account, model: str, now: float) -> bool:
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
         return False
     newer = any(known.stamp > paid.stamp for known in account.windows.values())
-    return paid.model in {None, model} and not newer and not any(_full_windows(account))
-
-
-def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
-    """Whether the key counts as invalid: 401s flap on valid keys.
-
-    It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
-    worked.
-    """
-    history = account.history
-    served = history.last_served
-    if served is None or (evidence.substatus == CONFIRMED and evidence.stamp > served):
-        return True
-    known_good = max(served.ts, _instant(history.last_limited))
-    refusals = [ts for ts in history.key_refusal_times.values() if ts > known_good]
-    if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
-        return True
-    others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
-    return any(other.stamp.ts > known_good and stands(other, now) for other in others)
-
-
-def _instant(stamp: Stamp | None) -> float:
-    return 0.0 if stamp is None else stamp.ts
+    return paid.model in {None, model} and not newer and not any(full_windows(account))

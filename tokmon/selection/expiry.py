@@ -6,14 +6,7 @@ from typing import Final
 
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.snapshot import Account
-from tokmon.selection.assessment import (
-    CHECK_S,
-    KEY_REFUSED_OVER_S,
-    PROBE_S,
-    TURN_S,
-    passes_at,
-    stands_until,
-)
+from tokmon.selection.current_evidence import CHECK_S, KEY_REFUSED_OVER_S, PROBE_S, TURN_S, passes_at, stands_until
 
 _AFTER_S: Final = 0.001
 """Some limits include their last instant, so both it and the moment after it are instants of change."""
@@ -45,8 +38,7 @@ def _ends(account: Account) -> Iterator[float]:
     if account.overage_evidence is not None:
         yield account.overage_evidence.stamp.ts + TURN_S
     for known in account.windows.values():
-        if known.window.resets_at is not None:
-            yield known.window.resets_at + TURN_S
+        yield known.expires_at if known.window.resets_at is None else known.window.resets_at + TURN_S
 
 
 def _ends_of_key_refusals(account: Account) -> Iterator[float]:

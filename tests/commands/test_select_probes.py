@@ -1,4 +1,4 @@
-"""`tokmon select` asks where its choice depends on it, as a process, against a provider on a real socket."""
+"""`tokmon select` probes uncertain accounts where that could change its choice, against providers on a real socket."""
 
 import contextlib
 import json
@@ -84,13 +84,13 @@ def started(**env: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_where_nothing_is_known_the_chain_is_asked_and_nobody_else() -> None:
+def test_without_any_data_the_chain_is_probed_and_nothing_else() -> None:
     with seats(team_a=usage(10.0, 96.0), team_b=usage(10.0, 20.0)) as server:
         assert choice() == "team-b"
         assert asked_of(server) == ["team-a", "team-b"]
         assert {each.path for each in server.requests} == {"/api/oauth/usage"}
     (decision,) = decisions()
-    assert [(each["provider"], each["http_status"], each["status"]) for each in decision["asked"]] == [
+    assert [(each["provider"], each["http_status"], each["status"]) for each in decision["probes"]] == [
         ("team-a", 200, "allowed"),
         ("team-b", 200, "allowed"),
     ]
@@ -99,16 +99,16 @@ def test_where_nothing_is_known_the_chain_is_asked_and_nobody_else() -> None:
     assert paths.find().probe.stat().st_mode & 0o777 == 0o600
 
 
-def test_who_answered_in_pi_is_not_asked_nor_who_cannot_win() -> None:
+def test_accounts_with_current_data_or_without_a_chance_are_not_probed() -> None:
     with seats() as server:
         write("piggyback.jsonl", now_line("team-a", 0.5))
         assert choice() == "team-a"
         assert server.requests == []
-    assert decisions()[0]["asked"] == []
+    assert decisions()[0]["probes"] == []
     assert not (paths.find().state / "probes.json").exists()
 
 
-def test_a_pi_check_of_another_tool_is_evidence_and_spares_a_question(tmp_path: Path) -> None:
+def test_a_check_by_another_tool_makes_a_probe_unnecessary(tmp_path: Path) -> None:
     checks = {"checked_at": rfc3339(time.time() - 60), "results": {"team-a": {"status": "ok", "ms": 2700}}}
     (tmp_path / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
     with seats() as server:
@@ -117,53 +117,53 @@ def test_a_pi_check_of_another_tool_is_evidence_and_spares_a_question(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "env"), [(("--no-ask",), {}), ((), {"TOKMON_PIN": "team-a"}), ((), {"TOKMON_DEADLINE_MS": "0"})]
+    ("arguments", "env"), [(("--no-probe",), {}), ((), {"TOKMON_PIN": "team-a"}), ((), {"TOKMON_DEADLINE_MS": "0"})]
 )
-def test_nobody_is_asked_where_that_is_not_wished(arguments: tuple[str, ...], env: dict[str, str]) -> None:
+def test_nothing_is_probed_with_no_probe_a_pin_or_no_time(arguments: tuple[str, ...], env: dict[str, str]) -> None:
     with seats() as server:
         assert choice(*arguments, **env) == "team-a"
         assert server.requests == []
     assert not (paths.find().state / "probes.json").exists()
 
 
-def test_a_key_that_is_refused_is_passed_over_and_the_reason_is_shown() -> None:
+def test_a_key_refused_to_a_probe_is_skipped_and_explained() -> None:
     with seats(team_a=DEAD):
         said = tokmon("select", "--explain", **LONG).stdout
     assert said.startswith("team-b claude-sonnet-4-6")
-    assert "asked team-a GET /api/oauth/usage: HTTP 401, invalid key" in said
-    assert "asked team-b GET /api/oauth/usage: HTTP 200, allowed" in said
+    assert "probed team-a (GET /api/oauth/usage): HTTP 401, invalid key" in said
+    assert "probed team-b (GET /api/oauth/usage): HTTP 200, allowed" in said
 
 
-def test_a_fallback_is_asked_once_the_chain_has_said_no() -> None:
+def test_the_fallback_is_probed_after_the_whole_chain_was_refused() -> None:
     with seats(team_a=DEAD, team_b=DEAD) as server:
         select(chain=list(CHAIN), fallback=["gate"], emergency="last", policy="threshold", model="claude-sonnet-4-6")
         assert choice() == "gate"
         assert [each.headers["x-who"] for each in server.requests][2:] == ["gate"]
-    assert [each["provider"] for each in decisions()[0]["asked"]] == ["team-a", "team-b", "gate"]
+    assert [each["provider"] for each in decisions()[0]["probes"]] == ["team-a", "team-b", "gate"]
 
 
-def test_when_every_key_is_refused_all_are_asked_afresh() -> None:
+def test_when_every_key_was_refused_all_are_probed_again() -> None:
     refused = {"status": "invalid_key", "windows": []}
     for name in CHAIN:
         for age in (500, 300, 100):
             said = {"ts": rfc3339(time.time() - age), "id": f"{name}-{age}"}
             write("piggyback.jsonl", now_line(name, 0.5) | refused | said)
     with seats(team_a=DEAD) as server:
-        assert choice("--no-ask") == "team-a", "it is not believed"
+        assert choice("--no-probe") == "team-a", "it is not believed"
         assert choice() == "team-b"
         assert asked_of(server) == ["team-a", "team-b"]
 
 
-def test_who_was_asked_is_not_asked_again_by_any_process_for_twenty_minutes() -> None:
+def test_no_process_probes_an_account_again_within_twenty_minutes() -> None:
     with seats(team_a=Reply(500, {}), team_b=Reply(500, {})) as server:
         for _ in range(2):
             assert choice() == "team-a", "nothing is known as before"
         tokmon("monitor", "--provider", "team-a")
         assert asked_of(server) == ["team-a", "team-b"]
-    assert [len(each["asked"]) for each in decisions()] == [2, 0]
+    assert [len(each["probes"]) for each in decisions()] == [2, 0]
 
 
-def test_who_is_asked_too_often_is_left_alone() -> None:
+def test_an_account_that_throttles_probes_is_left_alone_for_an_hour() -> None:
     with seats(team_a=Reply(429, error("Rate limited", "rate_limit_error"))):
         assert choice() == "team-a"
     known = json.loads((paths.find().state / "probes.json").read_text("utf-8"))["accounts"]
@@ -185,38 +185,38 @@ def test_who_is_asked_too_often_is_left_alone() -> None:
         Reply(200, b"", {"content-encoding": "gzip"}),
     ],
 )
-def test_an_answer_that_says_nothing_changes_nothing(said: Reply) -> None:
+def test_an_unreadable_answer_changes_nothing(said: Reply) -> None:
     with seats(team_a=said, team_b=said) as server:
         assert choice() == "team-a"
         assert len(server.requests) >= 2
 
 
 @pytest.mark.parametrize("broken", ["refused", "proxy", "address", "no name"])
-def test_where_nobody_can_be_reached_the_choice_is_as_if_nobody_had_been_asked(broken: str) -> None:
+def test_without_a_network_the_choice_is_the_one_without_probes(broken: str) -> None:
     env = {"HTTP_PROXY": "socks9://[", "http_proxy": "socks9://["} if broken == "proxy" else {}
     origins = {"address": "http://127.0.0.1:0", "no name": "http://no-such-name.invalid"}
     with seats():
         configure(**{name.replace("-", "_"): seat(origins.get(broken, "http://127.0.0.1:9"), name) for name in CHAIN})
         assert choice(**env) == "team-a"
     (decision,) = decisions()
-    assert [(each["provider"], each["http_status"]) for each in decision["asked"]] == [(name, None) for name in CHAIN]
+    assert [(each["provider"], each["http_status"]) for each in decision["probes"]] == [(name, None) for name in CHAIN]
     assert lines() == [], "no answer is none: what has failed may be our own haste"
-    assert [each["verdict"] for each in decision["alternatives"]] == ["unknown"] * 3
+    assert [account["fitness"] for account in decision["alternatives"]] == ["unknown"] * 3
 
 
 @pytest.mark.parametrize("name", ["probes.json", "probes.lock"])
-def test_where_turns_cannot_be_kept_nobody_is_asked(name: str) -> None:
+def test_nothing_is_probed_where_the_probe_limit_cannot_be_recorded(name: str) -> None:
     with seats() as server:
         (paths.find().state / name).mkdir(parents=True, mode=0o700)
         paths.find().state.chmod(0o700)
         done = tokmon("select", **LONG)
         assert server.requests == []
     assert (done.stdout, done.returncode) == ("team-a claude-sonnet-4-6\n", 0)
-    assert done.stderr.startswith("warning: nobody was asked: cannot ")
+    assert done.stderr.startswith("warning: no account was probed: cannot ")
 
 
 @pytest.mark.parametrize("place", ["models.json", "auth.json", "probes.json"])
-def test_a_pipe_in_the_place_of_a_file_hangs_nobody(place: str) -> None:
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(place: str) -> None:
     with seats():
         path = (paths.find().state if place == "probes.json" else paths.find().agent) / place
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -225,15 +225,15 @@ def test_a_pipe_in_the_place_of_a_file_hangs_nobody(place: str) -> None:
         assert choice() == "team-a"
 
 
-def test_answers_that_cannot_be_kept_count_all_the_same_and_that_is_said() -> None:
+def test_answers_that_cannot_be_logged_are_used_with_a_warning() -> None:
     with seats(team_a=DEAD):
         paths.find().probe.mkdir(parents=True, mode=0o700)
         done = tokmon("select", **LONG)
     assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
-    assert "the answers were not kept" in done.stderr
+    assert "the answers were not logged" in done.stderr
 
 
-def test_one_that_answers_counts_although_another_hangs() -> None:
+def test_an_answer_is_used_although_another_account_hangs() -> None:
     with seats(team_a=DEAD, team_b=Reply(hold=True)) as server:
         assert choice(TOKMON_DEADLINE_MS="7000") == "team-b"
         assert not server.over.is_set(), "it hangs still"
@@ -243,7 +243,7 @@ def test_one_that_answers_counts_although_another_hangs() -> None:
     ]
 
 
-def test_who_answers_goes_before_who_hangs() -> None:
+def test_an_account_that_answers_goes_before_one_that_hangs() -> None:
     with seats(team_a=Reply(hold=True)):
         assert choice(TOKMON_DEADLINE_MS="7000") == "team-b"
     (decision,) = decisions()
@@ -257,16 +257,16 @@ socket.getaddrinfo = lambda *_: ctypes.CDLL(None).sleep(3600)
 """
 
 
-def test_a_name_server_that_hangs_holds_up_neither_the_choice_nor_the_end(tmp_path: Path) -> None:
+def test_a_hanging_name_server_delays_neither_the_choice_nor_the_exit(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HANGING_NAMES, encoding="utf-8")
     with seats():
         configure(team_a=seat("http://provider.example", "team-a"))
         found = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
         assert choice(TOKMON_DEADLINE_MS="7000", PYTHONPATH=found) == "team-a"
-    assert decisions()[0]["asked"][0]["error"].startswith("timed out")
+    assert decisions()[0]["probes"][0]["error"].startswith("timed out")
 
 
-def test_who_wakes_while_another_asks_waits_for_its_answer() -> None:
+def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
     arrived, go_on = threading.Barrier(3), threading.Event()
 
     def script(asked: Request) -> Reply:
@@ -288,10 +288,10 @@ def test_who_wakes_while_another_asks_waits_for_its_answer() -> None:
         go_on.set()
         assert [each.communicate(timeout=60)[0] for each in (first, second)] == ["team-b claude-sonnet-4-6\n"] * 2
         assert asked_of(server) == ["team-a", "team-b"]
-    assert sorted(len(each["asked"]) for each in decisions()) == [0, 2]
+    assert sorted(len(each["probes"]) for each in decisions()) == [0, 2]
 
 
-def test_of_fifty_at_once_one_asks_and_all_answer() -> None:
+def test_of_fifty_selects_at_once_one_probes_and_all_answer() -> None:
     with seats(team_a=DEAD) as server:
         running = [started() for _ in range(50)]
         said = [each.communicate(timeout=110) for each in running]
@@ -299,10 +299,10 @@ def test_of_fifty_at_once_one_asks_and_all_answer() -> None:
         assert {out for out, _ in said} <= {"team-b claude-sonnet-4-6\n", "team-a claude-sonnet-4-6\n"}
         assert asked_of(server) == ["team-a", "team-b"]
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
-    assert sum(len(each["asked"]) for each in decisions()) == 2
+    assert sum(len(each["probes"]) for each in decisions()) == 2
 
 
-def test_a_wake_that_finds_the_asker_killed_goes_on() -> None:
+def test_select_goes_on_when_the_probing_process_was_killed() -> None:
     with seats(team_a=Reply(hold=True), team_b=Reply(hold=True)) as server:
         first = started()
         wait_until(lambda: len(server.requests) == 2, "it asks", 60)
@@ -312,7 +312,7 @@ def test_a_wake_that_finds_the_asker_killed_goes_on() -> None:
         assert not server.over.is_set()
 
 
-def test_httpx_is_imported_only_where_somebody_is_asked() -> None:
+def test_httpx_is_imported_only_for_a_probe() -> None:
     code = (
         "import sys; from tokmon.commands import select; select.run([]);"
         "print(*sorted({'httpx', 'tokmon.probes'} & set(sys.modules)), file=sys.stderr)"
