@@ -18,7 +18,8 @@ from tokmon.errors import StoreError
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi import check_file
-from tokmon.selection.assessment import CHECK_S, assess
+from tokmon.selection.assessment import assess
+from tokmon.selection.current import CHECK_S
 from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 

@@ -15,8 +15,16 @@ from unittest.mock import patch
 from tokmon import cli
 
 
-def run(*arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
-    """`tokmon ARGUMENTS` in this process: a tenth of the cost of a new one. What an exit or a signal does needs one."""
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`tokmon ARGUMENTS` in this process, at a tenth of the cost of a new one.
+
+    What depends on a process (signals, file descriptors, imports) needs a new one: `logbook.tokmon`.
+    """
+    return feed(b"", *arguments, **env)
+
+
+def feed(stdin: bytes, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same with these bytes on the standard input."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     given = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     with _streams(given, out, err), patch.dict(os.environ, env):

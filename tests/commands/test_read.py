@@ -6,14 +6,14 @@ import sys
 from typing import Any
 
 from tests.captures import FIXTURES, differences, expected_of
-from tests.commands.screens import run
+from tests.commands.screens import feed
 
 Answer = dict[str, Any]
 
 
 def read(*lines: bytes, arguments: tuple[str, ...] = ()) -> tuple[list[Answer], list[str], int]:
     """The readings, the lines on stderr, the exit code."""
-    done = run("read", *arguments, stdin=b"\n".join(lines))
+    done = feed(b"\n".join(lines), "read", *arguments)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(answer.pop("version") == 1 for answer in answers)
     return answers, done.stderr.splitlines(), done.returncode

@@ -22,7 +22,7 @@ from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.evidence.values import instant
 from tokmon.paths import Paths
-from tokmon.selection.assessment import CHECK_S
+from tokmon.selection.current import CHECK_S
 from tokmon.selection.overrides import name_problem
 from tokmon.store.state_file import read_error_text
 from tokmon.wire.instants import rfc3339

@@ -13,7 +13,8 @@ from tokmon.report.severity import SHORT_S, Severity, window_severity
 from tokmon.report.status import credits_words
 from tokmon.report.view import AccountView, View
 from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
-from tokmon.selection.assessment import Assessment, Fitness, concerns_everybody
+from tokmon.selection.assessment import Assessment, Fitness
+from tokmon.selection.current import concerns_everybody
 
 HEADER: Final = "## Token Economics"
 NOTHING: Final = "No accounts yet: none is configured, and no response has been recorded."

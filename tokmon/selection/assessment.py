@@ -1,30 +1,32 @@
-"""What stands of an account now, for one model: the one verdict that every screen shows and every choice rests on.
+"""The assessment of an account now, for one model: the one verdict that every screen shows and every choice uses.
 
-A real pi turn outranks a pi check, which outranks a probe of the bare API, each within its age limit. Evidence past
-its limit is neither its old value nor nothing: the account is unknown, and an unknown account may be tried.
+Evidence past its age limit is neither its old value nor nothing: the account is unknown, and an unknown account may be
+tried. Which evidence counts is in `current`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from tokmon.evidence.history import History
 from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
-from tokmon.evidence.model import Scope, Status, Window
+from tokmon.evidence.model import Status, Window
 from tokmon.evidence.snapshot import Account, Evidence, Stamp, WindowEvidence
+from tokmon.selection.current import (
+    PROBE_S,
+    TURN_S,
+    check_failed,
+    check_passed,
+    concerns_everybody,
+    counts,
+    ends_at,
+    full_windows,
+    is_full,
+    passes_at,
+    ranked,
+    refused_models,
+)
 from tokmon.selection.policy import Policy
-
-SOURCES: Final = ("piggyback", CHECK, "probe")
-"""By rank."""
-
-CHECK_S: Final = 2 * 3600.0
-PROBE_S: Final = 20 * 60.0
-TURN_S: Final = 24 * 3600.0
-"""How long evidence of each source stands where the provider names no end. Windows have resets of their own."""
-
-PASSING_S: Final = 600.0
-"""How long an overload, a network failure or a 429 without details stands where no end is named."""
 
 KEY_REFUSALS: Final = 3
 KEY_REFUSED_OVER_S: Final = 120.0
@@ -79,7 +81,7 @@ class Assessment:
     """Excluded for its key alone."""
 
     key_refused_by_probe: bool = False
-    """A probe or check of the last two minutes was told so."""
+    """A probe or check of the last two minutes was refused for it."""
 
     unreachable: bool = False
     """The newest evidence is a network failure: other accounts go first, nothing is excluded."""
@@ -118,11 +120,11 @@ class Assessment:
 
 
 def assess(provider: str, account: Account | None, policy: Policy, now: float) -> Assessment:
-    """What stands of that account for the model that the policy would run on it."""
+    """The assessment of that account for the model that a session of the policy would use on it."""
     model = policy.model_of(provider)
     if account is None:
         return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
-    evidence = _ranked(account, now)
+    evidence = ranked(account, now)
     windows = [known for known in account.windows.values() if known.window.scope is None]
     facts = Assessment(
         provider,
@@ -133,8 +135,8 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
         age_s=None if evidence is None else now - evidence.stamp.ts,
         figures=tuple(known for known in windows if not known.expired(now)),
         expired=tuple(sorted(known.window.name for known in windows if known.expired(now))),
-        check_passed=_check_passed(account, now),
-        check_failed=_check_failed(account, now),
+        check_passed=check_passed(account, now),
+        check_failed=check_failed(account, now),
         unreachable=_is_newest(account.history.network_error, account, evidence, now),
         throttled=_is_throttled(account, evidence, now),
     )
@@ -163,100 +165,11 @@ def _is_throttled(account: Account, evidence: Evidence | None, now: float) -> bo
 
 
 def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
-    """Whether that event still stands, and nothing was heard of the account since."""
+    """Whether that event still counts, and no newer evidence of the account came since."""
     if event is None or now >= passes_at(event):
         return False
-    heard = (account.history.last_served, None if evidence is None else evidence.stamp)
-    return all(event.stamp > stamp for stamp in heard if stamp is not None)
-
-
-def passes_at(event: Evidence) -> float:
-    """When a failure that passes by itself (network, overload, 429 without details) ends, in epoch seconds."""
-    return event.stamp.ts + PASSING_S if event.blocked_until is None else event.blocked_until
-
-
-def _check_passed(account: Account, now: float) -> bool:
-    check, failed = account.history.by_source.get(CHECK), account.history.last_failed_check
-    if check is None or check.status not in SERVED or now - check.stamp.ts > CHECK_S:
-        return False
-    return failed is None or failed < check.stamp
-
-
-def _check_failed(account: Account, now: float) -> bool:
-    """Not where the check named a reason of the account, one model or the network: that counts by itself, elsewhere."""
-    history = account.history
-    failed, turn = history.last_failed_check, history.by_source.get("piggyback")
-    if failed is None or now - failed.ts > CHECK_S:
-        return False
-    reasons = [history.network_error, history.throttled, *history.from_source(CHECK), *account.models.values()]
-    if any(reason is not None and reason.stamp == failed for reason in reasons):
-        return False
-    return turn is None or turn.status not in SERVED or turn.stamp < failed
-
-
-def _ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | None:
-    """The evidence of the status that counts, by rank; a refusal gives way to a newer check that started a session.
-
-    Without `keys`: of the evidence that says nothing of the key, the first refusal, if there is one.
-    """
-    history = account.history
-    newest = [
-        next((evidence for evidence in history.from_source(source) if _counts(account, evidence, now, keys=keys)), None)
-        for source in SOURCES
-    ]
-    counting = [evidence for evidence in newest if evidence is not None]
-    if not counting:
-        return None
-    first, check = counting[0], history.by_source.get(CHECK)
-    if not keys:
-        first = next((evidence for evidence in counting if evidence.status not in SERVED), first)
-    started = check is not None and check in counting and check.status in SERVED and check.stamp > first.stamp
-    return check if started and first.status not in SERVED else first
-
-
-def _counts(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
-    if evidence.status is Status.INVALID_KEY and (not keys or _served_since(account, evidence)):
-        return False
-    return stands(evidence, now) and not reset_since(account, evidence, now)
-
-
-def stands(evidence: Evidence, now: float) -> bool:
-    """Whether that evidence of a status counts now."""
-    return now < stands_until(evidence)
-
-
-def stands_until(evidence: Evidence) -> float:
-    """Until when that evidence of a status counts, in epoch seconds."""
-    if evidence.status not in SERVED and evidence.blocked_until is not None:
-        return evidence.blocked_until
-    if concerns_everybody(evidence):
-        return evidence.stamp.ts + PASSING_S
-    return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
-
-
-def concerns_everybody(evidence: Evidence) -> bool:
-    """Whether the provider refuses every account for a while: it is overloaded, or its shared capacity is used up."""
-    shared = evidence.status is Status.REJECTED and evidence.scope == Scope.PROVIDER
-    return shared or evidence.status is Status.OVERLOADED
-
-
-def reset_since(account: Account, evidence: Evidence, now: float) -> bool:
-    """Whether a refusal that names no end has ended with the windows that were used up."""
-    if evidence.status is not Status.REJECTED or evidence.blocked_until is not None:
-        return False
-    full = list(_full_windows(account))
-    return bool(full) and all(known.expired(now) for known in full)
-
-
-def _full_windows(account: Account) -> Iterator[WindowEvidence]:
-    for known in account.windows.values():
-        if known.window.scope is None and is_full(known.window):
-            yield known
-
-
-def is_full(window: Window) -> bool:
-    """Whether nothing of the window was left when it was read."""
-    return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
+    newer = (account.history.last_served, None if evidence is None else evidence.stamp)
+    return all(event.stamp > stamp for stamp in newer if stamp is not None)
 
 
 def _refused_to_a_probe(history: History, now: float) -> bool:
@@ -265,46 +178,26 @@ def _refused_to_a_probe(history: History, now: float) -> bool:
     return any(now - evidence.stamp.ts <= KEY_REFUSED_OVER_S for evidence in answers)
 
 
-def _served_since(account: Account, evidence: Evidence) -> bool:
-    """Whether the key has been shown to be valid since."""
-    served = account.history.last_served
-    return served is not None and served > evidence.stamp
-
-
-def refused_models(account: Account, now: float) -> dict[str, Evidence]:
-    """The newest evidence of each model that is refused now, by the model's name ("" where none was named)."""
-    return {
-        model: evidence
-        for model, evidence in sorted(account.models.items())
-        if evidence.status not in SERVED and stands(evidence, now)
-    }
-
-
 def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
     refused = refused_models(account, now).get(facts.model)
     if refused is not None:
         reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(refused))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(refused))
     evidence = facts.evidence
     if evidence is not None and evidence.status is Status.INVALID_KEY:
         if _key_is_refused(account, evidence, now):
             return replace(facts, fitness=Fitness.EXCLUDED, reason=_KEY_REFUSED, key_refused=True)
         # One 401 is no evidence yet, and hides no refusal of another kind.
-        other = _ranked(account, now, keys=False)
+        other = ranked(account, now, keys=False)
         refusal = None if other is None or other.status in SERVED else other
         facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
         evidence = refusal
     if evidence is not None and concerns_everybody(evidence):
-        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=_end_of(evidence))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=ends_at(evidence))
     if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
         reason = _REFUSED.get(evidence.status, str(evidence.status))
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(evidence))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(evidence))
     return _by_use(account, facts, evidence, policy, now)
-
-
-def _end_of(evidence: Evidence) -> float | None:
-    """When a refusal ends by itself; a missing credit or a policy does not, it only gets too old to count."""
-    return stands_until(evidence) if concerns_everybody(evidence) else evidence.blocked_until
 
 
 def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
@@ -370,7 +263,7 @@ def _is_billed(account: Account, model: str, now: float) -> bool:
     if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
         return False
     newer = any(known.stamp > paid.stamp for known in account.windows.values())
-    return paid.model in {None, model} and not newer and not any(_full_windows(account))
+    return paid.model in {None, model} and not newer and not any(full_windows(account))
 
 
 def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
@@ -388,7 +281,7 @@ def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
     if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
         return True
     others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
-    return any(other.stamp.ts > known_good and stands(other, now) for other in others)
+    return any(other.stamp.ts > known_good and counts(other, now) for other in others)
 
 
 def _instant(stamp: Stamp | None) -> float:
