@@ -140,18 +140,18 @@ def test_read_ends_when_the_reader_of_its_output_has_gone() -> None:
     line = b'{"http_status":200,"headers":{}}\n'
     with subprocess.Popen(
         [sys.executable, "-m", "tokmon", "read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        reader.stdout.close()
         try:
-            process.stdin.write(line * 20_000)
-            process.stdin.close()
+            reader.stdin.write(line * 20_000)
+            reader.stdin.close()
         except BrokenPipeError:
             pass
-        assert process.stderr.read() == b""
-        assert process.wait(20) == 1
+        assert reader.stderr.read() == b""
+        assert reader.wait(20) == 1
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:

@@ -37,6 +37,9 @@ _REFUSED: Final = {
     Status.POLICY_REJECTED: "refused by provider policy",
     Status.NO_CREDIT: "no credit",
 }
+WORKS: Final = "works"
+"""The reason of a usable account, if there is no more to say."""
+
 _KEY_REFUSED: Final = "login or key refused"
 _NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
@@ -216,7 +219,7 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         reason = f"{names} used up" if limits else _REFUSED[Status.REJECTED]
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
-        return replace(facts, fitness=Fitness.USABLE, reason="works")
+        return replace(facts, fitness=Fitness.USABLE, reason=WORKS)
     return facts
 
 
