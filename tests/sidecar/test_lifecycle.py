@@ -182,8 +182,8 @@ def test_a_long_log_without_a_snapshot_keeps_nobody_waiting() -> None:
 def _covered(snapshot: Path) -> int:
     if not snapshot.exists():
         return 0
-    covers = json.loads(snapshot.read_bytes())["covers"]
-    return int(covers.get("piggyback.jsonl", {}).get("offset", 0))
+    logs = json.loads(snapshot.read_bytes())["logs"]
+    return sum(end - start for start, end in logs.get("piggyback.jsonl", {}).get("ranges", ()))
 
 
 def test_a_torn_last_line_is_closed_at_start() -> None:
