@@ -48,9 +48,10 @@ find_python() {
 }
 
 how_to_install() {
-  for command in 'apt-get install' 'dnf install' 'apk add' 'pacman -S' 'zypper install'; do
+  # Debian has the module venv in a package of its own: both are named, so that one command is enough.
+  for command in 'apt-get install python3 python3-venv' 'dnf install python3' 'apk add python3' 'pacman -S python' \
+    'zypper install python3'; do
     if command -v "${command%% *}" >/dev/null 2>&1; then
-      case $command in pacman*) command="$command python" ;; *) command="$command python3" ;; esac
       printf '%s\n' "\`$command\` (as root)"
       return
     fi

@@ -1,4 +1,4 @@
-"""Names in `tokmon/` and `tests/`: no two public classes with one name, and none of the words that say nothing alone."""
+"""Names in `tokmon/` and `tests/`: no two public classes share one, and none is a word that says nothing alone."""
 
 import ast
 import sys

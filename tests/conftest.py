@@ -8,18 +8,22 @@ import pytest
 
 from tests.pi import install
 
-# A test is never timed: what a busy machine does to an example says nothing about the program.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# No deadline: how long an example takes on a busy machine says nothing about the program.
+hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("TOKMON_TEST_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of pi where pi is not installed, which needs an npm registry."""
+    """Skip the tests of pi if pi is not installed, which needs an npm registry."""
     reason = install.missing() if any(item.get_closest_marker("pi") for item in items) else None
-    if reason is not None:
-        for item in items:
-            if item.get_closest_marker("pi"):
+    for item in items:
+        if item.get_closest_marker("pi"):
+            if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+            if item.get_closest_marker("timeout") is None:
+                # A bound for what hangs, not for what is slow on a loaded machine.
+                item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(autouse=True)

@@ -94,8 +94,8 @@ def test_new_family_in_one_module_is_read_captured_and_documented(checkout: Path
     run("tokmon", "extension")
     assert '"x-madeup-"' in (checkout / "extensions" / "tokmon" / "schema.ts").read_text(encoding="utf-8")
     tests = ("test_families.py", "commands/test_read.py", "sidecar/test_round_trip.py", "extension/test_contract.py")
-    said = run("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *(f"tests/{name}" for name in tests))
-    assert " passed" in said
+    output = run("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *(f"tests/{name}" for name in tests))
+    assert " passed" in output
     run("scripts.docs")
     page = (checkout / "docs" / "families.md").read_text(encoding="utf-8")
     assert "| `madeup` | `x-madeup-` | A provider that nobody has. |" in page

@@ -208,7 +208,7 @@ def test_a_file_that_changes_is_read_anew_and_one_that_does_not_is_not(
     put(file, {"team-a": OK})
     assert sorted(seen().accounts) == ["team-a"]
     with monkeypatch.context() as patched:
-        patched.setattr("tokmon.store.opened", None)
+        patched.setattr("tokmon.pi.check_file.read_file", None)
         assert sorted(seen().accounts) == ["team-a"]
     put(file, {"team-b": OK, "team-a": {"status": "error"}})
     assert sorted(seen().accounts) == ["team-a", "team-b"]

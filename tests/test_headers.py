@@ -12,12 +12,12 @@ from tokmon.wire.instants import parse_rfc3339, rfc3339
     ("text", "value"),
     [("0.42", 0.42), ("1.13", 1.13), ("1.0", 1.0), ("42%", 0.42), ("0", 0.0), ("0.25, 0.25", 0.25), (" .5 ", 0.5)],
 )
-def test_fractions(text: str, value: float) -> None:
+def test_fraction_is_parsed_in_every_form(text: str, value: float) -> None:
     assert values.fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "???", "-0.1", "nan", "inf", "1e999", "0x10", "1_000", None, "%", ","])
-def test_what_is_no_fraction_is_none_and_never_zero(text: str | None) -> None:
+def test_invalid_fraction_is_none_and_not_zero(text: str | None) -> None:
     assert values.fraction(text) is None
 
 
@@ -34,21 +34,21 @@ def test_what_is_no_fraction_is_none_and_never_zero(text: str | None) -> None:
         "1795334400, 1795334400",
     ],
 )
-def test_instants_in_every_form(text: str) -> None:
+def test_instant_is_parsed_in_every_form(text: str) -> None:
     assert values.instant(text) == 1795334400
 
 
 @pytest.mark.parametrize(
     "text", ["0", "", "soon", "17953344", "2026-13-40T00:00:00Z", "Mon, 99 Foo 2026", "99999999999"]
 )
-def test_what_is_no_instant_is_none(text: str) -> None:
+def test_invalid_instant_is_none(text: str) -> None:
     assert values.instant(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("30", 30), ("0", 0), ("Sun, 22 Nov 2026 08:00:30 GMT", 30), ("-5", None), ("x", None)]
 )
-def test_waiting_times(text: str, seconds: float | None) -> None:
+def test_retry_after_is_parsed_in_every_form(text: str, seconds: float | None) -> None:
     assert values.retry_after(text, 1795334400) == seconds
 
 
@@ -66,12 +66,12 @@ def test_waiting_times(text: str, seconds: float | None) -> None:
         ("250ms, 250ms", 0.25),
     ],
 )
-def test_go_durations(text: str, seconds: float) -> None:
+def test_go_duration_is_parsed(text: str, seconds: float) -> None:
     assert values.duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "6", "m", "6m 0s", "-6s", "6 s", "1d", "soon", "9" * 400 + "h", None])
-def test_what_is_no_duration_is_none(text: str | None) -> None:
+def test_invalid_duration_is_none(text: str | None) -> None:
     assert values.duration(text) is None
 
 
@@ -89,12 +89,12 @@ def test_what_is_no_duration_is_none(text: str | None) -> None:
         ("Sun, 22 Nov 2026 08:00:30 GMT", 30),
     ],
 )
-def test_a_reset_is_relative_or_absolute_by_its_form(text: str, at: float) -> None:
+def test_reset_is_relative_or_absolute_depending_on_its_form(text: str, at: float) -> None:
     assert values.reset(text, 1795334400) == pytest.approx(1795334400 + at)
 
 
 @pytest.mark.parametrize("text", ["", "-5", "never", "1e99", "nan", None])
-def test_what_is_no_reset_is_none(text: str | None) -> None:
+def test_invalid_reset_is_none(text: str | None) -> None:
     assert values.reset(text, 1795334400) is None
 
 
@@ -102,22 +102,22 @@ def test_what_is_no_reset_is_none(text: str | None) -> None:
     ("text", "count"),
     [("1000", 1000), ("30,000", 30000), ("1,234,567", 1234567), ("30,000, 30,000", 30000), ("5, 5", 5), ("2.5", 2.5)],
 )
-def test_counts(text: str, count: float) -> None:
+def test_count_is_parsed_in_every_form(text: str, count: float) -> None:
     assert values.count(text) == count
 
 
 @pytest.mark.parametrize("text", ["-1", "", "many", "3,00", "1,2345", "٣", None])
-def test_what_is_no_count_is_none(text: str | None) -> None:
+def test_invalid_count_is_none(text: str | None) -> None:
     assert values.count(text) is None
 
 
 @pytest.mark.parametrize(("text", "fraction"), [("22", 0.22), ("12.5", 0.125), ("100.0", 1.0), ("31.3%", 0.313)])
-def test_percents(text: str, fraction: float) -> None:
+def test_percentage_is_parsed_as_a_fraction(text: str, fraction: float) -> None:
     assert values.percent(text) == pytest.approx(fraction)
 
 
 @pytest.mark.parametrize("text", ["0,42", "42", "1e3"])
-def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
+def test_text_that_only_resembles_a_fraction_is_none(text: str) -> None:
     assert values.fraction(text) is None
 
 
@@ -125,17 +125,19 @@ def test_what_only_looks_like_a_fraction_is_none(text: str) -> None:
     ("limit", "remaining", "used"),
     [(100, 25, 0.75), (100, 0, 1.0), (None, 0, 1.0), (None, 5, None), (0, None, None), (30, 40, 0.0), (0, 5, None)],
 )
-def test_what_is_used_of_a_count(limit: float | None, remaining: float | None, used: float | None) -> None:
+def test_used_fraction_is_computed_from_limit_and_remaining(
+    limit: float | None, remaining: float | None, used: float | None
+) -> None:
     assert values.used_fraction(limit, remaining) == used
 
 
-def test_a_local_time_is_read_in_the_zone_that_is_known() -> None:
+def test_local_time_is_parsed_with_a_known_offset() -> None:
     assert values.local_instant("2026-08-22 11:16:11", 8.0) == values.instant("2026-08-22T03:16:11Z")
     assert values.local_instant("2026-08-32 11:16:11", 8.0) is None
 
 
 @given(st.text(max_size=60))
-def test_no_text_raises(text: str) -> None:
+def test_no_header_value_raises(text: str) -> None:
     for read in (
         values.number,
         values.fraction,
@@ -150,5 +152,5 @@ def test_no_text_raises(text: str) -> None:
 
 
 @given(st.integers(946_684_800_000, 4_102_444_800_000))
-def test_an_instant_written_reads_as_itself(milliseconds: int) -> None:
+def test_formatted_instant_parses_to_itself(milliseconds: int) -> None:
     assert parse_rfc3339(rfc3339(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-6)

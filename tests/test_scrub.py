@@ -19,16 +19,16 @@ _SECRETS = [
 
 @pytest.mark.parametrize("secret", _SECRETS)
 @pytest.mark.parametrize("text", ["{}", "key: {}.", '{{"error":"bad key {}"}}', "Authorization: Bearer {}", "a={}&b=c"])
-def test_a_secret_in_a_text_is_taken_out(secret: str, text: str) -> None:
-    found = scrub(text.format(secret))
-    assert secret not in found
-    assert PLACEHOLDER in found
+def test_secret_in_a_text_is_replaced(secret: str, text: str) -> None:
+    scrubbed = scrub(text.format(secret))
+    assert secret not in scrubbed
+    assert PLACEHOLDER in scrubbed
 
 
 @pytest.mark.parametrize(
     "text", ["postgres://me:hunter2secret@host/db", 'api_key="0123456789abcdef"', "password: hunter2hunter2"]
 )
-def test_a_named_secret_is_taken_out(text: str) -> None:
+def test_secret_after_its_name_is_replaced(text: str) -> None:
     assert "hunter2" not in scrub(text)
     assert "0123456789" not in scrub(text)
 
@@ -42,16 +42,16 @@ def test_a_named_secret_is_taken_out(text: str) -> None:
         "https://claude.ai/settings/usage",
     ],
 )
-def test_ordinary_words_stay(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert scrub(text) == text
 
 
 @given(st.text(max_size=200))
-def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
+def test_scrubbing_twice_equals_scrubbing_once(text: str) -> None:
     assert scrub(scrub(text)) == scrub(text)
 
 
-def test_what_is_too_short_to_be_looked_at_fits_no_pattern() -> None:
+def test_texts_below_the_minimum_length_match_no_pattern() -> None:
     shortest = ("sk-12345678", "://u:p@", "eyJ12345678.", "gsk_12345678", "Bearer 12345678", "key=12345678")
     assert all(scrub(text) != text for text in shortest), "these are what the patterns ask for at least"
     assert min(map(len, shortest)) == len("://u:p@")

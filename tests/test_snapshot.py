@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tokmon.evidence.model import Credits, Scope, Status
@@ -57,23 +57,21 @@ def _bytes(lines: list[dict[str, Any]]) -> str:
     return json.dumps(fold(Snapshot(), lines).to_json())
 
 
-@settings(max_examples=300)
 @given(st.lists(_LINE, max_size=12), st.randoms())
-def test_any_order_and_any_repetition_give_the_same_bytes(lines: list[dict[str, Any]], random: Any) -> None:
+def test_any_order_and_repetition_of_lines_gives_the_same_snapshot(lines: list[dict[str, Any]], random: Any) -> None:
     again = lines + [line for line in lines if random.random() < 0.5]
     random.shuffle(again)
     assert _bytes(again) == _bytes(lines)
 
 
 @given(st.lists(_LINE, max_size=12))
-def test_what_is_saved_loads_as_itself(lines: list[dict[str, Any]]) -> None:
+def test_saved_snapshot_loads_unchanged(lines: list[dict[str, Any]]) -> None:
     snapshot = fold(Snapshot(), lines)
     assert Snapshot.from_json(_saved(snapshot)).to_json() == snapshot.to_json()
 
 
-@settings(max_examples=300)
 @given(st.lists(st.lists(_LINE, max_size=5), max_size=4), st.randoms())
-def test_going_on_from_a_saved_one_is_the_same_as_reading_it_all(
+def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     parts: list[list[dict[str, Any]]], random: Any
 ) -> None:
     whole = _bytes([line for part in parts for line in part])
@@ -92,7 +90,7 @@ def _account(*lines: dict[str, Any]) -> Account:
     return fold(Snapshot(), lines).accounts["a"]
 
 
-def test_an_error_erases_no_window() -> None:
+def test_error_does_not_change_the_windows() -> None:
     windows = [{"name": "5h", "utilization": 0.4}]
     account = _account(_line(1, status="allowed", windows=windows), _line(2, status="invalid_key", windows=[]))
     assert account.last is not None
@@ -100,18 +98,18 @@ def test_an_error_erases_no_window() -> None:
     assert account.windows["5h"].window.utilization == 0.4
 
 
-def test_a_decrease_in_the_middle_of_a_window_is_legal() -> None:
+def test_utilization_may_decrease_within_a_window() -> None:
     lines = [_line(second, windows=[{"name": "7d", "utilization": used}]) for second, used in ((1, 0.6), (2, 0.02))]
     assert _account(*lines).windows["7d"].window.utilization == 0.02
 
 
-def test_a_throttled_request_says_nothing_about_the_account() -> None:
+def test_throttled_request_does_not_change_the_status() -> None:
     account = _account(_line(1, status="allowed"), _line(2, status="rejected", scope="request"))
     assert account.last is not None
     assert account.last.status is Status.ALLOWED
 
 
-def test_what_is_refused_to_one_model_hides_nothing_of_the_account() -> None:
+def test_refusal_of_one_model_does_not_change_the_status_of_the_account() -> None:
     account = _account(
         _line(1, status="allowed", model="sonnet"),
         _line(2, status="rejected", scope="model", model="opus"),
@@ -119,31 +117,31 @@ def test_what_is_refused_to_one_model_hides_nothing_of_the_account() -> None:
     )
     assert account.last is not None
     assert (account.last.status, account.last.model) == (Status.ALLOWED, "sonnet")
-    assert {name: seen.status for name, seen in account.models.items()} == {
+    assert {name: evidence.status for name, evidence in account.models.items()} == {
         "sonnet": Status.ALLOWED,
         "opus": Status.REJECTED,
         "": Status.NO_CREDIT,
     }
 
 
-def test_what_is_refused_to_one_model_does_not_revive_a_dead_account() -> None:
+def test_refusal_of_one_model_does_not_end_an_invalid_key() -> None:
     account = _account(_line(1, status="invalid_key"), _line(2, status="rejected", scope="model", model="opus"))
     assert account.last is not None
     assert account.last.status is Status.INVALID_KEY
 
 
-def test_a_later_answer_of_that_model_ends_its_refusal_and_one_of_another_does_not() -> None:
+def test_only_a_later_response_of_the_same_model_ends_its_refusal() -> None:
     refused = _line(1, status="rejected", scope="model", model="opus")
     answered = _line(3, status="allowed_warning", model="opus")
     assert _account(refused, _line(2, status="allowed", model="sonnet")).models["opus"].status is Status.REJECTED
     assert _account(answered, refused).models["opus"].status is Status.ALLOWED_WARNING
 
 
-def test_an_error_of_the_account_is_not_one_of_its_model() -> None:
+def test_error_of_the_account_is_not_an_error_of_its_model() -> None:
     assert _account(_line(1, status="invalid_key", scope="account", model="opus")).models == {}
 
 
-def test_plan_credits_and_the_binding_window_outlive_an_error() -> None:
+def test_error_does_not_change_plan_credits_and_binding_window() -> None:
     credit = {"has_credits": True, "unlimited": False, "balance": "12.5"}
     account = _account(
         _line(1, status="allowed", plan="pro", credits=credit, binding_window="7d", claim="seven_day"),
@@ -159,13 +157,13 @@ def test_plan_credits_and_the_binding_window_outlive_an_error() -> None:
     assert (account.binding[0].id, account.binding[1]) == ("event-0001", "7d")
 
 
-def test_a_claim_without_a_name_of_ours_is_the_binding_window() -> None:
+def test_unknown_claim_is_the_binding_window() -> None:
     account = _account(_line(1, claim="five_hour"))
     assert account.binding is not None
     assert account.binding[1] == "five_hour"
 
 
-def test_at_one_instant_a_turn_of_pi_outranks_a_probe() -> None:
+def test_response_of_pi_outranks_a_probe_of_the_same_instant() -> None:
     turn = {"ts": "2026-11-22T06:00:00Z", "provider": "a", "source": "piggyback", "status": "policy_rejected"}
     probe = {"ts": "2026-11-22T06:00:00Z", "provider": "a", "status": "allowed"}
     for lines in ((turn, probe), (probe, turn)):
@@ -174,7 +172,7 @@ def test_at_one_instant_a_turn_of_pi_outranks_a_probe() -> None:
         assert account.last.status is Status.POLICY_REJECTED
 
 
-def test_a_line_of_the_older_format_is_read_as_a_probe() -> None:
+def test_line_of_the_older_format_is_read_as_a_probe() -> None:
     line = {
         "ts": "2026-04-06T14:23:01Z",
         "provider": "team-vigilio",
@@ -206,7 +204,7 @@ def _older(**fields: Any) -> dict[str, Any]:
         ("3600", None, None),
     ],
 )
-def test_the_one_reset_of_an_older_line_goes_to_the_window_that_can_have_it(
+def test_reset_of_an_older_line_belongs_to_the_window_of_that_length(
     seconds: object, five_hours: str | None, week: str | None
 ) -> None:
     windows = fold(Snapshot(), [_older(reset_in_seconds=seconds)]).to_json()["a"]["windows"]
@@ -214,7 +212,7 @@ def test_the_one_reset_of_an_older_line_goes_to_the_window_that_can_have_it(
 
 
 @pytest.mark.parametrize("numbers", [(1, 1.0), (1.0, 1), (0, -0.0), (-0.0, 0), (2**53, 2.0**53), (1e299, int(1e299))])
-def test_equal_numbers_are_kept_in_one_form_whichever_was_read_first(numbers: tuple[float, float]) -> None:
+def test_equal_numbers_are_saved_in_one_form(numbers: tuple[float, float]) -> None:
     first, second = (
         _bytes([_older(utilization_5h=number, overage={"status": "allowed", "used": number})]) for number in numbers
     )
@@ -224,7 +222,7 @@ def test_equal_numbers_are_kept_in_one_form_whichever_was_read_first(numbers: tu
 @pytest.mark.parametrize("part", ["type", "plan", "credits", "binding", "last", "overage"])
 @pytest.mark.parametrize("name", ["ts", "id", "source", "value"])
 @pytest.mark.parametrize("value", [None, 1, [], {}, True])
-def test_a_damaged_one_is_refused_when_it_is_loaded(part: str, name: str, value: object) -> None:
+def test_damaged_snapshot_is_refused_when_it_is_loaded(part: str, name: str, value: object) -> None:
     line = _line(1, type="xai", plan="pro", credits={"balance": "1"}, claim="five_hour", status="allowed", overage={})
     saved = _saved(fold(Snapshot(), [line]))
     if name in saved["a"][part]:

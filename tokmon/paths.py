@@ -125,17 +125,26 @@ def private_folder(path: Path) -> Path:
     """Make `path` (and parents) as a 0700 folder of ours, or raise StoreError if it is somebody else's."""
     try:
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        found = path.lstat()
+        mode = path.lstat().st_mode
     except OSError as error:
         raise StoreError(
             f"cannot make the folder `{path}`: {error.strerror}",
             hint="check its owner and permissions, or choose another with the TOKMON_… variables",
         ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    if not is_own_folder(path):
         raise StoreError(f"`{path}` is not a folder of this user", hint="move it away: tokmon follows no links there")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(mode) & 0o077:
         path.chmod(FOLDER_MODE)
     return path
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether `path` is a folder of this user. A link to one is not: another user may have placed it."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def installed_prefix() -> Path | None:

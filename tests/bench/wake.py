@@ -1,4 +1,4 @@
-"""What a wake costs: the whole `budget-select` every way it may go, beside what cannot be had for less.
+"""What a wake costs: the whole `budget-select` in every case, beside the least that a process costs.
 
     python -m tests.bench.wake [--rounds N] [--lines N] [--cswap PROGRAM] [--json]
 
@@ -6,8 +6,9 @@ Each round starts every process once, in an order of its own since a big one lea
 two is taken within a round: absolute figures are the machine's. `#!/bin/sh` decides which shell runs the hook; the
 other shells that are here are shown too.
 
-The long way is measured without a sidecar: with the evidence of the wake before, with what `tokmon monitor` has logged
-since, and with a line that somebody else has; with a log of ten lines and of a million, which was caught up with once.
+The decision file has ten inputs and seven accounts. The slow path is measured without a sidecar: with the evidence of
+the wake before, with what `tokmon monitor` has logged since, and with a line that somebody else has; with a log of ten
+lines and of a million, which was caught up with once.
 
 `cswap` is claude-swap, in an environment of its own: `python3.12 -m venv V && V/bin/pip install claude-swap`, and then
 `--cswap V/bin/cswap`. Variables of this environment do not reach what is measured: `node` alone takes three times as
@@ -29,19 +30,23 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.homes import Home, swapping
-from tests.hooks.wake import ASKED, DECIDED, HOOK, Wake, decision
+from tests.hooks.wake import ASKED, DECIDED, HOOK, Wake
+from tests.install.capabilities import SHELLS
 
 FLOOR: Final = "sh -c :"
 FRESH: Final = "budget-select"
 AGAIN: Final = "sh -c :, again"
-LONG: Final = "budget-select, asking a shell script"
+SLOW: Final = "budget-select, asking a shell script"
 NODE: Final = "node -e 0"
 CSWAP: Final = "cswap switch --strategy best --json"
 UNCHANGED: Final = "budget-select, nothing new, a log of"
 ASKED_BY: Final = "budget-select, after `tokmon monitor`"
 NEW: Final = "budget-select, a line more by others, a log of"
 FEW: Final = 10
-_REFRESH_S: Final = 20
+INPUTS: Final = 10
+ACCOUNTS: Final = tuple(
+    f"team-{name} claude-sonnet-4-6" for name in ("vigilio", "ludo", "buio", "molto", "nadja", "x", "y")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def main() -> int:
         homes = [Home.make(Path(folder) / str(lines), lines) for lines in (FEW, options.lines)]
         ways = _ways(Path(folder), homes, options.cswap)
         taken = _measure(ways, options.rounds)
-        told = [home.told() for home in homes]
+        decisions = [home.decisions() for home in homes]
     rows = {name: _row(taken, name) for name in taken}
     size = {
         what: _ratio(taken[f"{what} {options.lines} lines"], taken[f"{what} {FEW} lines"]) for what in (UNCHANGED, NEW)
@@ -73,7 +78,7 @@ def main() -> int:
     if options.json:
         print(json.dumps({"rows": rows, "size": size}))
         return 0
-    print(f"{options.rounds} rounds, {os.cpu_count()} cores; told again, and decided: {told}\n")
+    print(f"{options.rounds} rounds, {os.cpu_count()} cores; decisions made: {decisions}\n")
     print(f"| process | p50 ms | p95 ms | of `{FLOOR}`, median of rounds | of `{NODE}` | of `cswap` |")
     print("|---|---|---|---|---|---|")
     for name, row in rows.items():
@@ -98,25 +103,26 @@ def _ratio(one: list[float], other: list[float]) -> float:
 def _ways(folder: Path, homes: list[Home], cswap: Path | None) -> dict[str, Way]:
     wake = Wake(folder / "wake", ("sh",))
     wake.tokmon()
+    logs = [wake.logs / f"log-{number}.jsonl" for number in range(INPUTS - len(wake.inputs))]
+    for log in logs:
+        log.touch()
+    for path in (*wake.inputs, *logs):
+        os.utime(path, (time.time() - 100,) * 2)
+    wake.decide(inputs=[*wake.inputs, *logs], accounts=ACCOUNTS)
     _expect(wake, {}, DECIDED)
     _expect(wake, {"TOKMON_PIN": "x"}, ASKED)
-    env, written = wake.environment, [0.0]
-
-    def fresh() -> None:
-        if time.monotonic() - written[0] > _REFRESH_S:
-            wake.decide(decision())
-            written[0] = time.monotonic()
+    env = wake.environment
 
     ways = {name: Way([_found("sh"), "-c", ":"], env) for name in (FLOOR, AGAIN)}
-    ways[FRESH] = Way([str(HOOK)], env, fresh)
-    ways[LONG] = Way([str(HOOK)], env | {"TOKMON_PIN": "x"})
+    ways[FRESH] = Way([str(HOOK)], env)
+    ways[SLOW] = Way([str(HOOK)], env | {"TOKMON_PIN": "x"})
     for home in homes:
-        ways[f"{UNCHANGED} {home.lines} lines"] = Way([str(HOOK)], home.env, home.expire)
+        ways[f"{UNCHANGED} {home.lines} lines"] = Way([str(HOOK)], home.env)
         ways[f"{NEW} {home.lines} lines"] = Way([str(HOOK)], home.env, home.turn)
-    ways[ASKED_BY] = Way([str(HOOK)], homes[0].env, homes[0].ask)
-    for shell in (["bash"], ["busybox", "sh"]):
+    ways[ASKED_BY] = Way([str(HOOK)], homes[0].env, homes[0].refresh)
+    for shell in SHELLS.values():
         if shutil.which(shell[0]):
-            ways[" ".join([*shell, FRESH])] = Way([_found(shell[0]), *shell[1:], str(HOOK)], env, fresh)
+            ways[" ".join([*shell, FRESH])] = Way([_found(shell[0]), *shell[1:], str(HOOK)], env)
     if shutil.which("node"):
         ways[NODE] = Way([_found("node"), "-e", "0"], env)
     if cswap is not None:
@@ -140,9 +146,9 @@ def _measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
 
 
 def _expect(wake: Wake, more: dict[str, str], line: str) -> None:
-    wake.decide(decision())
-    if wake.line(**more) != line:
-        raise RuntimeError(f"the hook did not say `{line}`: it would not be the way that is to be measured")
+    run = wake.run(env=more)
+    if (run.line, run.remark) != (line, ""):
+        raise RuntimeError(f"the hook did not print `{line}`: it is not the case that is to be measured")
 
 
 def _run(way: Way) -> float:

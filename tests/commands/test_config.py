@@ -20,7 +20,7 @@ from tokmon.report.configuration import MEANING, configuration_text
 from tokmon.selection.overrides import LONGEST, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
-ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 ODD = st.text(
     st.one_of(st.sampled_from("\"\\'#=[]{},.\n\t\0\u2028\ufeff\x7f\ud800~é日🙂"), st.characters()),

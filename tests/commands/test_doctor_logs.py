@@ -10,8 +10,9 @@ from tests.commands.clinic import (
     level,
 )
 from tests.commands.logbook import DAY, HOUR, NOW, line, write
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.report.findings import Level
+from tokmon.store.log import Log
 
 
 def test_the_last_capture_is_shown_with_its_age_and_probes_are_no_captures() -> None:
@@ -42,7 +43,7 @@ def test_a_folder_in_the_place_of_a_log_fails() -> None:
 def test_a_lock_held_for_a_second_fails() -> None:
     write("piggyback.jsonl", line("a"))
     assert level("writable") == "ok"
-    with store.Log(paths.find().piggyback) as log:
+    with Log(paths.find().piggyback) as log:
         log.append([b"{}\n"])
     before = paths.find().piggyback.read_bytes()
     with paths.find().piggyback.with_name("piggyback.jsonl.lock").open("rb") as lock:

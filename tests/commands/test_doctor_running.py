@@ -17,7 +17,7 @@ def test_all_checks_of_a_real_sidecar_are_ok() -> None:
         for name in ("socket", "sidecar", "lock", "folders", "files", "writable", "spool"):
             finding = finding_of(name)
             assert finding.level is Level.OK, finding
-        assert f"pid {running.process.pid}" in finding_of("sidecar").text
+        assert f"pid {running.daemon.pid}" in finding_of("sidecar").text
 
 
 def test_a_missing_sidecar_is_a_warning() -> None:
@@ -29,19 +29,19 @@ def test_the_socket_of_a_killed_sidecar_is_named_as_left_behind() -> None:
         running.stop(signal.SIGKILL)
         assert finding_of("socket").text.startswith("sidecar not running (socket left behind at ")
         assert level("sidecar") == "warn"
-        assert f"pid {running.process.pid}" in finding_of("lock").text
+        assert f"pid {running.daemon.pid}" in finding_of("lock").text
 
 
 def test_a_stopped_sidecar_is_hung_and_its_lock_names_its_pid() -> None:
     with sidecar() as running:
-        running.process.send_signal(signal.SIGSTOP)
+        running.daemon.send_signal(signal.SIGSTOP)
         finding, lock = finding_of("sidecar"), finding_of("lock")
-        running.process.send_signal(signal.SIGCONT)
+        running.daemon.send_signal(signal.SIGCONT)
         assert finding.level is Level.FAIL
         assert "hung" in finding.text
-        assert f"kill -9 {running.process.pid}" in str(finding.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(finding.fix)
         assert lock.level is Level.FAIL
-        assert f"kill -9 {running.process.pid}" in str(lock.fix)
+        assert f"kill -9 {running.daemon.pid}" in str(lock.fix)
 
 
 def test_a_server_that_accepts_but_never_answers_is_hung() -> None:

@@ -4,8 +4,9 @@ import json
 
 from tests.commands.logbook import tokmon
 from tests.sidecar.running import capture, sidecar, usage
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.store import state_file
+from tokmon.store.codec import encode
 
 
 def test_status_shows_a_stored_capture_at_once_and_after_the_sidecar_ended() -> None:
@@ -70,7 +71,7 @@ def test_the_saved_state_equals_the_one_rebuilt_from_the_log() -> None:
     locations = paths.find()
     saved = state_file.load(locations).snapshot
     locations.snapshot.unlink()
-    assert store.encode(state_file.current(locations).snapshot.to_json()) == store.encode(saved.to_json())
+    assert encode(state_file.current(locations).snapshot.to_json()) == encode(saved.to_json())
     codex_account, seat = saved.accounts["codex"], saved.accounts["team-vigilio"]
     assert codex_account.plan is not None
     assert codex_account.plan[1] == "pro"

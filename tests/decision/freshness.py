@@ -23,12 +23,12 @@ def place(env: Mapping[str, str] | None = None) -> Path:
 def fresh(env: Mapping[str, str] | None = None) -> bool:
     """Whether a wake takes it."""
     content, now = published(env), decision_file.clock()
-    written = place(env).stat().st_mtime_ns
+    written, logs = place(env).stat().st_mtime_ns, paths.find().logs
     return (
         content.clock.boot == now.boot
         and content.clock.uptime <= now.uptime < content.expires
         and content.places == decision_file.places_of(paths.find())
-        and all(Path(path).exists() and Path(path).stat().st_mtime_ns < written for path in content.inputs)
+        and all((logs / path).exists() and (logs / path).stat().st_mtime_ns < written for path in content.inputs)
     )
 
 

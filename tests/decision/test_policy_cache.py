@@ -21,7 +21,7 @@ from tokmon.decision.policy_cache import LoadedPolicy, Source, cached, load, pat
 from tokmon.selection.overrides import PER_CALL
 from tokmon.selection.policy import Policy
 
-ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def loaded(**env: str) -> LoadedPolicy:

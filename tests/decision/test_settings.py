@@ -16,7 +16,7 @@ from tokmon.errors import SettingsError
 from tokmon.selection.overrides import LONGEST, PER_CALL, PREFIX, THRESHOLD, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
-ANY_FILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 WHOLE_POLICY = Policy(
     chain=("team-a", "team-b"),

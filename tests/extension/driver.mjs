@@ -1,6 +1,6 @@
 // Runs extensions/tokmon with a small fake of pi: reads a scenario (JSON) on stdin, does its steps one after another,
 // and prints what was seen as JSON. The real fetch is replaced first, by one that answers from the scenario.
-import { rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import net from "node:net";
 import { pathToFileURL } from "node:url";
@@ -129,6 +129,18 @@ const steps = {
 	},
 	async remove({ path }) {
 		rmSync(path, { recursive: true });
+	},
+	// Waits until the sidecar has acknowledged everything that was sent.
+	async drain() {
+		const outbox = globalThis[Symbol.for("tokmon.capture.v2")]?.outbox;
+		while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+	},
+	// Waits until a test has made a file; `made` makes one, to say that the steps before it are done.
+	async until({ path }) {
+		while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+	},
+	async made({ path }) {
+		writeFileSync(path, "");
 	},
 	async sleep({ ms }) {
 		await new Promise((resolve) => setTimeout(resolve, ms));

@@ -21,6 +21,7 @@ Step = dict[str, Any]
 
 LOAD: Final[Step] = {"do": "load"}
 START: Final[Step] = {"do": "emit", "event": "session_start", "data": {"reason": "startup"}}
+DRAIN: Final[Step] = {"do": "drain"}
 QUIT: Final[Step] = {"do": "emit", "event": "session_shutdown", "data": {"reason": "quit"}}
 
 

@@ -59,7 +59,7 @@ class Listener:
         with self._changed:
             return [event for event in self.events if event["kind"] == kind]
 
-    def wait(self, true_of: Callable[[list[Event]], bool], timeout: float = 20.0) -> list[Event]:
+    def wait(self, true_of: Callable[[list[Event]], bool], timeout: float = 100.0) -> list[Event]:
         """Wait until something is true of the events, or raise TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: true_of(self.events), timeout):

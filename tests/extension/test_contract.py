@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.captures import FIXTURES
-from tests.extension.driver import LOAD, QUIT, START, ask, drive
+from tests.extension.driver import DRAIN, LOAD, QUIT, START, ask, drive
 from tests.extension.listener import Listener
 from tokmon import families
 
@@ -18,7 +18,7 @@ def test_of_every_capture_the_extension_sends_the_headers_that_the_families_read
     answers = [{"status": fixture["http_status"], "headers": fixture["headers"]} for fixture in captures]
     with Listener(tmp_path / "sock") as listener:
         done = drive(
-            LOAD, START, *(ask("team-a", "https://a.test/v1/messages") for _ in captures), QUIT, answers=answers
+            LOAD, START, *(ask("team-a", "https://a.test/v1/messages") for _ in captures), DRAIN, QUIT, answers=answers
         )
         assert (done.exit_code, done.stderr) == (0, "")
         events = listener.of("capture")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.extension.driver import LOAD, QUIT, START, Done, Step, answer_ended, ask, drive, emit, fetch
+from tests.extension.driver import DRAIN, LOAD, QUIT, START, Done, Step, answer_ended, ask, drive, emit, fetch
 from tests.extension.listener import Event, Listener
 from tokmon import families
 from tokmon.wire import scrub
@@ -30,7 +30,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen
 
 def run(listener: Listener, *steps: Step, **scenario: Any) -> tuple[Done, list[Event]]:
     """Start a session, do the steps, end it; return the results of the steps, and the events."""
-    done = drive(LOAD, START, *steps, QUIT, **scenario)
+    done = drive(LOAD, START, *steps, DRAIN, QUIT, **scenario)
     assert (done.exit_code, done.stderr) == (0, "")
     assert not [each for each in done.results if "unhandled" in each or "uncaught" in each]
     return done, listener.events
@@ -163,7 +163,7 @@ def test_reload_wraps_neither_fetch_nor_a_provider_again(listener: Listener) -> 
 def test_the_session_is_the_one_that_pi_names_or_else_its_own(listener: Listener) -> None:
     second: list[Step] = [{"do": "switch", "to": "session-2"}, LOAD, START]
     asks = [ask("team-a", URL, options={"sessionId": session}) for session in ("session-1", "session-2", "routing-7")]
-    run(listener, *second, *asks, {"do": "sleep", "ms": 200})
+    run(listener, *second, *asks)
     events = listener.wait(lambda found: len(found) == 3)
     assert [each["session"] for each in events] == ["session-1", "session-2", "session-1"]
 
@@ -233,7 +233,7 @@ def test_frames_are_listened_to_for_codex_alone(listener: Listener) -> None:
 def test_handlers_return_nothing_and_quickly(listener: Listener) -> None:
     events = ("turn_start", "turn_end", "agent_end", "before_provider_request", "session_compact", "session_tree")
     done, _ = run(listener, *(emit(event) for event in events), answer_ended())
-    assert {kind for each in done.results[1:-1] for kind in each["results"]} == {"undefined"}
+    assert {kind for each in done.results[1:-2] for kind in each["results"]} == {"undefined"}
 
 
 def test_disabled_it_does_nothing_at_all(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,6 @@ def test_the_factory_opens_nothing_and_wraps_nothing(listener: Listener) -> None
     done = drive(LOAD)
     assert done.results[0]["wrapped"] is False
     assert listener.hellos == []
-    assert done.seconds < 5
 
 
 HOSTILE: Final[tuple[dict[str, Any], ...]] = (
@@ -345,9 +344,7 @@ def test_loaded_twice_side_by_side_it_still_counts_once(listener: Listener) -> N
 def test_the_end_of_one_of_two_sessions_leaves_the_line_up(listener: Listener) -> None:
     second: list[Step] = [{"do": "switch", "to": "session-2"}, {**LOAD, "beside": True}]
     only_first = {"do": "emit", "event": "session_shutdown", "data": {"reason": "quit"}, "handlers": 1}
-    _, events = run(
-        listener, *second, START, only_first, ask("team-a", URL), {"do": "sleep", "ms": 200}, {"do": "exit"}
-    )
+    _, events = run(listener, *second, START, only_first, ask("team-a", URL), DRAIN, {"do": "exit"})
     assert len(events) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.extension.driver import OLDER, QUIT, START, Step, answer_ended, ask, drive, emit
+from tests.extension.driver import DRAIN, OLDER, QUIT, START, Step, answer_ended, ask, drive, emit
 from tests.extension.listener import Event, Listener
 from tests.extension.test_observer import FIVE, URL
 from tokmon import paths
@@ -31,7 +31,7 @@ def kinds(events: list[Event]) -> Counter[str]:
 
 
 def run(listener: Listener, *steps: Step) -> list[Event]:
-    done = drive(*steps, QUIT, models=FIVE)
+    done = drive(*steps, DRAIN, QUIT, models=FIVE)
     assert (done.exit_code, done.stderr) == (0, "")
     assert not [result for result in done.results if "unhandled" in result or "uncaught" in result]
     return listener.events
@@ -42,10 +42,10 @@ def test_after_an_upgrade_and_reload_every_response_is_captured_once_and_exactly
     events = run(listener, LOAD_OLDER, START, *TURN, LOAD, RELOADED, emit("turn_start"), *later)
     assert kinds(events) == {"capture": 2, "usage": 2}
     captures = [event for event in events if event["kind"] == "capture"]
-    assert [(event["provider"], event["attribution"]) for event in captures] == [
+    assert {(event["provider"], event["attribution"]) for event in captures} == {
         ("team-c", "wrapper"),
         ("team-d", "wrapper"),
-    ]
+    }
     assert len({event["id"] for event in events}) == 4
 
 

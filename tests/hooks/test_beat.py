@@ -153,7 +153,11 @@ def test_stderr_says_whether_the_account_is_the_one_of_the_last_session(ready: W
 def test_the_last_account_is_remembered_for_each_member(text_ready: Wake) -> None:
     agent = str(text_ready.folder / "agent")
     places = f"{text_ready.config} {text_ready.logs} {agent}"
-    for member, message in (("ludo", "starting on team-a"), ("nadja", "starting on team-a"), ("ludo", "team-a confirmed")):
+    for member, message in (
+        ("ludo", "starting on team-a"),
+        ("nadja", "starting on team-a"),
+        ("ludo", "team-a confirmed"),
+    ):
         (text_ready.state / f"decision-{member}").write_text(text_ready.text(pair="team-a m", places=places))
         done = beat(text_ready, TOKMON_MEMBER=member, PI_CODING_AGENT_DIR=agent)
         assert done.stderr == f"Budget-select: {message}\n"

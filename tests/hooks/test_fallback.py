@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.hooks.wake import ACCOUNTS, BUILT_IN, DEFAULT, FIRST, LAST, Wake
 from tests.install.capabilities import without_root
 
 DEFAULTS = {"TOKMON_DEFAULT_PROVIDER": "default-provider", "TOKMON_DEFAULT_MODEL": "default-model"}
-UNDECIDED = {"pair": FIRST, "expires": 0}
+UNDECIDED: Final[dict[str, Any]] = {"pair": FIRST, "expires": 0}
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_the_order_is_pin_last_decision_default_of_the_environment_first_account
         ("team-pin pin-model", "the pinned account", {"TOKMON_PIN": "team-pin"}),
         (LAST, "the last decision", DEFAULTS),
     ):
-        run = wake.run(before=(), **env)
+        run = wake.run(env=env)
         assert (run.line, run.remark) == (answer, f"budget-select: `tokmon select` failed: using {name}")
     wake.decide(**UNDECIDED)
     assert wake.line(**DEFAULTS) == DEFAULT
@@ -37,7 +38,8 @@ def test_the_order_is_pin_last_decision_default_of_the_environment_first_account
 
 
 def test_a_pin_has_the_model_of_its_account_whatever_is_known_of_the_inputs(failing: Wake) -> None:
-    for fields in ({}, {"inputs": [Path("/no/such/input")]}, {"places": "/a /b /c"}, UNDECIDED):
+    unknown: tuple[dict[str, Any], ...] = ({"inputs": [Path("/no/such/input")]}, {"places": "/a /b /c"}, UNDECIDED)
+    for fields in ({}, *unknown):
         failing.decide(**fields)
         assert failing.line(TOKMON_PIN="team-pin") == "team-pin pin-model"
         assert failing.line(TOKMON_PIN="team-ludo") == "team-ludo claude-sonnet-4-6"

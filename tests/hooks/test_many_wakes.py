@@ -126,6 +126,15 @@ def test_where_the_one_that_asks_fails_the_next_asks(crowd: Crowd) -> None:
     assert not crowd.wake.lock.exists()
 
 
+def test_a_decision_that_the_sidecar_makes_meanwhile_ends_the_waiting(text_crowd: Crowd) -> None:
+    wake = text_crowd.wake
+    wake.lock.write_text(f"{os.getpid()} {uptime() + 50}\n", encoding="ascii")
+    process = text_crowd.waiting()
+    wake.decide()
+    assert finished(process).line == DECIDED
+    assert wake.lock.exists()
+
+
 def test_of_thirty_at_once_one_asks(text_crowd: Crowd) -> None:
     text_crowd.wake.tokmon(WAITS + DECIDES)
     with alone():
@@ -242,7 +251,7 @@ def test_the_lock_lies_beside_the_decision_file(text_crowd: Crowd) -> None:
         (own.with_name("own decision.lock"), {"TOKMON_DECISION": str(own)}),
         (wake.state / "decision-ludo.lock", {"TOKMON_MEMBER": "ludo", "PI_CODING_AGENT_DIR": agent}),
     ):
-        run = wake.run(LOCK=str(lock), **env)
+        run = wake.run(env=env, LOCK=str(lock))
         assert run.line.split()[0] == str(run.pid)
         assert uptime() <= int(run.line.split()[1]) <= uptime() + 22
 

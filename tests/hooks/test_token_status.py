@@ -63,7 +63,7 @@ def test_accounts_without_current_data_are_named_and_not_probed(text_wake: Wake)
     agent = text_wake.home / ".pi" / "agent"
     agent.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)
+        server.settimeout(0)
         seat = {
             "baseUrl": f"http://127.0.0.1:{server.getsockname()[1]}",
             "api": "anthropic-messages",

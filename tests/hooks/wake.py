@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -106,7 +106,7 @@ class Wake:
         """The folders that a decision is for."""
         return f"{self.config} {self.logs} {self.home / '.pi' / 'agent'}"
 
-    def text(  # noqa: PLR0913 - the fields of the file
+    def text(
         self,
         *,
         pair: str = DECIDED,
@@ -123,7 +123,8 @@ class Wake:
         head = f"tokmon-decision/2 {boot() if boot_id is None else boot_id} {now + issued} {now + expires} {pair} end"
         lines = [head, f"for {self.places if places is None else places}"]
         lines += [f"equal {other}" for other in equal]
-        lines += [f"input {path}" for path in (self.inputs if inputs is None else inputs)]
+        for path in self.inputs if inputs is None else inputs:
+            lines.append(f"input {path.name if path.parent == self.logs else path}")
         lines += [f"account {account}" for account in accounts]
         return "\n".join([*lines, "end", ""])
 
@@ -140,9 +141,7 @@ class Wake:
         path.chmod(0o755)
         return path
 
-    def start(
-        self, before: Sequence[str] = (), stderr: int | IO[bytes] = subprocess.PIPE, **more: str | None
-    ) -> "Process":
+    def start(self, before: Sequence[str] = (), stderr: int | IO[bytes] = subprocess.PIPE, **more: Any) -> "Process":
         """Start the hook, wrapped by the words `before`; `more` are variables for it, None takes one away."""
         env = {name: value for name, value in (self.environment | more).items() if value is not None}
         words = [*before, *self.shell, str(HOOK)]
@@ -150,14 +149,21 @@ class Wake:
             words, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
         )
 
-    def run(self, before: Sequence[str] = (), *, leaves_processes: bool = False, **more: str | None) -> Run:
+    def run(
+        self,
+        before: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        leaves_processes: bool = False,
+        **more: Any,
+    ) -> Run:
         """One run, which prints one line and ends with 0. `leaves_processes`: as the fake tokmon does."""
-        with alone(allowed=leaves_processes), self.start(before, **more) as process:
+        with alone(allowed=leaves_processes), self.start(before, **{**(env or {}), **more}) as process:
             return finished(process)
 
-    def line(self, **more: str | None) -> str:
+    def line(self, **more: Any) -> str:
         """The line of one run."""
-        return self.run(**more).line  # type: ignore[arg-type]  # variables alone
+        return self.run(**more).line
 
     def batch(self, contents: Sequence[str | bytes], **more: str) -> list[tuple[str, bool]]:
         """The line for each of those decision files, asking nobody, and whether the decision was taken for fresh."""

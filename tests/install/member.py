@@ -1,7 +1,10 @@
 """A member of a host in a test: a home, an environment, and the installer run in it by a real shell."""
 
+import contextlib
 import hashlib
 import os
+import re
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -9,7 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.pi.install import REAL_ENVIRONMENT
+from tests.sidecar.running import wait_until
+from tokmon.installer.user.lock import is_free
 
 PATIENCE_S: Final = 100
 
@@ -44,6 +51,10 @@ class Member:
     def old_extension(self) -> Path:
         """Where tokmon 0.1.0 put its single file."""
         return self.extension.with_name("tokmon.ts")
+
+    @property
+    def sidecar_lock(self) -> Path:
+        return self.home / ".local" / "state" / "tokmon" / "sidecar.lock"
 
     def install(
         self,
@@ -154,3 +165,30 @@ def _entry(path: Path) -> Entry:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
     numbers = (found.st_mode, found.st_uid, found.st_ino, found.st_mtime_ns, found.st_size)
     return (*map(str, numbers), content)
+
+
+def kill_at(started: "subprocess.Popen[str]", step: str, *, group: bool = True) -> None:
+    """Kill as soon as that step has begun: the whole group, or the installer alone once the step's program runs."""
+    assert started.stdout is not None
+    for line in started.stdout:
+        if re.match(step, line):
+            break
+    else:
+        pytest.fail(f"the installer never came to {step}")
+    if group:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    else:
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+        wait_until(children.read_text, "the step's program")
+        started.kill()
+        started.wait()
+
+
+def end_sidecar(member: Member) -> None:
+    """End the sidecar that runs, if any, and wait until nothing writes any more."""
+    if member.sidecar_lock.exists():
+        pid = int(member.sidecar_lock.read_text())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: is_free(member.sidecar_lock), "the end of the sidecar")

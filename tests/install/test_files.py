@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tokmon.errors import InstallError
-from tokmon.installer import files
-from tokmon.installer.placing import Placing
-from tokmon.installer.plan import carry_out
-from tokmon.installer.receipt import Receipt
+from tokmon.installer.user import files
+from tokmon.installer.user.plan import execute
+from tokmon.installer.user.receipt import Receipt
+from tokmon.installer.user.writer import Writer
 
 
 @pytest.fixture
@@ -21,54 +21,54 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def placing(tmp_path: Path) -> Placing:
+def writer(tmp_path: Path) -> Writer:
     """With an empty receipt."""
-    return Placing(Receipt(tmp_path / "data" / "receipt.json"))
+    return Writer(Receipt(tmp_path / "data" / "receipt.json"))
 
 
-def test_a_link_is_replaced_in_one_step_and_left_alone_where_it_is_right(folder: Path, placing: Placing) -> None:
+def test_a_link_is_replaced_in_one_step_and_left_alone_where_it_is_right(folder: Path, writer: Writer) -> None:
     link = folder / "current"
-    assert carry_out(placing.link(link, "versions/a"), dry_run=False) == 1
+    assert execute(writer.link(link, "versions/a"), dry_run=False) == 1
     inode = link.lstat().st_ino
-    assert carry_out(placing.link(link, "versions/a"), dry_run=False) == 0
+    assert execute(writer.link(link, "versions/a"), dry_run=False) == 0
     assert link.lstat().st_ino == inode
-    assert carry_out(placing.link(link, "versions/b"), dry_run=False) == 1
+    assert execute(writer.link(link, "versions/b"), dry_run=False) == 1
     assert [path.name for path in folder.iterdir()] == ["current"]
 
 
 @pytest.mark.parametrize("name", ["file", ".file.tokmon-new"])
-def test_nothing_is_written_through_a_planted_link(folder: Path, placing: Placing, tmp_path: Path, name: str) -> None:
+def test_nothing_is_written_through_a_planted_link(folder: Path, writer: Writer, tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious\n")
     (folder / name).symlink_to(victim)
-    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+    execute(writer.file(folder / "file", b"ours\n", 0o600), dry_run=False)
     assert victim.read_text() == "precious\n"
     assert not (folder / "file").is_symlink()
     assert (folder / "file").read_text() == "ours\n"
 
 
-def test_a_planted_folder_is_kept_as_a_file_would_be(folder: Path, placing: Placing) -> None:
+def test_a_planted_folder_is_kept_as_a_file_would_be(folder: Path, writer: Writer) -> None:
     (folder / "file").mkdir()
     (folder / "file" / "theirs").write_text("kept\n")
-    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+    execute(writer.file(folder / "file", b"ours\n", 0o600), dry_run=False)
     assert (folder / "file").read_text() == "ours\n"
     assert (folder / "file.before-tokmon" / "theirs").read_text() == "kept\n"
 
 
-def test_a_file_of_ours_that_somebody_changed_is_kept(folder: Path, placing: Placing) -> None:
-    carry_out(placing.file(folder / "file", b"ours\n", 0o600), dry_run=False)
+def test_a_file_of_ours_that_somebody_changed_is_kept(folder: Path, writer: Writer) -> None:
+    execute(writer.file(folder / "file", b"ours\n", 0o600), dry_run=False)
     (folder / "file").write_text("changed\n")
-    carry_out(placing.file(folder / "file", b"newer\n", 0o600), dry_run=False)
+    execute(writer.file(folder / "file", b"newer\n", 0o600), dry_run=False)
     assert (folder / "file.before-tokmon").read_text() == "changed\n"
 
 
 def test_an_upgrade_that_was_killed_before_it_wrote_does_not_take_our_own_for_foreign(
-    folder: Path, placing: Placing
+    folder: Path, writer: Writer
 ) -> None:
     path = folder / "file"
-    carry_out(placing.file(path, b"old\n", 0o600), dry_run=False)
-    placing.receipt.note(path, files.digest(b"new\n"))
-    again = Placing(Receipt.load(placing.receipt.path))
+    execute(writer.file(path, b"old\n", 0o600), dry_run=False)
+    writer.receipt.record(path, files.digest(b"new\n"))
+    again = Writer(Receipt.load(writer.receipt.path))
     assert [step.what for step in again.file(path, b"newest\n", 0o600)] == [f"write {path}"]
 
 
@@ -121,7 +121,7 @@ def test_a_folder_that_another_installer_makes_meanwhile_is_no_error(
     files.make_folders(folder)
 
 
-def test_a_step_that_the_system_refuses_says_which_and_why(folder: Path, placing: Placing) -> None:
+def test_a_step_that_the_system_refuses_says_which_and_why(folder: Path, writer: Writer) -> None:
     (folder / ".file.tokmon-new").mkdir()
     with pytest.raises(InstallError, match=f"cannot write {folder}/file: .*irectory"):
-        carry_out(placing.file(folder / "file", b"", 0o600), dry_run=False)
+        execute(writer.file(folder / "file", b"", 0o600), dry_run=False)

@@ -3,15 +3,14 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.extension.driver import EXTENSION, OLDER
 from tests.extension.listener import Listener
-from tests.install.conftest import give_pi
-from tests.install.member import Member, names, tree
+from tests.install.conftest import few_programs, give_pi, seed
+from tests.install.member import Member, end_sidecar, names, tree
 from tests.installed_pi import npm_pi
 from tests.pi import install as pis
 from tests.pi.provider import Provider
@@ -19,27 +18,39 @@ from tests.pi.runner import Home
 from tests.pi.seats import Seat
 
 
-def test_an_install_gives_a_program_and_an_extension_and_a_second_one_changes_nothing(
-    member: Member, shell: tuple[str, ...]
-) -> None:
-    source = tree(member.checkout)
-    done = member.install(by=shell)
+def test_an_install_needs_no_program_but_a_shell_and_python_and_heeds_no_variable_of_another(member: Member) -> None:
+    source, elsewhere = tree(member.checkout), str(member.home / "nowhere")
+    done = member.install(
+        PATH=str(few_programs(member)),
+        PYTHONPATH=elsewhere,
+        PYTHONHOME=elsewhere,
+        PIP_USER="1",
+        PIP_REQUIRE_VIRTUALENV="1",
+        PIP_TARGET=elsewhere,
+        PIP_PREFIX=elsewhere,
+    )
     assert done.returncode == 0, done.stderr
     assert tree(member.checkout) == source
-    assert member.run("--version").stdout.startswith("tokmon ")
-    assert member.extension.readlink() == member.data / "current" / "extensions" / "tokmon"
-    assert names(member.extension) >= {"index.ts", "schema.ts"}
-    assert member.run("extension", "--check").returncode == 0
-    before = tree(member.home)
-    done = member.install(by=shell)
+    assert member.run("--version", PYTHONPATH=elsewhere).stdout.startswith("tokmon ")
+    assert not (member.home / "nowhere").exists()
+
+
+def test_every_shell_installs_and_a_second_install_changes_nothing(seeded: Member, shell: tuple[str, ...]) -> None:
+    done = seeded.install(by=shell)
+    assert done.returncode == 0, done.stderr
+    assert seeded.extension.readlink() == seeded.data / "current" / "extensions" / "tokmon"
+    assert names(seeded.extension) >= {"index.ts", "schema.ts"}
+    assert seeded.run("extension", "--check").returncode == 0
+    before = tree(seeded.home)
+    done = seeded.install(by=shell)
     assert done.returncode == 0, done.stderr
     assert "nothing changed" in done.stdout
-    assert tree(member.home) == before
+    assert tree(seeded.home) == before
 
 
 def test_nothing_is_readable_by_others(seeded: Member) -> None:
     assert seeded.install().returncode == 0
-    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension, seeded.data / "current" / "bin")
+    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension.parent, seeded.data / "current" / "bin")
     assert not [path for path in made if path.stat().st_mode & 0o077]
 
 
@@ -166,73 +177,63 @@ def test_pis_folder_may_be_elsewhere(seeded: Member) -> None:
 
 
 @pytest.mark.parametrize("how", ["option", "one word", "variable"])
-def test_a_prefix_holds_everything_but_pis_extension(seeded: Member, how: str) -> None:
-    prefix = seeded.home / "opt of mine"
-    shutil.move(seeded.data, prefix / "share" / "tokmon")
+def test_a_prefix_holds_everything_but_pis_extension(member: Member, image: Path, how: str) -> None:
+    prefix = member.home / "opt of mine"
+    seed(member, image, prefix / "share" / "tokmon")
     words = {"option": ("--prefix", str(prefix)), "one word": (f"--prefix={prefix}",), "variable": ()}[how]
-    assert seeded.install(*words, TOKMON_PREFIX=str(prefix) if how == "variable" else "").returncode == 0
+    assert member.install(*words, TOKMON_PREFIX=str(prefix) if how == "variable" else "").returncode == 0
     assert (prefix / "bin" / "tokmon").readlink() == prefix / "share" / "tokmon" / "current" / "bin" / "tokmon"
-    assert not (seeded.home / ".local" / "bin").exists()
+    assert not (member.home / ".local" / "bin").exists()
 
 
-def test_the_data_folder_follows_xdg(seeded: Member) -> None:
-    data = seeded.home / "data"
-    shutil.move(seeded.data, data / "tokmon")
-    assert seeded.install(XDG_DATA_HOME=str(data)).returncode == 0
+def test_the_data_folder_follows_xdg(member: Member, image: Path) -> None:
+    data = member.home / "data"
+    seed(member, image, data / "tokmon")
+    assert member.install(XDG_DATA_HOME=str(data)).returncode == 0
     assert (data / "tokmon" / "current").is_symlink()
-    assert seeded.run("--version").returncode == 0
+    assert member.run("--version").returncode == 0
 
 
-def test_an_upgrade_keeps_the_version_before_and_no_more(seeded: Member, tmp_path: Path) -> None:
+def test_an_upgrade_keeps_the_version_before_and_no_more(member: Member, image: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    shutil.copytree(seeded.checkout, checkout)
-    moving = Member(seeded.home, checkout, seeded.environment)
+    shutil.copytree(member.checkout, checkout)
+    moving = Member(member.home, checkout, member.environment)
     seen = []
+    # No version of this name runs in another test.
+    (checkout / "README.md").write_text(f"{tmp_path}\n")
     for _ in range(3):
+        seed(moving, image)
         assert moving.install().returncode == 0
-        seen.append((seeded.data / "current").readlink().name)
+        seen.append((member.data / "current").readlink().name)
         readme = checkout / "README.md"
         readme.write_text(readme.read_text() + "more\n")
     assert len(set(seen)) == 3
-    assert {path.name for path in (seeded.data / "versions").iterdir()} == set(seen[1:])
+    assert {path.name for path in (member.data / "versions").iterdir()} == set(seen[1:])
 
 
 def test_a_version_whose_python_has_gone_is_made_again(seeded: Member) -> None:
     assert seeded.install().returncode == 0
     (version,) = (seeded.data / "versions").iterdir()
     (version / "bin" / "tokmon").unlink()
-    assert seeded.install().returncode == 0
-    assert seeded.run("--version").returncode == 0
+    planned = seeded.install("--dry-run").stdout
+    assert f"would remove the unfinished {version}" in planned
+    assert f"would make the environment {version}" in planned
 
 
-def test_variables_of_another_python_and_pip_do_not_disturb(member: Member) -> None:
-    elsewhere = str(member.home / "nowhere")
-    done = member.install(
-        PYTHONPATH=elsewhere,
-        PYTHONHOME=elsewhere,
-        PIP_USER="1",
-        PIP_REQUIRE_VIRTUALENV="1",
-        PIP_TARGET=elsewhere,
-        PIP_PREFIX=elsewhere,
-    )
-    assert done.returncode == 0, done.stderr
-    assert member.run("--version").returncode == 0
-    assert not (member.home / "nowhere").exists()
-
-
-def test_a_sidecar_of_the_old_version_is_replaced(member: Member, tmp_path: Path) -> None:
+def test_a_sidecar_of_the_old_version_is_replaced(member: Member, image: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(member.checkout, checkout)
     moving = Member(member.home, checkout, member.environment)
+    seed(moving, image)
     assert moving.install().returncode == 0
     assert member.run("sidecar", "--detach").returncode == 0
     try:
         (checkout / "README.md").write_text("another\n")
+        seed(moving, image)
         assert "with the new version" in moving.install().stdout
         assert "with the new version" not in moving.install().stdout
     finally:
-        lock = member.home / ".local" / "state" / "tokmon" / "sidecar.lock"
-        subprocess.run(["kill", lock.read_text().strip()], check=True)
+        end_sidecar(member)
 
 
 def test_a_truncated_copy_runs_nothing(seeded: Member, tmp_path: Path, shell: tuple[str, ...]) -> None:

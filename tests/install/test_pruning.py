@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tokmon.installer.places import Places
-from tokmon.installer.program import Program
-from tokmon.installer.receipt import Receipt
+from tokmon.installer.user.layout import ProgramPaths
+from tokmon.installer.user.program import Program
+from tokmon.installer.user.receipt import Receipt
 
 NAMES = ("1-old", "2-before", "3-now")
 
@@ -17,13 +17,13 @@ NAMES = ("1-old", "2-before", "3-now")
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """Three versions, of which the last is the current one, and the one before it was the current one."""
-    where = Places(tmp_path / "tokmon", tmp_path / "bin" / "tokmon")
+    paths = ProgramPaths(tmp_path / "tokmon", tmp_path / "bin" / "tokmon")
     for name in NAMES:
-        (where.versions / name / "bin").mkdir(parents=True)
-        (where.versions / name / ".complete").touch()
-        (where.versions / name / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
-    where.current.symlink_to("versions/3-now")
-    return Program(where, Receipt(where.receipt, previous="2-before"))
+        (paths.versions / name / "bin").mkdir(parents=True)
+        (paths.versions / name / ".complete").touch()
+        (paths.versions / name / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+    paths.current.symlink_to("versions/3-now")
+    return Program(paths, Receipt(paths.receipt, previous="2-before"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokmon.errors import InstallError
-from tokmon.installer import program
+from tokmon.installer.user import program
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 
@@ -25,7 +25,7 @@ def python() -> Iterator[Path]:
 
 
 def test_one_of_roots_will_do(python: Path) -> None:
-    program.ensure_for_everyone(str(python))
+    program.check_for_everyone(str(python))
 
 
 @pytest.mark.parametrize("which", ["python3", "."])
@@ -33,10 +33,10 @@ def test_one_that_a_member_could_exchange_is_refused(python: Path, which: str) -
     place = python.parent / which
     os.chown(place, 12345, 0)
     with pytest.raises(InstallError, match=f"others than root can change `{place}`"):
-        program.ensure_for_everyone(str(python))
+        program.check_for_everyone(str(python))
 
 
 def test_one_in_a_folder_that_everybody_can_write_to_is_refused(python: Path) -> None:
     python.parent.chmod(0o777)
     with pytest.raises(InstallError, match="others than root can change"):
-        program.ensure_for_everyone(str(python))
+        program.check_for_everyone(str(python))

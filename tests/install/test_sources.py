@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tokmon.errors import InstallError
-from tokmon.installer import sources
+from tokmon.installer.user import sources
+from tokmon.installer.user.wheelhouse import wheelhouse
 
 
 def test_a_python_that_came_without_pip_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,4 +48,4 @@ def test_a_wheel_that_is_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "tokmon-1.0-py3-none-any.whl")
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  tokmon-1.0-py3-none-any.whl\n")
     with pytest.raises(InstallError, match="is no file"):
-        sources.wheelhouse(tmp_path, None)
+        wheelhouse(tmp_path, None)

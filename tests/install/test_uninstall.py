@@ -1,21 +1,20 @@
 """What is taken away, what is left, and what comes back."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.install.conftest import seed
 from tests.install.member import Member, tree
 from tests.sidecar.running import Client, capture, wait_until
 
 
 @pytest.fixture
-def before(member: Member, built: Path) -> dict[str, tuple[str, ...]]:
+def before(member: Member, image: Path) -> dict[str, tuple[str, ...]]:
     """The member's home as it was; then a version is built there, which spares the slow part."""
     found = contents(member.home)
-    shutil.copytree(built, member.data / "versions", symlinks=True, copy_function=os.link)
+    seed(member, image)
     return found
 
 
@@ -53,13 +52,13 @@ def test_all_that_was_installed_goes_and_nothing_else(member: Member, before: di
     assert contents(member.home) == before
 
 
-def test_the_installed_program_takes_itself_away(member: Member) -> None:
-    found = contents(member.home)
+def test_the_installed_program_removes_itself(member: Member, before: dict[str, tuple[str, ...]]) -> None:
     assert member.install().returncode == 0
     done = member.run("uninstall", "--user")
     assert done.returncode == 0, done.stderr
     assert "left" not in done.stdout
-    assert contents(member.home) == found
+    without_made(member)
+    assert contents(member.home) == before
 
 
 def test_what_others_had_put_there_comes_back(member: Member, before: dict[str, tuple[str, ...]]) -> None:
@@ -128,7 +127,7 @@ def test_without_an_install_there_is_nothing_to_take_away(member: Member) -> Non
     assert done.returncode == 0
     from_checkout = member.uninstall()
     assert from_checkout.returncode == 0, from_checkout.stderr
-    assert "nothing is installed for this member" in from_checkout.stdout
+    assert "nothing is installed for this user" in from_checkout.stdout
     assert tree(member.home) == before
 
 

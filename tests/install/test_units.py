@@ -4,36 +4,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.install.conftest import ROOT
 from tokmon.errors import InstallError
-from tokmon.installer import units
-
-TEMPLATES = units.read(ROOT / "bootstrap" / "systemd")
+from tokmon.installer.user import units
 
 
 @pytest.mark.parametrize("path", ["/plain/tokmon", "/with space/tokmon", '/100% "sure"/tokmon', "/back\\slash/tokmon"])
 def test_a_unit_takes_any_path(path: str) -> None:
     quoted = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    lines = TEMPLATES.text("tokmon.service", Path(path), {"TOKMON_LOG_DIR": path}).splitlines()
+    lines = units.text("tokmon.service", Path(path), {"TOKMON_LOG_DIR": path}).splitlines()
     assert f'ExecStart="{quoted}" sidecar' in lines
     assert f'Environment="TOKMON_LOG_DIR={quoted}"' in lines
 
 
 def test_a_unit_refuses_a_line_break() -> None:
     with pytest.raises(InstallError, match="line break"):
-        TEMPLATES.text("tokmon.service", Path("/a\nExecStart=/bin/evil"), {})
+        units.text("tokmon.service", Path("/a\nExecStart=/bin/evil"), {})
 
 
 def test_the_socket_unit_follows_the_variable() -> None:
-    text = TEMPLATES.text("tokmon.socket", Path("/x"), {"TOKMON_SOCKET": "/run/mine 1%/sock"})
+    text = units.text("tokmon.socket", Path("/x"), {"TOKMON_SOCKET": "/run/mine 1%/sock"})
     assert "ListenStream=/run/mine 1%%/sock" in text.splitlines()
 
 
 def test_a_unit_of_ours_is_told_from_another() -> None:
-    assert units.is_ours(TEMPLATES.text("tokmon.service", Path("/x"), {}))
+    assert units.is_ours(units.text("tokmon.service", Path("/x"), {}))
     assert not units.is_ours("[Service]\nExecStart=/bin/true\n")
 
 
 def test_a_unit_knows_how_pi_is_run() -> None:
-    text = TEMPLATES.text("tokmon.service", Path("/x"), {"TOKMON_PI": "/home/x/bin/node /home/x/pi.js"})
+    text = units.text("tokmon.service", Path("/x"), {"TOKMON_PI": "/home/x/bin/node /home/x/pi.js"})
     assert 'Environment="TOKMON_PI=/home/x/bin/node /home/x/pi.js"' in text.splitlines()

@@ -13,15 +13,12 @@ from typing import Self
 import pytest
 
 from tests.extension.driver import OLDER
-from tests.install.member import Member, tree
+from tests.install.conftest import seed
+from tests.install.member import Member, end_sidecar, tree
 from tests.install.test_plan import steps
 from tests.sidecar.running import Client, capture, ids, wait_until
 
 CHAIN = '[select]\nchain = ["team-vigilio"]\n'
-
-
-def lock_of(member: Member) -> Path:
-    return member.home / ".local" / "state" / "tokmon" / "sidecar.lock"
 
 
 @pytest.fixture
@@ -30,8 +27,7 @@ def moving(member: Member, tmp_path: Path) -> Iterator[Member]:
     checkout = tmp_path / "checkout"
     shutil.copytree(member.checkout, checkout)
     yield Member(member.home, checkout, member.environment)
-    if lock_of(member).exists():
-        subprocess.run(["kill", lock_of(member).read_text().strip()], check=False, capture_output=True)
+    end_sidecar(member)
 
 
 class Beside:
@@ -111,18 +107,20 @@ class Wakes(Beside):
             self.said[done.returncode, done.stdout, done.stderr] += 1
 
 
-def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member) -> None:
+def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member, image: Path) -> None:
     config = moving.home / ".config" / "tokmon" / "config.toml"
     config.parent.mkdir(parents=True, mode=0o700)
     config.write_text(CHAIN)
+    seed(moving, image)
     assert moving.install().returncode == 0
     first = (moving.data / "current").readlink().name
     assert moving.run("sidecar", "--detach").returncode == 0
-    old = lock_of(moving).read_text()
+    old = moving.sidecar_lock.read_text()
     wire = moving.checkout / "tokmon" / "wire" / "messages.py"
     text = wire.read_text()
     wire.write_text(text.replace("PROTOCOL: Final = 1\n", "PROTOCOL: Final = 2\n"))
     assert wire.read_text() != text
+    seed(moving, image)
     socket = Path(moving.environment["XDG_RUNTIME_DIR"]) / "tokmon" / "sock"
     with Session(socket) as session, Wakes(moving) as wakes:
         wait_until(lambda: session.sent > 10 and wakes.said, "captures and wakes before the upgrade")
@@ -137,7 +135,7 @@ def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member) -> None:
     assert set(found.values()) == {1}
     (answer,) = wakes.said
     assert (answer[0], answer[1].split()[0], answer[2]) == (0, "team-vigilio", "")
-    assert lock_of(moving).read_text() != old
+    assert moving.sidecar_lock.read_text() != old
     assert (moving.data / "current").readlink().name != first
 
 
@@ -176,8 +174,11 @@ def killed(member: Member, words: tuple[str, ...], number: int) -> bool:
     return count == number
 
 
-def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, tmp_path: Path) -> None:
-    """With files of others in the way, an old version to remove, and all built already but the end of it."""
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(
+    seeded: Member, image: Path, tmp_path: Path, every: int
+) -> None:
+    """With files of others in the way, an old version to remove, and all built already."""
     checkout, words = tmp_path / "checkout", ("--hook-dir", "~/wake")
     shutil.copytree(seeded.checkout, checkout)
     assert seeded.install(*words).returncode == 0
@@ -193,18 +194,14 @@ def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, t
     shutil.copy(OLDER, seeded.old_extension)
     moving = Member(seeded.home, checkout, seeded.environment)
     (checkout / "hooks" / "budget-select").write_text("#!/bin/sh\n# newer\n")
+    seed(moving, image)
     start = Snapshot(moving.home, tmp_path / "start")
     whole = moving.install(*words)
     assert whole.returncode == 0, whole.stderr
     wanted, planned = contents(moving.home), steps(whole.stdout)
-    assert {line.split()[0] for line in planned} == {"make", "install", "try", "keep", "link", "write", "remove"}
-    new = moving.data / "versions" / (moving.data / "current").readlink().name
-    built = Snapshot(new, tmp_path / "built")
-    # The first three build it, which another test interrupts: here it is there already.
-    for number, step in enumerate(planned[3:], 1):
+    assert {line.split()[0] for line in planned} == {"make", "keep", "link", "write", "remove"}
+    for number, step in list(enumerate(planned, 1))[::every]:
         start.restore()
-        new.mkdir(mode=0o700)
-        built.restore()
         assert killed(moving, words, number)
         done = moving.install(*words)
         assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """Versions side by side: from wheels whose hashes are known, from an index, and back again."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import zipfile
@@ -9,37 +10,40 @@ from pathlib import Path
 
 import pytest
 
+from tests.install.conftest import once, seed, seed_at
 from tests.install.member import Member, names, tree
+from tokmon.installer.user import sources
 
 Change = Callable[[Path], None]
 
 
 @pytest.fixture(scope="session")
-def wheel(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Path:
-    """The wheel of the checkout."""
-    folder = open_folder / "built wheel"
-    environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(), "PATH": "/usr/bin:/bin"}
-    made = open_folder / "builder"
-    subprocess.run([python, "-I", "-m", "venv", made], check=True, env=environment)
-    words: list[str | Path] = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, checkout]
-    subprocess.run([made / "bin" / "python", *words], check=True, env=environment)
-    (found,) = folder.iterdir()
-    return found
+def whole_wheelhouse(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Path:
+    """Everything that is needed, with its hashes: the wheels and that of the checkout."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(wheels, folder, dirs_exist_ok=True, copy_function=os.link)
+        pip = sources.unpack_pip(folder / "pip")
+        words = ("wheel", "--quiet", "--no-deps", "--no-index", "--find-links", wheels, "--wheel-dir", folder, checkout)
+        subprocess.run([python, pip, *words], check=True, env={"PATH": "/usr/bin:/bin"})
+        shutil.rmtree(folder / "pip")
+        write_sums(folder)
+
+    return once(open_folder / "wheelhouse", make)
 
 
 @pytest.fixture
-def wheelhouse(tmp_path: Path, wheels: Path, wheel: Path) -> Path:
-    """Everything that is needed, with its hashes."""
-    folder = tmp_path / "wheel house"
-    shutil.copytree(wheels, folder)
-    shutil.copy(wheel, folder)
-    write_sums(folder)
+def wheelhouse(member: Member, whole_wheelhouse: Path) -> Path:
+    """A wheelhouse of the test's own. Its files are links: replace them, and change none."""
+    folder = member.home.parent / "wheel house"
+    shutil.copytree(whole_wheelhouse, folder, copy_function=os.link)
     return folder
 
 
 def write_sums(folder: Path) -> None:
     """What `sha256sum *.whl` would."""
     lines = [f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in sorted(folder.glob("*.whl"))]
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
@@ -65,9 +69,12 @@ def offline(member: Member) -> Member:
     return Member(member.home, member.checkout, {**member.environment, "PIP_FIND_LINKS": "", "PIP_NO_INDEX": "1"})
 
 
-def test_a_wheelhouse_installs_offline_and_its_version_does_the_members_part(member: Member, wheelhouse: Path) -> None:
+def test_a_wheelhouse_installs_offline_and_its_version_does_the_rest(
+    member: Member, wheelhouse: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('another Python')\n")
     member = offline(member)
-    done = member.install("--wheelhouse", str(wheelhouse))
+    done = member.install("--wheelhouse", str(wheelhouse), PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert member.run("--version").stdout == "tokmon 0.1.0\n"
     assert (member.extension / "index.ts").is_file()
@@ -81,26 +88,12 @@ def test_a_wheelhouse_installs_offline_and_its_version_does_the_members_part(mem
     assert tree(member.home) == before
 
 
-def test_modules_of_another_python_do_not_disturb_the_version_that_was_installed(
-    member: Member, wheelhouse: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "json.py").write_text("raise SystemExit('another Python')\n")
-    done = offline(member).install("--wheelhouse", str(wheelhouse), PYTHONPATH=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert (member.extension / "index.ts").is_file()
-
-
-def test_a_program_that_pip_installed_sets_up_its_members_part(
-    member: Member, wheelhouse: Path, python: Path, tmp_path: Path
-) -> None:
-    venv, environment = tmp_path / "venv", {"PATH": "/usr/bin:/bin"}
-    subprocess.run([python, "-I", "-m", "venv", venv], check=True, env=environment)
-    words = ["-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheelhouse), "tokmon"]
-    subprocess.run([venv / "bin" / "python", *words], check=True, env=environment)
+def test_a_program_that_pip_installed_sets_up_its_users_part(member: Member, image: Path, tmp_path: Path) -> None:
+    program = seed_at(tmp_path / "venv", member.checkout, image) / "bin" / "tokmon"
     before = tree(member.home)
     for what, options in (("steps would be taken", ["--dry-run"]), ("write ", []), ("nothing changed", [])):
         done = subprocess.run(
-            [venv / "bin" / "tokmon", "install", "--user", *options],
+            [program, "install", "--user", *options],
             env=member.environment,
             capture_output=True,
             text=True,
@@ -115,14 +108,24 @@ def test_a_program_that_pip_installed_sets_up_its_members_part(
     assert not member.program.exists()
 
 
+def lines_of(folder: Path) -> list[str]:
+    return (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+
+
+def rewrite(folder: Path, text: str) -> None:
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").write_text(text)
+
+
 def _tamper(folder: Path) -> None:
     (wheel,) = folder.glob("msgspec-*.whl")
-    wheel.write_bytes(wheel.read_bytes() + b"more")
+    content = wheel.read_bytes() + b"more"
+    wheel.unlink()
+    wheel.write_bytes(content)
 
 
 def _leave_out(folder: Path) -> None:
-    sums = folder / "SHA256SUMS"
-    sums.write_text("".join(line for line in sums.read_text().splitlines(keepends=True) if "msgspec" not in line))
+    rewrite(folder, "".join(line for line in lines_of(folder) if "msgspec" not in line))
 
 
 def _remove_sums(folder: Path) -> None:
@@ -135,8 +138,7 @@ def _remove_wheel(folder: Path) -> None:
 
 
 def _garble(folder: Path) -> None:
-    sums = folder / "SHA256SUMS"
-    sums.write_text(sums.read_text() + "0123  ../evil.whl\n")
+    rewrite(folder, "".join(lines_of(folder)) + "0123  ../evil.whl\n")
 
 
 def _remove_tokmon(folder: Path) -> None:
@@ -169,7 +171,10 @@ def test_a_wheel_that_is_not_what_was_written_down_is_refused_before_anything_is
     assert tree(member.home) == before
 
 
-def test_a_wheel_exchanged_after_it_was_looked_at_is_refused_by_pip(member: Member, wheelhouse: Path) -> None:
+def test_a_wheel_exchanged_after_it_was_looked_at_is_refused_by_pip(
+    member: Member, image: Path, wheelhouse: Path
+) -> None:
+    seed(member, image)
     assert member.install().returncode == 0
     current = (member.data / "current").readlink()
     started = offline(member).start("--wheelhouse", str(wheelhouse))
@@ -185,28 +190,35 @@ def test_a_wheel_exchanged_after_it_was_looked_at_is_refused_by_pip(member: Memb
     assert member.run("--version").returncode == 0
 
 
-def test_going_back_is_the_version_before_and_going_back_again_is_the_first(member: Member, wheelhouse: Path) -> None:
-    member = offline(member)
+def test_a_rollback_is_to_the_version_before_and_a_second_one_to_the_first(
+    member: Member, image: Path, tmp_path: Path
+) -> None:
     assert member.install("--rollback").returncode == 1
-    assert member.install("--wheelhouse", str(wheelhouse)).returncode == 0
-    refused = member.install("--rollback")
+    checkout = tmp_path / "checkout"
+    shutil.copytree(member.checkout, checkout)
+    moving = Member(member.home, checkout, member.environment)
+    seed(moving, image)
+    assert moving.install().returncode == 0
+    refused = moving.install("--rollback")
     assert refused.returncode == 1
     assert "there is no version to go back to" in refused.stderr
-    newer(wheelhouse)
-    done = member.install("--wheelhouse", str(wheelhouse))
-    assert done.returncode == 0, done.stderr
+    package, hook = checkout / "tokmon" / "__init__.py", checkout / "hooks" / "budget-select"
+    package.write_text(package.read_text().replace('__version__ = "0.1.0"', '__version__ = "0.2.0"'))
+    old = hook.read_text()
+    hook.write_text(f"{old}# newer\n")
+    seed(moving, image)
+    assert moving.install().returncode == 0
     assert member.run("--version").stdout == "tokmon 0.2.0\n"
-    link = member.extension.readlink()
     for version in ("0.1.0", "0.2.0", "0.1.0"):
         done = member.run("install", "--user", "--rollback")
         assert done.returncode == 0, done.stderr
         assert member.run("--version").stdout == f"tokmon {version}\n"
-        assert member.extension.readlink() == link
-        assert member.extension.resolve().is_relative_to((member.data / "current").resolve())
+        assert ((member.data / "hooks" / "budget-select").read_text() == old) == (version == "0.1.0")
         assert len(list((member.data / "versions").iterdir())) == 2
     assert not list(member.home.rglob("*.before-tokmon*"))
 
 
+@pytest.mark.long
 def test_an_index_gives_the_newest_or_the_version_that_is_named(member: Member, wheelhouse: Path) -> None:
     (old,) = wheelhouse.glob("tokmon-*.whl")
     kept = old.read_bytes()
@@ -229,7 +241,16 @@ def test_an_index_gives_the_newest_or_the_version_that_is_named(member: Member, 
     assert tree(member.home) == before
 
 
-def test_an_index_without_tokmon_is_said(member: Member) -> None:
+def test_the_newest_version_of_an_index_is_planned(member: Member, wheelhouse: Path) -> None:
+    newer(wheelhouse)
+    before = tree(member.home)
+    planned = member.install("--from", "index", "--dry-run", PIP_FIND_LINKS=wheelhouse.as_uri())
+    assert planned.returncode == 0, planned.stderr
+    assert "would install tokmon 0.2.0" in planned.stdout
+    assert tree(member.home) == before
+
+
+def test_an_index_without_tokmon_is_named(member: Member) -> None:
     before = names(member.home)
     done = member.install("--from", "index")
     assert done.returncode == 1

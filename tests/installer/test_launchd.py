@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokmon import paths
 from tokmon.errors import TokmonError
-from tokmon.installer.launchd import LONGEST_SOCKET, label, place, plist
+from tokmon.installer.host.launchd import LONGEST_SOCKET, file_of, label, plist
 
 PROGRAM = Path("/opt/tokmon/current/bin/tokmon")
 HOME = Path("/Users/vigilio")
@@ -54,8 +54,8 @@ def test_two_members_of_one_account_have_two_daemons() -> None:
 
 
 def test_a_file_is_named_after_the_label_whatever_the_member_is_called() -> None:
-    assert place("vigilio") == Path("/Library/LaunchDaemons/tokmon.sidecar.vigilio.plist")
-    assert place("../../etc/a b").parent == place("a").parent
+    assert file_of("vigilio") == Path("/Library/LaunchDaemons/tokmon.sidecar.vigilio.plist")
+    assert file_of("../../etc/a b").parent == file_of("a").parent
     assert label("a/b") != label("a%2Fb")
 
 

@@ -132,7 +132,7 @@ class Provider:
         with self.changed:
             return [each for each in self.served if each.seat == seat]
 
-    def wait_for(self, true_of: Callable[[list[Served]], bool], timeout: float = 20.0) -> list[Served]:
+    def wait_for(self, true_of: Callable[[list[Served]], bool], timeout: float = 100.0) -> list[Served]:
         """Wait until something is true of what was served, or raise TimeoutError saying what was."""
         with self.changed:
             if not self.changed.wait_for(lambda: true_of(self.served), timeout):

@@ -67,7 +67,7 @@ class Rpc:
             raise RpcError("not started: use `with`")
         return self._process
 
-    def send(self, kind: str, timeout: float = 30.0, **fields: Any) -> Record:
+    def send(self, kind: str, timeout: float = 100.0, **fields: Any) -> Record:
         """Send a command and return its response; RpcError if pi refuses it."""
         wanted = self.post(kind, **fields)
         response = self.wait(lambda record: record.get("id") == wanted and record["type"] == "response", 0, timeout)
@@ -86,7 +86,7 @@ class Rpc:
         pipe.flush()
         return wanted
 
-    def prompt(self, message: str, timeout: float = 60.0) -> list[Record]:
+    def prompt(self, message: str, timeout: float = 100.0) -> list[Record]:
         """Send a prompt, wait until pi has settled, and return the records since.
 
         `agent_settled` says so from 0.87 on; before, an `agent_end` that no `auto_retry_start` follows.
@@ -97,20 +97,20 @@ class Rpc:
             self.settle(begin, timeout)
         return self.records[begin:]
 
-    def drive(self, command: str, timeout: float = 60.0) -> list[Record]:
+    def drive(self, command: str, timeout: float = 100.0) -> list[Record]:
         """Send a command of a test extension, wait until it says `done`, and return the records since."""
         begin = len(self.records)
         self.post("prompt", message=command)
         self.done(begin, timeout)
         return self.records[begin:]
 
-    def done(self, begin: int = 0, timeout: float = 60.0) -> None:
+    def done(self, begin: int = 0, timeout: float = 100.0) -> None:
         """Wait until a test extension has said `done`."""
         self.wait(
             lambda record: record["type"] == "extension_ui_request" and record.get("message") == "done", begin, timeout
         )
 
-    def settle(self, begin: int, timeout: float = 60.0) -> None:
+    def settle(self, begin: int, timeout: float = 100.0) -> None:
         """Wait until the run whose first record is at `begin` or later is over."""
         if self._says_settled:
             self.wait(lambda record: record["type"] == "agent_settled", begin, timeout)
@@ -122,7 +122,7 @@ class Rpc:
             if self._quiet(begin):
                 return
 
-    def wait(self, wanted: Callable[[Record], bool], begin: int = 0, timeout: float = 30.0) -> Record:
+    def wait(self, wanted: Callable[[Record], bool], begin: int = 0, timeout: float = 100.0) -> Record:
         """Return the first record from `begin` on that is `wanted`; RpcError if pi ends or the time is over."""
         found: list[Record] = []
         seen = begin
@@ -144,7 +144,7 @@ class Rpc:
         kinds = [record["type"] for record in self.records]
         raise RpcError(f"{why}; records {kinds[-30:]}; stderr {''.join(self.stderr)[-2000:]}")
 
-    def close(self, timeout: float = 20.0) -> int:
+    def close(self, timeout: float = 100.0) -> int:
         """Close stdin, wait for the orderly end, and return the exit code; RpcError if pi stays."""
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()

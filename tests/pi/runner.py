@@ -123,7 +123,7 @@ class Home:
         *arguments: str,
         mode: str = "text",
         env: Mapping[str, str] | None = None,
-        timeout: float = 60.0,
+        timeout: float = 100.0,
     ) -> Run:
         """Run one prompt to its end, as text (`-p`) or as `--mode json`."""
         how = ["-p"] if mode == "text" else ["-p", "--mode", mode]

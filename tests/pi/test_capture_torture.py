@@ -81,7 +81,7 @@ def _ids(lines: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
     return Counter((line["provider"], line["http_status"], line["request_id"]) for line in lines)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_sidecar_that_dies_again_and_again_loses_and_doubles_nothing(
     newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:

@@ -119,7 +119,7 @@ def test_a_pi_that_is_ended_in_a_stream_has_sent_the_capture(
             provider.wait_for(lambda served: any(request.chunks for request in served))
             listener.wait(lambda events: len(events) > 0)
             process.send_signal(number)
-            process.communicate(timeout=20)
+            process.communicate(timeout=100)
         captures = listener.of("capture")
     assert [captured(event) for event in captures] == [served_as(request) for request in provider.served]
 
@@ -166,7 +166,7 @@ def spool_files(home: Home) -> list[Path]:
     return list((paths.find(home.env).spool / "new").iterdir())
 
 
-def wait_until(true: Callable[[], bool], timeout: float = 15.0) -> None:
+def wait_until(true: Callable[[], bool], timeout: float = 100.0) -> None:
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline

@@ -117,8 +117,8 @@ def test_rpc_mode_meets_every_failure_with_the_known_number_of_requests(
         assert errors(rpc.prompt("cut")) == 1
         assert provider.served[-1].cut
         provider.script = lambda _: Answer(stream_error="Overloaded")
-        # Gemini's SDK in the older versions drops the error event: the half of the text reads as the whole.
-        assert errors(rpc.prompt("error in the stream")) == (0 if api == GEMINI and pi.version in OLD else 1)
+        # Gemini's SDK before 0.87 drops the error event: the half of the text reads as the whole.
+        assert errors(rpc.prompt("error in the stream")) == (0 if api == GEMINI and pi.number < (0, 87) else 1)
         provider.script = lambda _: Answer(text="well again")
         assert errors(rpc.prompt("hello")) == 0
         assert rpc.send("get_last_assistant_text")["data"]["text"] == "well again"
@@ -213,7 +213,7 @@ def test_pi_can_be_ended_in_the_middle_of_a_stream(
     with home.start() as process:
         provider.wait_for(lambda served: any(each.chunks for each in served))
         process.send_signal(number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=100)
     assert process.returncode != 0
 
 

@@ -15,7 +15,8 @@ from tests.commands.logbook import configure, tokmon
 from tests.decision.freshness import published
 from tests.pi.answers import unified
 from tests.probes.loopback import SCOPE, Reply, Request, error, healthy, loopback
-from tokmon import cli, paths, store
+from tokmon import cli, paths
+from tokmon.store.codec import parse
 
 SEAT = "sk-ant-oat01-SeatSeatSeatSeat"
 PLAIN = 'plain/key"with\\marks'
@@ -107,9 +108,9 @@ def test_probe_line_is_understood_by_status_and_read() -> None:
 def test_monitor_decides_for_the_next_wake_on_what_it_learned() -> None:
     with loopback(healthy) as server:
         configure(team_a=seat(server.origin))
-        found = paths.find()
+        own = paths.find()
         tokmon("monitor")
-        line = json.loads(found.decisions.read_bytes().splitlines()[-1])
+        line = json.loads(own.decisions.read_bytes().splitlines()[-1])
         assert (line["source"], line["provider"]) == ("monitor", "team-a")
         assert published().choice == ("team-a", "m")
         assert published().expires > published().clock.uptime
@@ -156,7 +157,7 @@ def test_account_whose_window_has_reset_is_not_probed_before_its_next_slot(monit
         monitor()
         done = monitor()
         assert len(server.requests) == 2
-    assert "reset since" in done.stdout
+    assert "reset since, was 40%" in done.stdout
 
 
 def test_endpoint_that_refuses_probes_as_too_frequent_is_not_probed_for_an_hour(monitor: Monitor) -> None:
@@ -197,7 +198,7 @@ def test_only_one_of_several_processes_probes_an_account() -> None:
         processes = [
             subprocess.Popen([sys.executable, "-m", "tokmon", "monitor"], stdout=subprocess.DEVNULL) for _ in range(3)
         ]
-        assert [process.wait(100) for process in processes] == [0] * 3
+        assert [monitor.wait(100) for monitor in processes] == [0] * 3
         assert len(server.requests) == 2
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
 
@@ -235,7 +236,7 @@ def test_account_that_does_not_answer_is_a_network_error_and_the_process_ends() 
         configure(hang=seat(server.origin, headers={"x-who": "hang"}), good=seat(server.origin))
         done = tokmon("monitor", "--deadline", "6")  # ends although the server still holds a connection
     assert {line["provider"]: line["status"] for line in lines()} == {"good": "allowed", "hang": "network_error"}
-    assert "Overall: 1 WARN, 1 OK" in done.stdout
+    assert "Overall: 1 OK, 1 UNKNOWN" in done.stdout
 
 
 def test_unknown_provider_is_a_usage_error_that_names_the_known_ones(monitor: Monitor) -> None:
@@ -274,4 +275,4 @@ def test_probe_line_after_a_torn_line_begins_on_a_new_line(monitor: Monitor) -> 
         monitor()
     torn, whole = paths.find().probe.read_bytes().splitlines()
     assert torn == b'{"torn":'
-    assert store.parse(whole) is not None
+    assert parse(whole) is not None

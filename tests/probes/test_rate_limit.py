@@ -10,6 +10,7 @@ import pytest
 
 from tokmon.errors import StoreError
 from tokmon.probes.rate_limit import BACK_OFF_S, INTERVAL_S, LONGEST_S, ProbeLimiter, ProbeOutcome
+from tokmon.store.fingerprint import fingerprint
 
 NOW = 1_795_330_800.0
 
@@ -70,14 +71,15 @@ def test_probe_without_an_answer_does_not_reset_the_back_off(tmp_path: Path) -> 
 
 
 def test_closed_paths_hold_for_one_day_and_one_credential(tmp_path: Path) -> None:
-    limiter = ProbeLimiter(tmp_path, credentials=7)
+    limiter = ProbeLimiter(tmp_path, credentials=[fingerprint(tmp_path)])
     limiter.claim(["a"], NOW)
     limiter.release({"a": ProbeOutcome(answered=True, closed_paths=("/usage",))}, NOW)
     assert limiter.claim(["a"], NOW + 2 * INTERVAL_S)["a"].closed_paths == ("/usage",)
     limiter.release({"a": ProbeOutcome(answered=True)}, NOW + 2 * INTERVAL_S)
     assert limiter.slots(["a"], NOW + LONGEST_S - 1)["a"].closed_paths == ("/usage",)
     assert limiter.slots(["a"], NOW + LONGEST_S)["a"].closed_paths == ()
-    assert ProbeLimiter(tmp_path, credentials=8).slots(["a"], NOW + 60)["a"].closed_paths == ()
+    other = ProbeLimiter(tmp_path, credentials=[fingerprint(tmp_path / "auth.json")])
+    assert other.slots(["a"], NOW + 60)["a"].closed_paths == ()
     assert limiter.claim(["a"], NOW + 60, force=True)["a"].closed_paths == (), "a forced probe tries all paths"
 
 
@@ -158,9 +160,9 @@ def test_only_one_of_several_processes_gets_a_slot(tmp_path: Path) -> None:
         )
         for _ in range(4)
     ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"x")
-        process.stdin.flush()
-    printed = [process.communicate(timeout=100)[0].strip() for process in processes]
+    for claimant in processes:
+        assert claimant.stdin is not None
+        claimant.stdin.write(b"x")
+        claimant.stdin.flush()
+    printed = [claimant.communicate(timeout=100)[0].strip() for claimant in processes]
     assert sorted(printed) == [b"False"] * 3 + [b"True"]

@@ -1,4 +1,4 @@
-"""A real sidecar in a process of its own, and a client that speaks the wire by hand."""
+"""A real sidecar in a process of its own, and a client of its wire."""
 
 import json
 import os
@@ -31,6 +31,10 @@ HEADERS = {
 
 
 FRESH = {"5h": 3, "7d": 72}
+"""Hours until the resets of a fresh capture."""
+
+WAIT_S = 60.0
+"""The longest wait for a condition. It is generous, since a busy machine must not fail a test."""
 
 
 def capture(number: int, **fields: Any) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def capture(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def fresh(number: int, **fields: Any) -> dict[str, Any]:
-    """A capture of now, whose windows have hours and days to go."""
+    """A capture of now, whose windows reset in hours and days."""
     now = time.time()
     resets = {
         f"anthropic-ratelimit-unified-{name}-reset": str(int(now + 3600 * hours)) for name, hours in FRESH.items()
@@ -74,8 +78,8 @@ def usage(number: int, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    """Wait for a condition; fails naming what did not come about."""
+def wait_until(condition: Callable[[], object], what: str, seconds: float = WAIT_S) -> None:
+    """Wait until a condition is true. Fails with `what` after 60 seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -83,30 +87,30 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """Every line that a reader of the log sees: whole lines that are JSON."""
+    """The lines that a reader of the log accepts: whole lines that are JSON."""
     if not path.exists():
         return []
     whole = path.read_bytes().split(b"\n")[:-1]
-    found = []
+    lines = []
     for line in whole:
         try:
-            found.append(json.loads(line))
+            lines.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return lines
 
 
 def ids(path: Path) -> Counter[str]:
-    """How often each event is in the log."""
+    """The number of lines of each event id in the log."""
     return Counter(line["id"] for line in lines_of(path))
 
 
 class Client:
-    """One connection, as the extension would have it."""
+    """One connection like that of the extension."""
 
     def __init__(self, path: Path, *, hello: bool = True) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(WAIT_S)
         self._rest = b""
         try:
             self.socket.connect(str(path))
@@ -135,7 +139,7 @@ class Client:
         return answer
 
     def acknowledged(self, count: int) -> list[dict[str, Any]]:
-        """Wait until that many lines are dealt with; what else was said meanwhile."""
+        """Wait until that many event lines are acknowledged; returns the other replies."""
         others = []
         while True:
             answer = self.receive()
@@ -152,7 +156,7 @@ class Client:
 class Sidecar:
     """A running sidecar."""
 
-    process: subprocess.Popen[bytes]
+    daemon: subprocess.Popen[bytes]
     paths: Paths
     stderr: Path
     clients: list[Client] = field(default_factory=list)
@@ -167,36 +171,37 @@ class Sidecar:
         return made
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(20)
+        self.daemon.send_signal(number)
+        return self.daemon.wait(WAIT_S)
 
-    def said(self) -> str:
+    def log(self) -> str:
         return self.stderr.read_text(encoding="utf-8")
 
-    def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def wakeups(self) -> int:
+        """How often the main thread went to sleep: unchanged for as long as nothing woke it."""
+        status = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 @contextmanager
 def sidecar(*arguments: str, env: dict[str, str] | None = None, prefix: Iterable[str] = ()) -> Iterator[Sidecar]:
-    """Run `tokmon sidecar` in this test's home until the block ends; killed then if it still runs."""
-    found = paths.find({**os.environ, **(env or {})})
-    stderr = found.home / f"sidecar-{time.monotonic_ns()}.err"
+    """Run `tokmon sidecar` in the home of the test until the block ends, then kill it if it still runs."""
+    own_paths = paths.find({**os.environ, **(env or {})})
+    stderr = own_paths.home / f"sidecar-{time.monotonic_ns()}.err"
     with stderr.open("wb") as errors:
-        process = subprocess.Popen(
+        daemon = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tokmon", "sidecar", *arguments],
             stdin=subprocess.DEVNULL,
             stderr=errors,
             env={**os.environ, **(env or {})},
         )
-    running = Sidecar(process, found, stderr)
+    running = Sidecar(daemon, own_paths, stderr)
     try:
-        wait_until(lambda: "listening" in running.said() or process.poll() is not None, "the sidecar listens")
+        wait_until(lambda: "listening" in running.log() or daemon.poll() is not None, "the sidecar listens")
         yield running
     finally:
         for client in running.clients:
             client.close()
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
+        if daemon.poll() is None:
+            daemon.kill()
+        daemon.wait(WAIT_S)

@@ -1,6 +1,5 @@
 """The sidecar decides for the next wake after each save, and again when its decision expires."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,7 +75,7 @@ def test_a_sidecar_that_ends_leaves_a_decision_for_the_wakes_without_it() -> Non
         talk.acknowledged(1)
         assert running.stop() == 0
     assert published().expires > published().clock.uptime + 60
-    assert all(Path(line).exists() for line in published().inputs)
+    assert all((paths.find().logs / line).exists() for line in published().inputs)
 
 
 def test_without_a_configured_chain_the_sidecar_decides_on_the_proposed_one() -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.sidecar.running import Client, capture, ids, lines_of, sidecar, usage, wait_until
+from tests.sidecar.running import WAIT_S, Client, Sidecar, capture, ids, lines_of, sidecar, usage, wait_until
 from tokmon import paths
 from tokmon.sidecar import client
 
 _TOKMON = [sys.executable, "-m", "tokmon"]
 
 
-def test_a_capture_becomes_a_line_that_older_readers_understand() -> None:
+def test_capture_line_has_the_fields_of_the_older_format() -> None:
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(1), usage(1))
@@ -38,7 +38,7 @@ def test_a_capture_becomes_a_line_that_older_readers_understand() -> None:
     assert (billed["cost_usd"], billed["tokens"]["input"]) == (0.25, 12)
 
 
-def test_files_are_private_and_so_are_their_folders() -> None:
+def test_files_and_folders_are_private() -> None:
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(1))
@@ -55,7 +55,7 @@ def test_files_are_private_and_so_are_their_folders() -> None:
         assert {stat.S_IMODE(path.parent.stat().st_mode) for path in made} == {0o700}
 
 
-def test_the_socket_is_private_and_goes_with_the_sidecar() -> None:
+def test_socket_is_private_and_removed_at_the_end() -> None:
     with sidecar() as running:
         assert stat.S_IMODE(running.socket.stat().st_mode) == 0o600
         assert stat.S_IMODE(running.socket.parent.stat().st_mode) == 0o700
@@ -63,32 +63,32 @@ def test_the_socket_is_private_and_goes_with_the_sidecar() -> None:
         assert not running.socket.exists()
 
 
-def test_a_second_start_says_so_and_exits_0() -> None:
+def test_second_start_reports_the_running_sidecar_and_exits_0() -> None:
     with sidecar() as running:
-        second = subprocess.run([*_TOKMON, "sidecar"], capture_output=True, text=True, timeout=20, check=False)
+        second = subprocess.run([*_TOKMON, "sidecar"], capture_output=True, text=True, timeout=WAIT_S, check=False)
         assert second.returncode == 0
-        assert f"running already (pid {running.process.pid})" in second.stderr
-        assert running.process.poll() is None
+        assert f"running already (pid {running.daemon.pid})" in second.stderr
+        assert running.daemon.poll() is None
 
 
 @pytest.mark.parametrize("words", [["--fsync", "sometimes"], ["--fsync"], ["--detatch"], ["--fsync=x"]])
-def test_an_option_that_is_none_is_a_usage_error(words: list[str]) -> None:
-    done = subprocess.run([*_TOKMON, "sidecar", *words], capture_output=True, text=True, timeout=20, check=False)
+def test_unknown_option_or_value_is_a_usage_error(words: list[str]) -> None:
+    done = subprocess.run([*_TOKMON, "sidecar", *words], capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
 
 
-def test_a_detached_start_returns_once_it_serves_and_thirty_at_once_leave_one() -> None:
-    starts = [subprocess.Popen([*_TOKMON, "sidecar", "--detach"], stderr=subprocess.DEVNULL) for _ in range(30)]
-    assert {start.wait(60) for start in starts} == {0}
-    found = paths.find()
-    pid = client.request_status(found.sockets)["pid"]
-    assert pid == int(found.lock.read_text(encoding="ascii"))
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.long)])
+def test_many_detached_starts_at_once_return_0_and_leave_one_sidecar(count: int) -> None:
+    starts = [subprocess.Popen([*_TOKMON, "sidecar", "--detach"], stderr=subprocess.DEVNULL) for _ in range(count)]
+    assert {start.wait(100) for start in starts} == {0}
+    own = paths.find()
+    pid = client.request_status(own.sockets)["pid"]
+    assert pid == int(own.lock.read_text(encoding="ascii"))
     children = subprocess.run(["pgrep", "-f", "tokmon sidecar --detach"], capture_output=True, text=True, check=False)
-    mine = [int(word) for word in children.stdout.split() if _home_of(int(word)) == os.environ["HOME"]]
-    assert mine == [pid]
+    assert [int(word) for word in children.stdout.split() if _home_of(int(word)) == os.environ["HOME"]] == [pid]
     os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not found.sockets[0].exists(), "the sidecar ends")
+    wait_until(lambda: not own.sockets[0].exists(), "the sidecar ends")
 
 
 def _home_of(pid: int) -> str | None:
@@ -99,54 +99,54 @@ def _home_of(pid: int) -> str | None:
     return next((entry[5:].decode() for entry in environ if entry.startswith(b"HOME=")), None)
 
 
-def test_a_dead_ones_socket_is_replaced_and_a_living_ones_is_not() -> None:
-    found = paths.find()
-    found.sockets[0].parent.mkdir(mode=0o700, parents=True)
+def test_socket_of_a_dead_sidecar_is_replaced_and_a_live_one_is_not() -> None:
+    own = paths.find()
+    own.sockets[0].parent.mkdir(mode=0o700, parents=True)
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(found.sockets[0]))
+        dead.bind(str(own.sockets[0]))
     with sidecar() as running:
-        assert client.request_status(found.sockets)["pid"] == running.process.pid
+        assert client.request_status(own.sockets)["pid"] == running.daemon.pid
         running.stop()
     with socket.socket(socket.AF_UNIX) as living:
-        living.bind(str(found.sockets[0]))
+        living.bind(str(own.sockets[0]))
         living.listen()
         with sidecar() as elsewhere:
-            assert f"listening at {found.sockets[1]}" in elsewhere.said()
-        assert found.sockets[0].exists()
+            assert f"listening at {own.sockets[1]}" in elsewhere.log()
+        assert own.sockets[0].exists()
 
 
-def test_a_runtime_folder_that_nobody_made_is_not_made(tmp_path: Path) -> None:
+def test_missing_runtime_folder_is_not_created(tmp_path: Path) -> None:
     runtime = tmp_path / "never" / "made"
     with sidecar(env={"XDG_RUNTIME_DIR": str(runtime)}) as running:
-        assert f"listening at {running.paths.state / 'sock'}" in running.said()
+        assert f"listening at {running.paths.state / 'sock'}" in running.log()
         assert not runtime.parent.exists()
-        assert client.request_status(running.paths.sockets)["pid"] == running.process.pid
+        assert client.request_status(running.paths.sockets)["pid"] == running.daemon.pid
 
 
-def test_something_else_in_the_sockets_place_is_left_alone() -> None:
-    found = paths.find()
-    for path in found.sockets:
+def test_other_file_at_the_path_of_the_socket_is_left_alone() -> None:
+    own = paths.find()
+    for path in own.sockets:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_text("mine", encoding="ascii")
     with sidecar() as running:
-        assert running.process.wait(10) == 1
-        assert "exists and is not a socket" in running.said()
-    assert [path.read_text(encoding="ascii") for path in found.sockets] == ["mine", "mine"]
+        assert running.daemon.wait(WAIT_S) == 1
+        assert "exists and is not a socket" in running.log()
+    assert [path.read_text(encoding="ascii") for path in own.sockets] == ["mine", "mine"]
 
 
-def test_sigterm_writes_and_acknowledges_what_was_sent_before_it() -> None:
+def test_events_sent_before_sigterm_are_stored_and_acknowledged() -> None:
     with sidecar() as running:
         talks = [running.client() for _ in range(4)]
         for number, talk in enumerate(talks):
             talk.send(*(capture(number * 1000 + index) for index in range(500)))
-        running.process.send_signal(signal.SIGTERM)
+        running.daemon.send_signal(signal.SIGTERM)
         for talk in talks:
             talk.acknowledged(500)
-        assert running.process.wait(20) == 0
+        assert running.daemon.wait(WAIT_S) == 0
         assert len(ids(running.paths.piggyback)) == 2000
 
 
-def test_the_snapshot_is_saved_and_a_start_without_it_rebuilds_the_same_bytes() -> None:
+def test_snapshot_is_saved_and_rebuilt_from_the_logs_to_the_same_content() -> None:
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(1), capture(2, provider="team-ludo", ts="2026-11-22T06:00:05Z"), usage(3))
@@ -162,19 +162,19 @@ def test_the_snapshot_is_saved_and_a_start_without_it_rebuilds_the_same_bytes() 
     assert accounts["team-ludo"]["windows"][0]["utilization"] == 0.42
 
 
-def test_a_long_log_without_a_snapshot_keeps_nobody_waiting() -> None:
-    found = paths.find()
-    found.logs.mkdir(mode=0o700, parents=True)
+def test_sidecar_serves_while_it_reads_a_long_log() -> None:
+    own = paths.find()
+    own.logs.mkdir(mode=0o700, parents=True)
     line = json.dumps(capture(1, windows=[{"name": "5h", "utilization": 0.1}]) | {"source": "piggyback"})
-    with found.piggyback.open("w", encoding="utf-8") as log:
+    with own.piggyback.open("w", encoding="utf-8") as log:
         log.writelines(line.replace("capture-0", f"old-{number:06}-") + "\n" for number in range(40_000))
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(7, provider="team-new"))
         talk.acknowledged(1)
         assert not running.paths.snapshot.exists(), "it has answered before it has read the log"
-        covered = found.piggyback.stat().st_size
-        wait_until(lambda: _covered(running.paths.snapshot) == covered, "the whole log is covered", 60)
+        covered = own.piggyback.stat().st_size
+        wait_until(lambda: _covered(running.paths.snapshot) == covered, "the whole log is covered")
         accounts = json.loads(running.paths.snapshot.read_bytes())["accounts"]
         assert set(accounts) == {"team-vigilio", "team-new"}
 
@@ -182,23 +182,23 @@ def test_a_long_log_without_a_snapshot_keeps_nobody_waiting() -> None:
 def _covered(snapshot: Path) -> int:
     if not snapshot.exists():
         return 0
-    covers = json.loads(snapshot.read_bytes())["covers"]
-    return int(covers.get("piggyback.jsonl", {}).get("offset", 0))
+    logs = json.loads(snapshot.read_bytes())["logs"]
+    return sum(end - start for start, end in logs.get("piggyback.jsonl", {}).get("ranges", ()))
 
 
-def test_a_torn_last_line_is_closed_at_start() -> None:
-    found = paths.find()
-    found.logs.mkdir(mode=0o700, parents=True)
-    found.piggyback.write_bytes(b'{"id":"whole-line-1"}\n{"id":"torn')
+def test_torn_last_line_is_ended_with_a_newline_at_start() -> None:
+    own = paths.find()
+    own.logs.mkdir(mode=0o700, parents=True)
+    own.piggyback.write_bytes(b'{"id":"whole-line-1"}\n{"id":"torn')
     with sidecar() as running:
-        assert found.piggyback.read_bytes().endswith(b"torn\n")
+        assert own.piggyback.read_bytes().endswith(b"torn\n")
         talk = running.client()
         talk.send(capture(1))
         talk.acknowledged(1)
-        assert list(ids(found.piggyback)) == ["whole-line-1", "capture-00000001"]
+        assert list(ids(own.piggyback)) == ["whole-line-1", "capture-00000001"]
 
 
-def test_an_event_that_was_stored_before_a_restart_is_not_stored_again() -> None:
+def test_event_stored_before_a_restart_is_not_stored_again() -> None:
     for _ in range(2):
         with sidecar() as running:
             talk = running.client()
@@ -209,27 +209,27 @@ def test_an_event_that_was_stored_before_a_restart_is_not_stored_again() -> None
             assert ids(running.paths.usage) == {"usage-00000001": 1}
 
 
-def test_the_spool_is_taken_in_at_start_and_after_a_client_has_gone() -> None:
-    found = paths.find()
-    _spool(found.spool, "a", [capture(1), usage(1)])
+def test_spool_is_taken_in_at_start_and_after_a_client_disconnects() -> None:
+    own = paths.find()
+    _spool(own.spool, "a", [capture(1), usage(1)])
     with sidecar() as running:
-        wait_until(found.piggyback.exists, "the spooled capture is stored")
+        wait_until(own.piggyback.exists, "the spooled capture is stored")
         talk = running.client()
-        _spool(found.spool, "b", [capture(2), capture(1)])
+        _spool(own.spool, "b", [capture(2), capture(1)])
         talk.close()
-        wait_until(lambda: len(ids(found.piggyback)) == 2, "the second file is taken in")
-        assert ids(found.piggyback) == {"capture-00000001": 1, "capture-00000002": 1}
-        wait_until(lambda: not list((found.spool / "new").iterdir()), "what is stored is removed")
+        wait_until(lambda: len(ids(own.piggyback)) == 2, "the second file is taken in")
+        assert ids(own.piggyback) == {"capture-00000001": 1, "capture-00000002": 1}
+        wait_until(lambda: not list((own.spool / "new").iterdir()), "what is stored is removed")
         assert ids(running.paths.usage) == {"usage-00000001": 1}
 
 
-def test_a_spooled_file_with_a_bad_line_gives_its_good_ones_and_is_put_aside() -> None:
-    found = paths.find()
-    _spool(found.spool, "a", [capture(1), {"kind": "capture"}, capture(2)])
+def test_spooled_file_with_a_bad_line_is_moved_to_bad_and_its_good_lines_stored() -> None:
+    own = paths.find()
+    _spool(own.spool, "a", [capture(1), {"kind": "capture"}, capture(2)])
     with sidecar() as running:
-        wait_until((found.spool / "bad" / "a").exists, "the file is put aside")
-        assert len(ids(found.piggyback)) == 2
-        assert "line 2: id:" in running.said()
+        wait_until((own.spool / "bad" / "a").exists, "the file is put aside")
+        assert len(ids(own.piggyback)) == 2
+        assert "line 2: id:" in running.log()
 
 
 def _spool(folder: Path, name: str, events: list[dict[str, object]]) -> None:
@@ -239,12 +239,12 @@ def _spool(folder: Path, name: str, events: list[dict[str, object]]) -> None:
     (folder / "tmp" / name).rename(folder / "new" / name)
 
 
-def test_a_passed_socket_is_used_readiness_is_told_and_the_watchdog_is_fed(tmp_path: Path) -> None:
+def test_socket_of_systemd_is_used_and_readiness_and_heartbeats_are_sent(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     listening = tmp_path / "passed"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listener:
-        manager.bind(str(address))
-        manager.settimeout(10)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service_manager, socket.socket(socket.AF_UNIX) as listener:
+        service_manager.bind(str(address))
+        service_manager.settimeout(WAIT_S)
         listener.bind(str(listening))
         listener.listen()
         program = (
@@ -254,24 +254,24 @@ def test_a_passed_socket_is_used_readiness_is_told_and_the_watchdog_is_fed(tmp_p
             "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
         )
         env = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"}
-        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        daemon = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
         try:
-            told = b""
-            while b"READY=1" not in told or told.count(b"WATCHDOG=1") < 3:
-                told += manager.recv(4096) + b"\n"
+            messages = b""
+            while b"READY=1" not in messages or messages.count(b"WATCHDOG=1") < 3:
+                messages += service_manager.recv(4096) + b"\n"
             talk = Client(listening)
             talk.send(capture(1))
             talk.acknowledged(1)
             talk.close()
-            process.terminate()
-            assert process.wait(20) == 0
+            daemon.terminate()
+            assert daemon.wait(WAIT_S) == 0
         finally:
-            process.kill()
-            process.wait(10)
-        assert listening.exists(), "the socket belongs to the manager"
+            daemon.kill()
+            daemon.wait(WAIT_S)
+        assert listening.exists(), "the socket belongs to the service_manager"
 
 
-def test_a_supervised_start_takes_over_from_one_that_an_extension_started(tmp_path: Path) -> None:
+def test_start_by_systemd_replaces_a_sidecar_that_an_extension_started(tmp_path: Path) -> None:
     with sidecar() as running, socket.socket(socket.AF_UNIX) as listener:
         listening = tmp_path / "passed"
         listener.bind(str(listening))
@@ -281,19 +281,19 @@ def test_a_supervised_start_takes_over_from_one_that_an_extension_started(tmp_pa
             "os.execv(sys.executable, [sys.executable, '-m', 'tokmon', 'sidecar'])\n"
         )
         env = {**os.environ, "LISTEN_FDS": "1"}
-        process = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
+        daemon = subprocess.Popen([sys.executable, "-c", program], env=env, pass_fds=[listener.fileno()])
         try:
-            assert running.process.wait(20) == 0
+            assert running.daemon.wait(WAIT_S) == 0
             talk = Client(listening)
             talk.send(capture(1))
             talk.acknowledged(1)
             talk.close()
         finally:
-            process.kill()
-            process.wait(10)
+            daemon.kill()
+            daemon.wait(WAIT_S)
 
 
-def test_a_socket_that_another_has_put_in_the_place_stays_when_the_sidecar_ends() -> None:
+def test_socket_that_replaced_the_own_one_is_not_removed_at_the_end() -> None:
     with sidecar() as running, socket.socket(socket.AF_UNIX) as successor:
         running.socket.unlink()
         successor.bind(str(running.socket))
@@ -301,22 +301,16 @@ def test_a_socket_that_another_has_put_in_the_place_stays_when_the_sidecar_ends(
         assert running.socket.exists()
 
 
-def test_an_idle_sidecar_is_not_woken_for_a_whole_second() -> None:
+def test_idle_sidecar_is_not_woken_for_a_second() -> None:
     with sidecar() as running:
         talk = running.client()
         talk.send(capture(1))
         talk.acknowledged(1)
         wait_until(running.paths.snapshot.exists, "the snapshot is saved")
-        status = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/status")
-        wait_until(lambda: _unwoken(status, 1.0), "nothing wakes it for a second")
+        wait_until(lambda: _slept(running, 1.0), "nothing wakes it for a second")
 
 
-def _unwoken(status: Path, seconds: float) -> bool:
-    """Whether the thread slept through: a switch is counted each time it goes to sleep again."""
-    before = _switches(status)
+def _slept(running: Sidecar, seconds: float) -> bool:
+    before = running.wakeups()
     time.sleep(seconds)
-    return _switches(status) == before
-
-
-def _switches(status: Path) -> int:
-    return int(status.read_text(encoding="ascii").partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return running.wakeups() == before

@@ -1,4 +1,4 @@
-"""Every capture goes over the socket into the log, and reads there as it does by itself; live and replayed alike."""
+"""Every capture is stored in the log with its reading, and the log gives the same snapshot as the memory."""
 
 import json
 from typing import Any
@@ -6,70 +6,71 @@ from typing import Any
 import pytest
 
 from tests.captures import FIXTURES, differences, expected_of, response_of, text_of
-from tokmon import families, store
+from tokmon import families
 from tokmon.commands.read import read_line
 from tokmon.evidence import snapshot
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
+from tokmon.store.codec import encode, parse
 from tokmon.wire.instants import parse_rfc3339
 
 KINDS = {"groq": "groq", "together": "together", "google_gemini": "gemini", "github_copilot": "github-copilot"}
 
 
 def event(number: int, fixture: dict[str, Any]) -> dict[str, Any]:
-    """The capture as the extension would send it (of a stream, the frame)."""
-    seen = response_of(fixture)
+    """The capture as the extension sends it."""
+    response = response_of(fixture)
     return {
         "kind": "capture",
         "id": f"capture-{number:08}",
         "ts": fixture["captured_at"],
         "provider": fixture["name"],
         "api": KINDS.get(fixture["provider_kind"], fixture["provider_kind"]),
-        **({} if seen.http_status is None else {"http_status": seen.http_status}),
+        **({} if response.http_status is None else {"http_status": response.http_status}),
         **({} if text_of(fixture) is None else {"error": text_of(fixture)}),
-        **({} if seen.frame is None else {"frame": seen.frame}),
-        "headers": {name: value for name, value in seen.headers.items() if families.allowed(name)},
+        **({} if response.frame is None else {"frame": response.frame}),
+        "headers": {name: value for name, value in response.headers.items() if families.allowed(name)},
     }
 
 
-def taken() -> tuple[list[dict[str, Any]], Snapshot]:
-    """The lines of all captures, and the snapshot that was made while they came."""
+def stored() -> tuple[list[dict[str, Any]], Snapshot]:
+    """The log lines of all captures, and the snapshot from memory."""
     pending = {"capture": Pending(), "usage": Pending()}
     ingest = Ingest({}, RecentIds(), pending)
     refused: list[str] = []
-    data = b"".join(json.dumps(event(number, each)).encode() + b"\n" for number, each in enumerate(FIXTURES))
+    data = b"".join(json.dumps(event(number, fixture)).encode() + b"\n" for number, fixture in enumerate(FIXTURES))
     ingest.add_lines(data, lambda place, _line, error: refused.append(f"{place}: {error.field}: {error}"))
     assert refused == []
     live = Snapshot()
-    for seen in ingest.drain_evidence():
-        live.add(seen)
+    for evidence in ingest.drain_evidence():
+        live.add(evidence)
     lines = b"".join(pending["capture"].blocks).splitlines()
-    return [store.parse(line) or {} for line in lines], live
+    return [parse(line) or {} for line in lines], live
 
 
-def test_every_capture_is_in_the_log_with_its_reading_and_reads_the_same_again() -> None:
-    lines, _ = taken()
+def test_every_capture_is_stored_with_its_reading_and_reads_the_same_again() -> None:
+    lines, _ = stored()
     for fixture, line in zip(FIXTURES, lines, strict=True):
         expected = expected_of(fixture)
-        told = {"windows": [], **line}
-        assert differences(told, expected) == {}, fixture["name"]
-        again = json.loads(store.encode(read_line(store.encode(line), 0.0)))
+        stored_reading = {"windows": [], **line}
+        assert differences(stored_reading, expected) == {}, fixture["name"]
+        again = json.loads(encode(read_line(encode(line), 0.0)))
         assert differences(again, expected) == {}, fixture["name"]
         assert again["windows"] == [
-            {**window, **({"expired": True} if "expired" in found else {})}
-            for window, found in zip(told["windows"], again["windows"], strict=True)
+            {**window, **({"expired": True} if "expired" in read_window else {})}
+            for window, read_window in zip(stored_reading["windows"], again["windows"], strict=True)
         ]
 
 
-def test_the_snapshot_is_the_same_from_what_came_and_from_what_was_written() -> None:
-    lines, live = taken()
-    assert store.encode(snapshot.fold(Snapshot(), lines).to_json()) == store.encode(live.to_json())
+def test_snapshot_from_memory_equals_the_snapshot_from_the_log() -> None:
+    lines, live = stored()
+    assert encode(snapshot.fold(Snapshot(), lines).to_json()) == encode(live.to_json())
 
 
-def test_the_older_fields_mean_what_they_meant() -> None:
-    lines, _ = taken()
+def test_fields_of_the_older_format_keep_their_meaning() -> None:
+    lines, _ = stored()
     for fixture, line in zip(FIXTURES, lines, strict=True):
         windows = {window["name"]: window for window in fixture["expected"]["windows"]}
         for name in ("5h", "7d"):
@@ -79,12 +80,12 @@ def test_the_older_fields_mean_what_they_meant() -> None:
 
 
 def lines_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
-    """What one reader writes of these events."""
+    """The log lines of these events."""
     pending = {"capture": Pending(), "usage": Pending()}
     ingest = Ingest({}, RecentIds(), pending)
-    for each in events:
-        ingest.add_lines(json.dumps(each).encode() + b"\n", lambda _place, _line, error: pytest.fail(str(error)))
-    return [store.parse(line) or {} for found in pending.values() for line in b"".join(found.blocks).splitlines()]
+    for sent in events:
+        ingest.add_lines(json.dumps(sent).encode() + b"\n", lambda _place, _line, error: pytest.fail(str(error)))
+    return [parse(line) or {} for log in pending.values() for line in b"".join(log.blocks).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def lines_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
         {"kind": "usage", "error": "You have hit your ChatGPT usage limit (pro plan). Try again in ~10 min."},
     ],
 )
-def test_what_is_counted_from_the_response_on_is_counted_anew_for_each(fields: dict[str, Any]) -> None:
+def test_relative_reset_is_computed_for_each_event(fields: dict[str, Any]) -> None:
     sent = [
         {"kind": "capture", "id": f"relative-{second}", "ts": f"2026-11-22T07:00:{second}Z", "provider": "a", **fields}
         for second in (10, 11, 25)
@@ -109,7 +110,7 @@ def test_what_is_counted_from_the_response_on_is_counted_anew_for_each(fields: d
     assert ends == pytest.approx([ends[0]] * len(sent))
 
 
-def test_of_an_error_the_usage_line_says_everything_since_the_capture_has_no_text() -> None:
+def test_usage_line_has_the_reading_of_its_error_text() -> None:
     text = "429: [1308][Usage limit reached for 5 hour. Your limit will reset at 2026-11-22 20:00:00]"
     (line,) = lines_of(
         {"kind": "usage", "id": "usage-00000001", "ts": "2026-11-22T07:00:00Z", "provider": "glm", "error": text}

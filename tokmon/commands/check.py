@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from tokmon import paths, probes, store
+from tokmon import paths, probes
 from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError
@@ -29,7 +29,8 @@ from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put, say, style_of
 from tokmon.report.words import clean
 from tokmon.selection.overrides import name_problem, shown
-from tokmon.store import read_json
+from tokmon.store.codec import encode, read_json
+from tokmon.store.log import append_to
 from tokmon.wire.instants import rfc3339
 
 SUMMARY: Final = "test every account with a short pi session"
@@ -70,7 +71,7 @@ def run(arguments: list[str]) -> int:
         logged = _merge(locations, entries) and logged
     if options.json:
         oldest = min((result.at for result in results), default=time.time())
-        put(store.encode({"version": VERSION, "checked_at": rfc3339(oldest), "results": entries}))
+        put(encode({"version": VERSION, "checked_at": rfc3339(oldest), "results": entries}))
     if results and not options.no_log:
         refresh_quietly(locations, os.environ, "check")
     return 0 if logged and all(result.ok for result in results) else 1
@@ -154,7 +155,7 @@ def _log(locations: Paths, result: SessionResult) -> bool:
         **_account_fields(result),
     }
     try:
-        store.append_to(locations.check, [store.encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
+        append_to(locations.check, [encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
     except (StoreError, OSError) as error:
         print(f"error: the result for `{result.wanted.provider}` was not logged: {error}", file=sys.stderr)
         return False

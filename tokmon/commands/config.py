@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.decision.policy_cache import Source
 from tokmon.errors import StoreError
@@ -14,6 +14,7 @@ from tokmon.report.arguments import parser
 from tokmon.report.configuration import configuration_text
 from tokmon.report.terminal import put, say
 from tokmon.selection.overrides import config_vars, shown
+from tokmon.store.atomic import create_new
 
 SUMMARY: Final = "show the active configuration, or create one"
 
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
         put(text.removesuffix(b"\n"))
         return 0
     try:
-        created = store.create(target, text)
+        created = create_new(target, text)
     except OSError as error:
         raise StoreError(
             f"cannot write `{target}`: {(error.strerror or str(error)).lower()}",

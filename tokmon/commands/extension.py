@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon import store
 from tokmon.errors import StoreError
 from tokmon.pi import schema_ts
 from tokmon.pi.support import Support, support
 from tokmon.report.arguments import parser
+from tokmon.store.atomic import write_shared
 
 SUMMARY: Final = "generate the part of the pi extension that comes from the Python schema"
 
@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
         print("hint: run `tokmon extension`", file=sys.stderr)
         return 1
     try:
-        store.place(path, text.encode(), mode=0o644)
+        write_shared(path, text.encode(), mode=0o644)
     except OSError as error:
         raise StoreError(
             f"cannot write `{path}`: {(error.strerror or str(error)).lower()}", hint="run it in a checkout of your own"

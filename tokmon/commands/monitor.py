@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import paths, probes, store
+from tokmon import paths, probes
 from tokmon.decision.decide import refresh_quietly, situation
 from tokmon.errors import StoreError, UsageError, nearest
 from tokmon.evidence.history import KEY_VALID
@@ -22,6 +22,8 @@ from tokmon.report.terminal import output, put, say, style_of, width_of
 from tokmon.report.view import View, view
 from tokmon.report.words import ago, duration, shorten, spoken
 from tokmon.store import state_file
+from tokmon.store.codec import encode
+from tokmon.store.log import append_to
 
 SUMMARY: Final = "probe every provider for its current quota, and show it"
 
@@ -49,7 +51,7 @@ def run(arguments: list[str]) -> int:
     shown = View(now, tuple(account for account in shown.accounts if account.name in targets))
     notes = {name: _note(results.get(name), slots.get(name), unable.get(name), now) for name in targets}
     if options.json:
-        put(store.encode(_json(shown, lines, slots, notes)))
+        put(encode(_json(shown, lines, slots, notes)))
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
         say(text)
     else:
@@ -90,7 +92,7 @@ def _settle(locations: paths.Paths, results: Mapping[str, ProbeResult]) -> None:
 def _record(locations: paths.Paths, lines: list[dict[str, Any]]) -> int:
     try:
         if lines:
-            store.append_to(locations.probe, [store.encode(line) + b"\n" for line in lines])
+            append_to(locations.probe, [encode(line) + b"\n" for line in lines])
     except (StoreError, OSError) as error:
         print(f"error: the answers were not logged: {error}", file=sys.stderr)
         return 1

@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tokmon import families, store
+from tokmon import families
 from tokmon.errors import InputError, unexpected_argument
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.reading import reading_json
 from tokmon.evidence.snapshot import evidence_in_line
 from tokmon.evidence.values import instant
+from tokmon.store.codec import encode, parse
 from tokmon.wire.instants import parse_rfc3339
 from tokmon.wire.scrub import scrub
 
@@ -58,7 +59,7 @@ def run(arguments: list[str]) -> int:
         if not line.strip():
             continue
         try:
-            answer = store.encode({"version": VERSION, **read_line(line, time.time())})
+            answer = encode({"version": VERSION, **read_line(line, time.time())})
         except InputError as error:
             invalid += 1
             print(f"error: line {number}: `{error.field}`: {error}", file=sys.stderr)
@@ -70,7 +71,7 @@ def run(arguments: list[str]) -> int:
 
 def read_line(line: bytes, now: float) -> dict[str, Any]:
     """The reading of one line, as of `now` if it has no instant; InputError with the field that is invalid."""
-    capture = store.parse(line)
+    capture = parse(line)
     if capture is None:
         raise InputError("not a JSON object", field="line")
     if _is_old(capture):

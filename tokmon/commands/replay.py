@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
 from tokmon.report.arguments import number, parser, whole_number
@@ -18,6 +18,9 @@ from tokmon.simulation.recorded import read_recording
 from tokmon.simulation.recorded import replay as replay_record
 from tokmon.simulation.simulate import simulate
 from tokmon.simulation.world import world
+from tokmon.store.codec import encode, parse
+from tokmon.store.opener import open_file
+from tokmon.store.reader import lines_from
 
 SUMMARY: Final = "compare the policies on recorded logs or on a simulated fleet"
 
@@ -35,7 +38,7 @@ def run(arguments: list[str]) -> int:
     runs = _simulated(options, policies) if options.simulate else _recorded(options.logs, policies)
     if options.json:
         as_json = [{**what, "policies": [outcome.to_json() for outcome in outcomes]} for what, outcomes in runs]
-        put(store.encode({"version": VERSION, "runs": as_json}))
+        put(encode({"version": VERSION, "runs": as_json}))
         return 0
     for what, outcomes in runs:
         say([_heading(what), "", *table(outcomes), ""])
@@ -96,10 +99,10 @@ def _configured() -> Policy:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with store.opened(path):
+        with open_file(path):
             pass
-        for _, line in store.lines_from(path):
-            parsed = store.parse(line)
+        for _, line in lines_from(path):
+            parsed = parse(line)
             if parsed is not None:
                 yield parsed
     except OSError as error:

@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
         return 0
     if form == "json":
         from tokmon.report.status_json import to_json  # noqa: PLC0415 - the text needs none of it
-        from tokmon.store import encode  # noqa: PLC0415
+        from tokmon.store.codec import encode  # noqa: PLC0415
 
         put(encode(to_json(shown)))
     elif lines := status_text(shown, width_of(output()), style_of(output(), utc=utc)):

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, Final
 
-from tokmon import paths, store
+from tokmon import paths
 from tokmon.report.arguments import parser, whole_number
 from tokmon.report.line import instant, line_text
 from tokmon.report.terminal import put, style_of
 from tokmon.report.words import Style
 from tokmon.store import state_file
+from tokmon.store.codec import parse
 from tokmon.store.follow import Follower
 
 SUMMARY: Final = "follow the logs, one readable line for each response"
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> int:
 
 def in_time(lines: Iterable[bytes]) -> list[Written]:
     """The records among the lines, in the order of their instants; torn lines are skipped."""
-    records = ((line, store.parse(line)) for line in lines)
+    records = ((line, parse(line)) for line in lines)
     dated = ((instant(record), line, record) for line, record in records if record is not None)
     return sorted(((at, line, record) for at, line, record in dated if at is not None), key=itemgetter(0))
 

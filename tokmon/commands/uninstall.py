@@ -1,8 +1,8 @@
 """`tokmon uninstall`: take away what was installed. Standard library only."""
 
-from tokmon.installer import removing
+from tokmon.installer import cli
 
 
 def run(arguments: list[str]) -> int:
     """Remove what the receipts list and is unchanged; say what is left, and why."""
-    return removing.run(arguments)
+    return cli.uninstall(arguments)

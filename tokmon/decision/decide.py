@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokmon import store
 from tokmon.decision import decision_file, policy_cache
 from tokmon.decision.decision_file import LONGEST_S, DecisionFile
 from tokmon.decision.inputs import Inputs
@@ -24,6 +23,8 @@ from tokmon.selection.overrides import config_vars
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import Probeable, providers_to_probe
 from tokmon.store import state_file
+from tokmon.store.append import append_unlocked
+from tokmon.store.codec import encode
 from tokmon.store.state_file import State
 from tokmon.wire.instants import rfc3339
 
@@ -157,7 +158,7 @@ def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs
 def record(paths: Paths, decision: Decision, source: str) -> None:
     """Append the decision to `decisions.jsonl`, without a lock; OSError or StoreError if it cannot be written."""
     line = {"ts": rfc3339(decision.decided_at), "source": source, **decision_json(decision)}
-    store.append_unlocked(paths.decisions, store.encode(line))
+    append_unlocked(paths.decisions, encode(line))
 
 
 def _begin(paths: Paths, warn: Warn) -> Inputs:

@@ -3,8 +3,8 @@
     tokmon-decision/2 BOOT ISSUED EXPIRES PROVIDER MODEL end
     for CONFIG_DIR LOG_DIR AGENT_DIR
     equal PROVIDER MODEL
-    account PROVIDER MODEL
     input PATH
+    account PROVIDER MODEL
     end
 
 ISSUED and EXPIRES are whole seconds since the boot BOOT: wall clocks are set, and jump. The file's modification time
@@ -12,16 +12,16 @@ is an instant before the evidence was read, so that it is fresh while every inpu
 """
 
 import os
-import stat
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tokmon import store
 from tokmon.paths import Paths
 from tokmon.selection.overrides import name_problem
+from tokmon.store.atomic import replace_private
+from tokmon.store.opener import read_own_file
 
 FORMAT: Final = "tokmon-decision/2"
 LONGEST_S: Final = 3600
@@ -57,6 +57,7 @@ class DecisionFile:
     accounts: tuple[Pair, ...] = ()
     equal: tuple[Pair, ...] = ()
     inputs: tuple[str, ...] = ()
+    """Those that are not absolute lie in the folder of the logs."""
 
 
 def path_of(paths: Paths, env: Mapping[str, str]) -> Path:
@@ -85,7 +86,7 @@ def clock() -> Clock:
 
 def write(path: Path, content: DecisionFile, mtime_ns: int) -> None:
     """Replace the file; OSError or StoreError if it cannot be written, ValueError if the hook could not read it."""
-    store.replace(path, encode(content), mtime_ns=mtime_ns)
+    replace_private(path, encode(content), mtime_ns=mtime_ns)
 
 
 def encode(content: DecisionFile) -> bytes:
@@ -93,8 +94,9 @@ def encode(content: DecisionFile) -> bytes:
     head = (FORMAT, content.clock.boot, content.clock.uptime, content.expires, *content.choice, "end")
     lines = [" ".join(map(str, head)), f"for {content.places}"]
     lines += [f"equal {provider} {model}" for provider, model in content.equal]
-    lines += [f"account {provider} {model}" for provider, model in content.accounts]
+    # Inputs first: a shell reads byte by byte, and a fresh decision is read no further than to its first account.
     lines += [f"input {path}" for path in content.inputs]
+    lines += [f"account {provider} {model}" for provider, model in content.accounts]
     encoded = [os.fsencode(line) for line in (*lines[: MAX_LINES - 1], "end")]
     if any(len(line) >= MAX_LINE or b"\n" in line for line in encoded):
         raise ValueError("a path or a name is too long for the decision file")
@@ -104,13 +106,7 @@ def encode(content: DecisionFile) -> bytes:
 def read(path: Path) -> DecisionFile | None:
     """The file, of whatever age; None where it is missing, damaged, or may be written by others."""
     try:
-        if path.is_symlink():
-            return None
-        with store.opened(path) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS_MAY_WRITE:
-                return None
-            return _decoded(os.fsdecode(file.read(MAX_LINES * MAX_LINE) or b"").split("\n"))
+        return _decoded(os.fsdecode(read_own_file(path, MAX_LINES * MAX_LINE)).split("\n"))
     except (OSError, ValueError):
         return None
 

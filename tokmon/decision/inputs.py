@@ -4,13 +4,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from tokmon.decision.decision_file import MAX_INPUTS, MAX_LINE
 from tokmon.paths import Paths
+from tokmon.store.opener import open_to_append
 from tokmon.store.state_file import evidence_logs
-
-_TOUCH: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Inputs:
@@ -29,12 +27,13 @@ class Inputs:
         """The paths for the decision file, and whether they cover all that the decision rests on.
 
         Folders are listed too, since a file that is moved into place may be old. pi's agent folder and that of the
-        `check_file` are not: others write there all day. Links are resolved.
+        `check_file` are not: others write there all day. Links are resolved. Logs are named without their folder, since
+        a shell reads the file byte by byte.
         """
         covered = self._configuration_unchanged(check_file)
         listed: list[str] = []
         for path in dict.fromkeys(self._inputs(check_file)):
-            text = str(path)
+            text = path.name if path.parent == self._paths.logs else str(path)
             if len(os.fsencode(text)) + len("input ") >= MAX_LINE or "\n" in text or len(listed) == MAX_INPUTS:
                 covered = False
             else:
@@ -87,7 +86,7 @@ def _now_ns(log: Path) -> int:
     The log is that of the decisions, which no decision rests on.
     """
     try:
-        fd = os.open(log, _TOUCH, 0o600)
+        fd = open_to_append(log)
     except OSError:
         return time.clock_gettime_ns(getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME))
     try:

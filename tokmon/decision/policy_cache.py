@@ -8,9 +8,7 @@ a single call (the pin) are never cached.
 """
 
 import contextlib
-import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from enum import Enum
@@ -23,6 +21,10 @@ from tokmon.errors import SettingsError, StoreError
 from tokmon.paths import Paths
 from tokmon.selection.overrides import PER_CALL, config_vars, name_problem, per_call
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
+from tokmon.store.atomic import replace_private
+from tokmon.store.codec import encode, parse
+from tokmon.store.fingerprint import fingerprint
+from tokmon.store.opener import read_file
 
 _ENTRIES: Final = 8
 _LARGEST: Final = 1 << 20
@@ -154,12 +156,7 @@ def _ids(entry: Any) -> tuple[str, ...]:  # noqa: ANN401 - a person's file
 
 def _stamp(config: Path) -> list[Any]:
     """What tells one state of the file from another, without reading it."""
-    try:
-        status = config.stat()
-    except OSError as error:
-        # Missing, and not to be reached: neither is the other.
-        return [str(config), error.errno, 0, 0]
-    return [str(config), status.st_mtime_ns, status.st_size, status.st_ino]
+    return [str(config), *fingerprint(config)]
 
 
 def _fitting(entries: list[CacheEntry], paths: Paths, env: Mapping[str, str]) -> CacheEntry | None:
@@ -180,9 +177,8 @@ def _last_valid(entries: list[CacheEntry], new: CacheEntry) -> CacheEntry | None
 def _entries(paths: Paths) -> list[CacheEntry]:
     """What is kept, the newest first; nothing where the file is missing, damaged or of another version of tokmon."""
     try:
-        with open(path_of(paths), "rb", opener=_at_once) as file:
-            saved = json.loads(file.read(_LARGEST))
-        if saved["version"] != __version__:
+        saved = parse(read_file(path_of(paths), _LARGEST))
+        if saved is None or saved["version"] != __version__:
             return []
         entries = [CacheEntry(*(fields_of[name] for name in CacheEntry._fields)) for fields_of in saved["entries"]]
         for entry in entries:
@@ -196,22 +192,15 @@ def _entries(paths: Paths) -> list[CacheEntry]:
     return entries
 
 
-def _at_once(name: str, flags: int) -> int:
-    """Open without waiting: a pipe in its place would never end."""
-    return os.open(name, flags | os.O_NONBLOCK)
-
-
 def _keep(paths: Paths, entries: list[CacheEntry]) -> None:
     """Write them, one for each set of variables. A cache that cannot be written costs time and nothing else."""
-    from tokmon import store  # noqa: PLC0415 - reading does without
-
     newest: list[CacheEntry] = []
     for entry in entries:
         if not any(entry.variables == other.variables and entry.file[0] == other.file[0] for other in newest):
             newest.append(entry)
     content = {"version": __version__, "entries": [entry._asdict() for entry in newest[:_ENTRIES]]}
     with contextlib.suppress(OSError, StoreError):
-        store.replace(path_of(paths), json.dumps(content, separators=(",", ":")).encode() + b"\n")
+        replace_private(path_of(paths), encode(content) + b"\n")
 
 
 def _to_json(policy: Policy) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tokmon import probes, store
+from tokmon import probes
 from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
@@ -20,6 +20,8 @@ from tokmon.selection.choose import ProbeSummary
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import providers_to_probe
 from tokmon.store import state_file
+from tokmon.store.codec import encode
+from tokmon.store.log import append_to
 from tokmon.store.state_file import State
 
 if TYPE_CHECKING:
@@ -97,8 +99,8 @@ def _probe(
 
 def _record(paths: Paths, lines: list[dict[str, Any]], until: float) -> None:
     """Append the lines; StoreError if another process holds the log for longer than there is time."""
-    blocks = [store.encode(line) + b"\n" for line in lines]
-    while blocks and not store.append_to(paths.probe, blocks, blocking=False):
+    blocks = [encode(line) + b"\n" for line in lines]
+    while blocks and not append_to(paths.probe, blocks, blocking=False):
         if time.monotonic() > until:
             raise StoreError(f"`{paths.probe}` is held by another process")
         time.sleep(_POLL_S)

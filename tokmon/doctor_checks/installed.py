@@ -12,7 +12,7 @@ from tokmon.pi.models_json import read_accounts
 from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import plural
-from tokmon.store import plain_json
+from tokmon.store.codec import plain_json
 
 
 def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a check

@@ -1,12 +1,10 @@
 """The last capture, and the state of the logs, the spool and the clock."""
 
-import fcntl
 import os
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon import store
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Finding, fail, ok, warn
@@ -14,7 +12,11 @@ from tokmon.report.line import instant
 from tokmon.report.words import ago, duration, plural
 from tokmon.store import spool as spools
 from tokmon.store import state_file
+from tokmon.store.codec import parse
 from tokmon.store.follow import Follower
+from tokmon.store.lock import is_held
+from tokmon.store.opener import open_file, open_to_append
+from tokmon.store.reader import lines_from
 from tokmon.wire.instants import rfc3339
 
 _LAST: Final = 200
@@ -71,8 +73,8 @@ def integrity(subject: Subject) -> Finding:
 def _read(path: Path) -> tuple[int, int]:
     """The numbers of lines that are records and that are not, without blank ones."""
     good = torn = 0
-    for _, line in store.lines_from(path):
-        if store.parse(line) is not None:
+    for _, line in lines_from(path):
+        if parse(line) is not None:
             good += 1
         elif line.strip():
             torn += 1
@@ -80,7 +82,7 @@ def _read(path: Path) -> tuple[int, int]:
 
 
 def _unterminated(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = file.seek(0, os.SEEK_END)
         return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
 
@@ -92,7 +94,7 @@ def writable(subject: Subject) -> Finding:
         lock = path.with_name(f"{path.name}.lock")
         try:
             if path.exists() or path.is_symlink():
-                os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+                os.close(open_to_append(path, create=False))
                 tried.append(path.name)
             if lock.exists() and not _can_lock(lock):
                 return fail(
@@ -108,21 +110,13 @@ def writable(subject: Subject) -> Finding:
 
 
 def _can_lock(lock: Path) -> bool:
-    """Whether a writer could take the lock; it is released at once."""
-    fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(0.01)
-            else:
-                return True
-    finally:
-        os.close(fd)
+    """Whether the lock is free now, or within a moment."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while is_held(lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def spool(subject: Subject) -> Finding:
@@ -158,6 +152,6 @@ def clock(subject: Subject) -> Finding:
 def _last(path: Path) -> list[tuple[float, dict[str, Any]]]:
     """The last records of a log that have an instant."""
     with Follower([path]) as follower:
-        records = [store.parse(line) for line in follower.last(_LAST)]
+        records = [parse(line) for line in follower.last(_LAST)]
     dated = [(instant(record), record) for record in records if record is not None]
     return [(at, record) for at, record in dated if at is not None]

@@ -6,6 +6,7 @@ Only where there is one right answer. Files of others are not touched.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,30 +34,27 @@ def possible(name: str, subject: Subject) -> list[Repair]:
 
 def _folders(subject: Subject) -> Iterator[Repair]:
     for path in loose_folders(subject):
-        yield _private(path, FOLDER_MODE, os.O_DIRECTORY)
+        yield Repair(f"mode {FOLDER_MODE:o} for `{path}`", partial(_make_private, path, FOLDER_MODE, os.O_DIRECTORY))
 
 
 def _files(subject: Subject) -> Iterator[Repair]:
     for path in loose_files(subject):
-        yield _private(path, FILE_MODE, 0)
+        yield Repair(f"mode {FILE_MODE:o} for `{path}`", partial(_make_private, path, FILE_MODE))
 
 
-def _private(path: Path, mode: int, flags: int) -> Repair:
-    def do() -> None:
-        # Opened for its path alone where the system can: this user may not read it yet.
-        how = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
-        fd = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
-        try:
-            opened = os.fstat(fd)
-            if stat.S_ISLNK(opened.st_mode):
-                raise StoreError(f"`{path}` is a symbolic link now")
-            _refuse_foreign(path, opened)
-            # An `O_PATH` descriptor takes no fchmod.
-            os.chmod(f"/proc/self/fd/{fd}" if hasattr(os, "O_PATH") else fd, mode)  # noqa: PTH101 - a descriptor is no Path
-        finally:
-            os.close(fd)
-
-    return Repair(f"mode {mode:o} for `{path}`", do)
+def _make_private(path: Path, mode: int, flags: int = 0) -> None:
+    # Opened for its path alone where the system can: this user may not read it yet.
+    how = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+    fd = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISLNK(status.st_mode):
+            raise StoreError(f"`{path}` is a symbolic link now")
+        _refuse_foreign(path, status)
+        # An `O_PATH` descriptor takes no fchmod.
+        os.chmod(f"/proc/self/fd/{fd}" if hasattr(os, "O_PATH") else fd, mode)  # noqa: PTH101 - a descriptor is no Path
+    finally:
+        os.close(fd)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:

@@ -1,7 +1,6 @@
 """Socket, sidecar, lock, service manager: what runs, and whether it answers."""
 
 import contextlib
-import fcntl
 import os
 import stat
 from typing import Any, Final
@@ -12,6 +11,7 @@ from tokmon.doctor_checks.subject import Subject
 from tokmon.pi.installed import ask
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import duration
+from tokmon.store.lock import holder_of, is_held
 
 _UNIT: Final = "tokmon.service"
 _RESTART: Final = f"`systemctl --user restart {_UNIT}`; without systemd `kill {{pid}}`"
@@ -42,7 +42,7 @@ def sidecar(subject: Subject) -> Finding:
     answer = subject.answer
     if isinstance(answer, (ConnectionRefusedError, FileNotFoundError)):
         return warn("not running; captures wait in the spool", START)
-    fix = _RESTART.format(pid=_holder(subject) or "PID")
+    fix = _RESTART.format(pid=holder_of(subject.paths.lock) or "PID")
     if isinstance(answer, TimeoutError):
         return fail("hung: it accepts connections but does not answer", fix.replace("kill ", "kill -9 "))
     if isinstance(answer, Exception):
@@ -70,7 +70,7 @@ def lock(subject: Subject) -> Finding:
     path = subject.paths.lock
     if not os.path.lexists(path):
         return ok("no sidecar has run here yet")
-    holder = _holder(subject)
+    holder = holder_of(path)
     if subject.pid is not None:
         if holder == subject.pid:
             return ok(f"held by the running sidecar (pid {holder})")
@@ -78,30 +78,10 @@ def lock(subject: Subject) -> Finding:
             f"`{path}` names pid {holder}, but the sidecar that answers is pid {subject.pid}",
             "TOKMON_SOCKET or TOKMON_STATE_DIR differ between pi and the sidecar: set the same for both",
         )
-    if not _held(path):
+    if not is_held(path):
         return ok(f"free; last held by pid {holder}")
     alive = "running" if _alive(holder) else "in another pid namespace"
     return fail(f"held by pid {holder} ({alive}), which does not answer", f"`kill -9 {holder}`; then {START}")
-
-
-def _holder(subject: Subject) -> int | None:
-    try:
-        text = subject.paths.lock.read_bytes()[:32].strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
-def _held(path: os.PathLike[str]) -> bool:
-    """Whether a process holds it. Taken shared and for an instant, so that no sidecar is refused meanwhile."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _alive(pid: int | None) -> bool:

@@ -7,6 +7,7 @@ lines, nor on which of several equal events of one minute are left out.
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from operator import attrgetter
 from typing import Any, Final
 
@@ -127,6 +128,21 @@ class History:
             self._ordered.pop(window.name, None)
             if len(quarters) > _MAX_SAMPLES:
                 del quarters[min(quarters)]
+
+    def begins(self, evidence: Evidence) -> float:
+        """The instant before which evidence like this is too old for the samples and the key refusals.
+
+        -inf if nothing is too old, inf if such evidence enters neither.
+        """
+        begins = inf
+        for window in evidence.windows:
+            if window.name in _SAMPLED and window.utilization is not None:
+                quarters = self.quarters.get(window.name, {})
+                begins = min(begins, min(quarters) * _QUARTER_S if len(quarters) >= _MAX_SAMPLES else -inf)
+        if evidence.status is Status.INVALID_KEY:
+            minutes = self.key_refusal_times
+            begins = min(begins, min(minutes) * MINUTE_S if len(minutes) >= _MAX_REFUSALS else -inf)
+        return begins
 
     def samples(self, name: str, since: float = float("-inf")) -> tuple[Sample, ...]:
         """The samples of a window since that instant, the oldest first: the last figure of each quarter of an hour."""

@@ -1,131 +1,175 @@
-"""The command line of `install`. What is not an option of it exits with 2 and a line that says so."""
+"""The command lines of `install` and `uninstall`. A word that is no option of them exits with 2."""
 
 import argparse
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from tokmon.errors import UsageError
-from tokmon.installer import places
+from tokmon.installer.user.layout import absolute, own_prefix
 
-SUMMARY: Final = "install, upgrade or complete tokmon, for the user who runs it or, as root, for every member"
-_EPILOG: Final = """Asks nothing; run twice it changes nothing.
+_INSTALL: Final = "install, upgrade or complete tokmon, for the user who runs it or, as root, for every member"
+_UNINSTALL: Final = "remove what was installed and not changed since"
+_EPILOG: Final = """Asks no questions; a second run changes nothing.
 
-Also read: TOKMON_PREFIX, TOKMON_NO_SYSTEMD=1, TOKMON_PYTHON (the Python that install.sh uses), TOKMON_PI,
-PI_CODING_AGENT_DIR, XDG_DATA_HOME, XDG_CONFIG_HOME, and pip's own PIP_… variables."""
+Variables: TOKMON_PREFIX, TOKMON_NO_SYSTEMD=1, TOKMON_PYTHON (the Python that install.sh uses), TOKMON_PI,
+PI_CODING_AGENT_DIR, XDG_DATA_HOME, XDG_CONFIG_HOME, and pip's own PIP_… variables.
+
+Examples:
+  bootstrap/install.sh --dry-run               print every step, change nothing
+  tokmon install --from index --version 1.2.3  install that version
+  tokmon install --rollback                    go back to the version before this one"""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked for. `fleet`: as root for the members (`members`, or all), else for the user alone."""
+    """What to install or remove. `host`: as root for members (`member`, or all), else for the user alone.
 
-    fleet: bool
-    members: tuple[str, ...] = ()
+    `here`: this is the part of one member, run by root as that member, whose systemd `lingers` in the end.
+    """
+
+    host: bool
+    member: tuple[str, ...] = ()
     prefix: Path | None = None
     wheelhouse: Path | None = None
     origin: str | None = None
     version: str | None = None
-    hook_dir: str | None = None
-    systemd: bool = True
-    dry_run: bool = False
     rollback: bool = False
+    hook_dir: str | None = None
     pi: str = "pi"
-    given: tuple[str, ...] = field(default=())
-    """The words that concern members, for the version that was installed: it does their part."""
+    systemd: bool = True
+    purge: bool = False
+    yes: bool = False
+    dry_run: bool = False
+    here: bool = False
+    lingers: bool = False
+
+    def for_a_user(self) -> list[str]:
+        """The options that concern a user's part."""
+        words = [f"--pi={self.pi}", *([] if self.systemd else ["--no-systemd"])]
+        return [*words, *([f"--hook-dir={self.hook_dir}"] if self.hook_dir else [])]
+
+    def for_the_new_version(self) -> list[str]:
+        """The command line by which the version that was made does the rest."""
+        words = [f"--member={label}" for label in self.member] if self.host else ["--user"]
+        return [*words, *self.for_a_user(), *([f"--prefix={self.prefix}"] if self.prefix else [])]
 
 
-class Parser(argparse.ArgumentParser):
-    """One that raises UsageError."""
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises UsageError."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is off in one line."""
+        """Say in one line what is wrong."""
         raise UsageError(message, hint=f"`{self.prog} --help` lists the options")
 
 
-def parse(words: list[str]) -> Options:
+def parse_install(words: list[str]) -> Options:
     """Read the command line of `install`. Raises UsageError."""
-    found = _parser().parse_args(words)
-    prefix = found.prefix or os.environ.get("TOKMON_PREFIX") or None
-    systemd = not found.no_systemd and os.environ.get("TOKMON_NO_SYSTEMD", "0") in {"", "0"}
-    pi = found.pi or os.environ.get("TOKMON_PI") or "pi"
+    parsed = _install_parser().parse_args(words)
+    parsed.pi = parsed.pi or os.environ.get("TOKMON_PI") or "pi"
+    parsed.systemd = parsed.systemd and os.environ.get("TOKMON_NO_SYSTEMD", "0") in {"", "0"}
+    parsed.wheelhouse = Path(parsed.wheelhouse).absolute() if parsed.wheelhouse else None
+    _check(parsed)
+    parsed.host = _is_for_host(parsed)
+    return _options(parsed)
+
+
+def parse_uninstall(words: list[str]) -> Options:
+    """Read the command line of `uninstall`. Raises UsageError."""
+    parsed = _uninstall_parser().parse_args(words)
+    if parsed.member and (os.geteuid() != 0 or parsed.user):
+        raise UsageError("only root can name members", hint="run it as root, or leave out `--member`")
+    parsed.host = os.geteuid() == 0 and not parsed.user
+    return _options(parsed)
+
+
+def _options(parsed: argparse.Namespace) -> Options:
+    values: dict[str, Any] = {name: value for name, value in vars(parsed).items() if name not in {"user", "all"}}
+    prefix = parsed.prefix or os.environ.get("TOKMON_PREFIX") or None
+    # A member's part lies in their home, wherever root's program lies.
+    values["prefix"] = None if parsed.here else absolute(prefix, "--prefix") if prefix else own_prefix()
+    return Options(**values | {"member": tuple(parsed.member)})
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Refuse what cannot be, and options that contradict each other."""
     try:
-        shlex.split(pi)
+        shlex.split(parsed.pi)
     except ValueError as error:
-        raise UsageError(f"`{pi}` is no command: {error}", hint="say how to run pi with `--pi COMMAND`") from error
+        raise UsageError(f"`{parsed.pi}` is no command: {error}", hint="name pi with `--pi COMMAND`") from error
     if agent := os.environ.get("PI_CODING_AGENT_DIR"):
-        places.absolute(agent, "PI_CODING_AGENT_DIR")
-    if found.hook_dir and not found.hook_dir.startswith("~/"):
-        places.absolute(found.hook_dir, "--hook-dir")
-    fleet = _fleet(found)
-    if found.rollback and (found.wheelhouse or found.origin or found.version):
+        absolute(agent, "PI_CODING_AGENT_DIR")
+    if parsed.hook_dir and not parsed.hook_dir.startswith("~/"):
+        absolute(parsed.hook_dir, "--hook-dir")
+    if parsed.rollback and (parsed.wheelhouse or parsed.origin or parsed.version):
         raise UsageError("`--rollback` goes to the version before this one", hint="leave out where to install from")
-    if found.version and not (found.wheelhouse or found.origin == "index"):
+    if parsed.version and not (parsed.wheelhouse or parsed.origin == "index"):
         raise UsageError("`--version` chooses from an index or a wheelhouse", hint="add `--from index`")
-    if found.wheelhouse and found.origin:
+    if parsed.wheelhouse and parsed.origin:
         raise UsageError("`--wheelhouse` and `--from` name two sources", hint="leave out one of them")
-    given = [*(["--user"] if found.user else []), *(["--all"] if found.all else [])]
-    given += [f"--member={each}" for each in found.member] + [f"--pi={pi}"]
-    given += [f"--prefix={prefix}"] if prefix else []
-    given += [f"--hook-dir={found.hook_dir}"] if found.hook_dir else []
-    given += [] if systemd else ["--no-systemd"]
-    return Options(
-        fleet=fleet,
-        members=tuple(found.member),
-        prefix=places.absolute(prefix, "--prefix") if prefix else None,
-        wheelhouse=Path(found.wheelhouse).absolute() if found.wheelhouse else None,
-        origin=found.origin,
-        version=found.version,
-        hook_dir=found.hook_dir,
-        systemd=systemd,
-        dry_run=found.dry_run,
-        rollback=found.rollback,
-        pi=pi,
-        given=tuple(given),
-    )
 
 
-def _fleet(found: argparse.Namespace) -> bool:
+def _is_for_host(parsed: argparse.Namespace) -> bool:
     """Whether it is for members, whom only root can set up."""
-    asked = bool(found.all or found.member)
-    if asked and found.user:
+    members = bool(parsed.all or parsed.member)
+    if members and parsed.user:
         raise UsageError("`--user` is for the user who runs this alone", hint="leave it out, or `--all` and `--member`")
-    if asked and os.geteuid() != 0:
-        raise UsageError("only root can set up other members", hint="run it as root, or leave out whom")
-    if found.all and found.member:
-        raise UsageError("`--all` has every member in it", hint="leave it out, or `--member`")
-    return os.geteuid() == 0 and not found.user
+    if members and os.geteuid() != 0:
+        raise UsageError("only root can set up other members", hint="run it as root, or leave out `--all`, `--member`")
+    if parsed.all and parsed.member:
+        raise UsageError("`--all` includes every member", hint="leave it out, or `--member`")
+    return os.geteuid() == 0 and not parsed.user
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _install_parser() -> _Parser:
+    parser = _Parser(
         prog="tokmon install",
         usage="bootstrap/install.sh [OPTION ...] | tokmon install [OPTION ...]",
-        description=SUMMARY,
+        description=_INSTALL,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    whom = parser.add_argument_group("for whom")
-    whom.add_argument("--user", action="store_true", help="for the user who runs it alone (the default, but for root)")
-    whom.add_argument("--all", action="store_true", help="for everyone whose home holds a pi folder (root's default)")
-    whom.add_argument(
+    users = parser.add_argument_group("for which users")
+    users.add_argument("--all", action="store_true", help="every user whose home holds a pi folder (default for root)")
+    source = parser.add_argument_group("which version")
+    source.add_argument("--from", dest="origin", choices=("checkout", "index"), help="default: where this runs from")
+    source.add_argument("--wheelhouse", metavar="DIR", help="the wheels in DIR, each with its hash in SHA256SUMS")
+    source.add_argument("--version", metavar="V", help="a version of the index or wheelhouse; default: the newest")
+    source.add_argument("--rollback", action="store_true", help="go back to the version before the current one")
+    how = parser.add_argument_group("how")
+    how.add_argument("--hook-dir", metavar="DIR", help="put the hook into DIR too; `~/…` is in each member's home")
+    how.add_argument("--pi", metavar="COMMAND", help="how to run pi (default: $TOKMON_PI, then `pi`)")
+    how.add_argument(
+        "--no-systemd",
+        dest="systemd",
+        action="store_false",
+        help="without systemd: the extension starts the sidecar",
+    )
+    how.add_argument("--lingers", action="store_true", help=argparse.SUPPRESS)
+    _add_common(users, how)
+    return parser
+
+
+def _uninstall_parser() -> _Parser:
+    parser = _Parser(prog="tokmon uninstall", description=_UNINSTALL, allow_abbrev=False)
+    parser.add_argument("--purge", action="store_true", help="remove the logs and the state too; asks first")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    _add_common(parser, parser)
+    return parser
+
+
+def _add_common(users: argparse._ActionsContainer, how: argparse._ActionsContainer) -> None:
+    users.add_argument("--user", action="store_true", help="only the user who runs it (default, except for root)")
+    users.add_argument(
         "--member",
         action="append",
         default=[],
         metavar="NAME[=DIR]",
-        help="for this member, whose pi folder may be elsewhere; may be repeated",
+        help="as root: this member, whose pi folder is DIR (default: ~/.pi/agent); may be repeated",
     )
-    what = parser.add_argument_group("which version")
-    what.add_argument("--from", dest="origin", choices=("checkout", "index"), help="default: where this runs from")
-    what.add_argument("--wheelhouse", metavar="DIR", help="from the wheels in DIR, each with its hash in SHA256SUMS")
-    what.add_argument("--version", metavar="V", help="of an index or a wheelhouse; default: the newest")
-    what.add_argument("--rollback", action="store_true", help="go back to the version before the current one")
-    how = parser.add_argument_group("how")
-    how.add_argument("--prefix", metavar="DIR", help="under DIR/share/tokmon and DIR/bin")
-    how.add_argument("--hook-dir", metavar="DIR", help="the hook there as well; `~/…` is in each member's home")
-    how.add_argument("--pi", metavar="COMMAND", help="how to run pi (default: $TOKMON_PI, then `pi`)")
-    how.add_argument("--no-systemd", action="store_true", help="leave systemd alone: the extension starts the sidecar")
+    how.add_argument("--prefix", metavar="DIR", help="the program is in DIR/share/tokmon and DIR/bin")
     how.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
-    return parser
+    how.add_argument("--here", action="store_true", help=argparse.SUPPRESS)

@@ -9,14 +9,13 @@ Whoever reads one `checked_at` for all must not take an old result for a new one
 says by itself when it was checked, and `checked_at` is the oldest of these.
 """
 
+import errno
 import math
-import stat
 from collections.abc import Container, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tokmon import store
 from tokmon.errors import StoreError
 from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
@@ -24,6 +23,11 @@ from tokmon.evidence.values import instant
 from tokmon.paths import Paths
 from tokmon.selection.current import CHECK_S
 from tokmon.selection.overrides import name_problem
+from tokmon.store.atomic import update_shared
+from tokmon.store.codec import encode, parse
+from tokmon.store.fingerprint import Fingerprint, fingerprint
+from tokmon.store.lock import ProcessLock
+from tokmon.store.opener import read_file
 from tokmon.store.state_file import read_error_text
 from tokmon.wire.instants import rfc3339
 
@@ -34,6 +38,8 @@ AHEAD_S: Final = 300.0
 """Seconds by which a clock may be ahead of ours."""
 
 _LOCK_WAIT_S: Final = 5.0
+_NOT_SUCH: Final = {errno.EFBIG: "has more than 1 MiB", errno.EINVAL: "is not a file"}
+_ANOTHER: Final = "name another `check_file`, or move it away"
 _SAYS: Final = ("status", "account_status", "scope", "substatus", "model", "error", "reason")
 """What of a result is evidence. No instant: a result counts from when it was checked, and for no longer than that."""
 
@@ -71,32 +77,24 @@ def valid_until(path: Path | None, now: float) -> float:
 
 def read(path: Path) -> tuple[CheckResult, ...]:
     """What the file says; nothing where it is missing. StoreError if it is not such a file, or cannot be read."""
+    return _read(path, fingerprint(path))
+
+
+@lru_cache(2)
+def _read(path: Path, _fingerprint: Fingerprint) -> tuple[CheckResult, ...]:
+    """The same, once for each state of the file."""
     try:
-        status = path.stat()
+        data = read_file(path, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError) as error:
         raise _unread(path, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise StoreError(f"`{path}` is not a file", hint="name another `check_file`, or move it away")
-    return _read(path, (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
-
-
-@lru_cache(2)
-def _read(path: Path, _state: tuple[int, ...]) -> tuple[CheckResult, ...]:
-    """The same, once for each state of the file."""
-    try:
-        with store.opened(path) as file:
-            data = file.read(LARGEST + 1) or b""
-    except OSError as error:
-        raise _unread(path, error) from error
     if not data.strip():
         return ()
-    content = store.parse(data) if len(data) <= LARGEST else None
+    content = parse(data)
     results = None if content is None else content.get("results")
     if content is None or not isinstance(results, dict):
-        reason = "has more than 1 MiB" if len(data) > LARGEST else "does not hold the results of pi checks"
-        raise StoreError(f"`{path}` {reason}", hint="name another `check_file`, or move it away")
+        raise StoreError(f"`{path}` does not hold the results of pi checks", hint=_ANOTHER)
     for_all = _instant(content.get("checked_at"))
     entries = (
         (name, entry) for name, entry in results.items() if isinstance(entry, dict) and name_problem(name) is None
@@ -106,6 +104,8 @@ def _read(path: Path, _state: tuple[int, ...]) -> tuple[CheckResult, ...]:
 
 
 def _unread(path: Path, error: OSError | ValueError) -> StoreError:
+    if isinstance(error, OSError) and error.errno in _NOT_SUCH:
+        return StoreError(f"`{path}` {_NOT_SUCH[error.errno]}", hint=_ANOTHER)
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return StoreError(f"`{path}` cannot be read: {reason.lower()}", hint="check its owner and permissions")
 
@@ -134,8 +134,8 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
 
     StoreError where there is something else in that place, which is left as it is, or where it cannot be written.
     """
-    with store.Held(paths.state / "check_file.lock") as lock:
-        if not lock.take(_LOCK_WAIT_S):
+    with ProcessLock(paths.state / "check_file.lock") as lock:
+        if not lock.acquire(_LOCK_WAIT_S):
             raise StoreError(f"others are writing `{path}`, and do not come to an end", hint="try again in a while")
         current = {
             result.provider: {**result.fields, "checked_at": rfc3339(result.checked_at)}
@@ -146,7 +146,7 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
         oldest = min((result["checked_at"] for result in both.values()), key=_instant_of, default=rfc3339(now))
         content = {"checked_at": oldest, "results": {name: both[name] for name in sorted(both)}}
         try:
-            store.replace_shared(path, store.encode(content) + b"\n")
+            update_shared(path, encode(content) + b"\n")
         except OSError as error:
             raise StoreError(
                 f"cannot write `{path}`: {error.strerror or error}",

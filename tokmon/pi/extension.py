@@ -12,7 +12,7 @@ from typing import Final
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths, installed_prefix, shipped_folder
-from tokmon.pi.installed import first_bytes
+from tokmon.store.opener import read_head
 
 MARKS: Final = ("Part of tokmon (`tokmon extension`)", "Made by `tokmon extension`")
 """One of them is in the first 2000 bytes of `index.ts`, or of the single file that tokmon 0.1.0 installed."""
@@ -31,7 +31,7 @@ def is_own(path: Path) -> bool:
     """Whether pi would load a tokmon extension from `path`, or would if the program that it links to were there."""
     if path.is_symlink() and not path.exists():
         return path.readlink().parts[-len(_TARGET) :] == _TARGET
-    head = first_bytes(path / "index.ts" if path.is_dir() else path, _HEAD)
+    head = read_head(path / "index.ts" if path.is_dir() else path, _HEAD)
     return any(mark.encode() in head for mark in MARKS)
 
 

@@ -10,13 +10,13 @@ import re
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from tokmon.errors import UsageError
+from tokmon.store.opener import read_head
 
 TIMEOUT_S: Final = 5.0
 
@@ -59,23 +59,13 @@ def package_version(words: Sequence[str]) -> str | None:
 
 def _version_in(path: Path) -> str | None:
     try:
-        content = json.loads(first_bytes(path, _MAX_BYTES))
+        content = json.loads(read_head(path, _MAX_BYTES))
     except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not str(content.get("name")).endswith("pi-coding-agent"):
         return None
     match = _VERSION.fullmatch(str(content.get("version")))
     return None if match is None else match[1]
-
-
-def first_bytes(path: Path, limit: int) -> bytes:
-    """The first bytes of a regular file, also behind links; empty if there is none that can be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(limit) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def _ask_version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, str]:

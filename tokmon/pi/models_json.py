@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tokmon.store import opened, parse, plain_json
+from tokmon.store.codec import parse, plain_json
+from tokmon.store.fingerprint import Fingerprint, fingerprint
+from tokmon.store.opener import open_file
 
 _HOSTS: Final = (
     ("exe.dev", "gateway"),
@@ -84,33 +86,26 @@ def _host(url: str) -> str:
 
 
 class Configured:
-    """models.json, and whether it says something else than when it was last read."""
+    """models.json, and whether it has changed since it was last read."""
 
     def __init__(self, models: Path) -> None:
         self._models = models
-        self._seen: tuple[int, int] | None = None
+        self._fingerprint: Fingerprint | None = None
 
     def changed(self) -> bool:
         """Whether the file is another one now."""
-        return self._stamp() != self._seen
+        return fingerprint(self._models) != self._fingerprint
 
     def read(self) -> dict[str, ConfiguredAccount]:
         """What it says."""
-        self._seen = self._stamp()
+        self._fingerprint = fingerprint(self._models)
         return read_accounts(self._models)
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            status = self._models.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size
 
 
 def read_models(models: Path) -> dict[str, Any] | None:
     """models.json as pi reads it, comments and all; None if it is missing, damaged or no file."""
     try:
-        with opened(models) as file:
+        with open_file(models) as file:
             return parse(plain_json(file.readall()))
     except OSError:
         return None

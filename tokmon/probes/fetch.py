@@ -9,7 +9,7 @@ import httpx
 
 from tokmon import families
 from tokmon.probes.kinds import ProbeStep
-from tokmon.store import parse
+from tokmon.store.codec import parse
 from tokmon.wire.messages import MAX_TEXT
 from tokmon.wire.scrub import PLACEHOLDER, scrub
 

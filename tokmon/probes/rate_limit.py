@@ -13,7 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.store import Held, encode, read_json, replace
+from tokmon.store.atomic import replace_private
+from tokmon.store.codec import encode, read_json
+from tokmon.store.fingerprint import Fingerprint, fingerprint
+from tokmon.store.lock import ProcessLock
 
 INTERVAL_S: Final = 20 * 60.0
 BACK_OFF_S: Final = 3600.0
@@ -76,20 +79,20 @@ class _Entry:
     in_progress: bool = False
     closed_paths: list[str] = field(default_factory=list)
     closed_at: float = 0.0
-    credentials: int = 0
-    """Modification time of the credential files for which the paths are closed."""
+    credentials: list[list[int]] = field(default_factory=list)
+    """Fingerprints of the credential files for which the paths are closed."""
 
 
 class ProbeLimiter:
     """The slots of all accounts, saved in the state folder.
 
-    `credentials` is the modification time (ns) of the files with credentials: closed paths hold for these only.
+    `credentials` are fingerprints of the files with credentials: closed paths hold for these only.
     """
 
-    def __init__(self, folder: Path, credentials: int = 0) -> None:
+    def __init__(self, folder: Path, credentials: Iterable[Fingerprint] = ()) -> None:
         self._path = folder / "probes.json"
         self._lock = folder / "probes.lock"
-        self._credentials = credentials
+        self._credentials = [list(entry) for entry in credentials]
 
     def slots(self, names: Iterable[str], now: float) -> dict[str, Slot]:
         """The slots of these accounts, without a claim."""
@@ -100,8 +103,8 @@ class ProbeLimiter:
         self, names: Iterable[str], now: float, *, force: bool = False, patience_s: float = _LOCK_WAIT_S
     ) -> dict[str, Slot]:
         """Claim the slots of these accounts that are due, or all with `force`. Raises StoreError if it cannot save."""
-        with Held(self._lock) as lock:
-            if not lock.take(patience_s):
+        with ProcessLock(self._lock) as lock:
+            if not lock.acquire(patience_s):
                 raise StoreError(f"`{self._lock}` is locked by another process", hint="try again later")
             entries = self._read(now)
             slots = {name: self._slot(entries.get(name), now, force=force) for name in names}
@@ -115,8 +118,8 @@ class ProbeLimiter:
 
     def release(self, outcomes: Mapping[str, ProbeOutcome], now: float, *, patience_s: float = _LOCK_WAIT_S) -> None:
         """Save the outcomes of probes and end their claims."""
-        with Held(self._lock) as lock:
-            if not outcomes or not lock.take(patience_s):
+        with ProcessLock(self._lock) as lock:
+            if not outcomes or not lock.acquire(patience_s):
                 return
             entries = self._read(now)
             for name, outcome in outcomes.items():
@@ -159,7 +162,7 @@ class ProbeLimiter:
     def _write(self, entries: Mapping[str, _Entry]) -> None:
         accounts = {name: asdict(entry) for name, entry in entries.items()}
         try:
-            replace(self._path, encode({"version": VERSION, "accounts": accounts}) + b"\n")
+            replace_private(self._path, encode({"version": VERSION, "accounts": accounts}) + b"\n")
         except OSError as error:
             raise StoreError(
                 f"cannot write `{self._path}`: {error.strerror or error}",
@@ -169,13 +172,7 @@ class ProbeLimiter:
 
 def probe_limiter(paths: Paths) -> ProbeLimiter:
     """The limiter of this user, for the credentials that pi has now."""
-    changed = 0
-    for path in (paths.models, paths.agent / "auth.json"):
-        try:
-            changed = max(changed, path.stat().st_mtime_ns)
-        except OSError:
-            continue
-    return ProbeLimiter(paths.state, changed)
+    return ProbeLimiter(paths.state, map(fingerprint, (paths.models, paths.agent / "auth.json")))
 
 
 def _entry(fields: object, now: float) -> _Entry | None:
@@ -196,7 +193,7 @@ def _entry(fields: object, now: float) -> _Entry | None:
 
 def _read_closed_paths(entry: _Entry, fields: Mapping[str, Any]) -> None:
     closed_paths, closed_at, credentials = (fields.get(key) for key in ("closed_paths", "closed_at", "credentials"))
-    if isinstance(closed_paths, list) and isinstance(closed_at, (int, float)) and isinstance(credentials, int):
+    if isinstance(closed_paths, list) and isinstance(closed_at, (int, float)) and isinstance(credentials, list):
         entry.closed_paths = [
             path for path in closed_paths[:_MAX_PATHS] if isinstance(path, str) and len(path) <= _LONGEST_PATH
         ]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tokmon.paths import Paths
 from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
 from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolve
-from tokmon.store import encode, read_json
+from tokmon.store.codec import encode, read_json
 
 _SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
 _SECRET_MIN: Final = 8

@@ -1,12 +1,13 @@
-"""A client for the sidecar: connect, and request its status. Standard library only (wake path)."""
+"""A client for the sidecar: connect, and request its status."""
 
 import errno
-import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+from tokmon.store.codec import parse
 
 _TIMEOUT_S: Final = 2.0
 
@@ -37,8 +38,8 @@ def request_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> di
     with client:
         client.sendall(b'{"kind":"status"}\n')
         for line in _lines(client, deadline):
-            reply = json.loads(line)
-            if isinstance(reply, dict) and isinstance(reply.get("status"), dict):
+            reply = parse(line)
+            if reply is not None and isinstance(reply.get("status"), dict):
                 return {"socket": str(path), **reply["status"]}
     raise ConnectionError("the sidecar closed the connection without an answer")
 

@@ -8,6 +8,7 @@ from tokmon.errors import TokmonError
 from tokmon.paths import Paths, private_folder
 from tokmon.sidecar import service
 from tokmon.sidecar.group_commit import Fsync
+from tokmon.store.opener import open_to_append
 
 _LOG_BYTES = 1 << 20
 
@@ -42,7 +43,7 @@ def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
     log = paths.state / "sidecar.log"
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    out = open_to_append(log)
     null = os.open(os.devnull, os.O_RDWR)
     for fd, target in ((null, 0), (null, 1), (out, 2)):
         os.dup2(fd, target)

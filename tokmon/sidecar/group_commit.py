@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.store import Log
+from tokmon.store.log import Log
 
 Ranges = dict[str, tuple[int, int, int]]
 """The bytes that were appended, by log name: inode, start and end."""

@@ -12,10 +12,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from tokmon import __version__, store
+from tokmon import __version__
 from tokmon.errors import WireError
 from tokmon.sidecar.group_commit import Committer
 from tokmon.sidecar.ingest import Ingest
+from tokmon.store.codec import encode
 from tokmon.wire import messages
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Server:
     def status(self) -> bytes:
         """The reply to a `status` request, with newline."""
         return (
-            store.encode(
+            encode(
                 {
                     "status": {
                         "version": __version__,

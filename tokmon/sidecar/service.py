@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tokmon import store
 from tokmon.errors import RunningError, StoreError
 from tokmon.paths import Paths, private_folder
 from tokmon.pi.models_json import Configured
@@ -23,6 +22,9 @@ from tokmon.sidecar.server import Server
 from tokmon.sidecar.spool_drain import SpoolDrain
 from tokmon.sidecar.state_writer import StateWriter
 from tokmon.sidecar.systemd import Notifier, inherited_socket
+from tokmon.store.lock import ProcessLock
+from tokmon.store.reader import lines_from
+from tokmon.wire.messages import id_of
 
 _TAIL_BYTES: Final = 8 << 20
 _QUIET_S: Final = 0.05
@@ -43,8 +45,8 @@ def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = 
     os.umask(0o077)
     private_folder(paths.state)
     inherited = inherited_socket(os.environ)
-    with store.Held(paths.lock) as lock:
-        if not lock.take() and not ((inherited is not None or not is_reachable(paths)) and _take_over(lock)):
+    with ProcessLock(paths.lock) as lock:
+        if not lock.acquire() and not ((inherited is not None or not is_reachable(paths)) and _take_over(lock)):
             raise RunningError(f"a sidecar is running already (pid {lock.holder() or 'unknown'})")
         listener = inherited or listen(paths)
         socket_file = SocketFile(Path(listener.getsockname())) if inherited is None else None
@@ -57,14 +59,14 @@ def run(paths: Paths, *, fsync: Fsync = "interval", ready: Callable[[], None] = 
     return 0
 
 
-def _take_over(lock: store.Held) -> bool:
+def _take_over(lock: ProcessLock) -> bool:
     """End the sidecar that holds the lock: it is unreachable, or systemd takes over. True if it ended."""
     holder = lock.holder()
     if holder is None:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
-    return lock.take(timeout=_DRAIN_S + 3.0)
+    return lock.acquire(timeout=_DRAIN_S + 3.0)
 
 
 async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Callable[[], None]) -> None:
@@ -163,4 +165,4 @@ def _load_ids(recent: RecentIds, path: Path) -> None:
         start = max(0, path.stat().st_size - _TAIL_BYTES)
     except FileNotFoundError:
         return
-    recent.update(store.ids_from(path, start))
+    recent.update(name for _, line in lines_from(path, start) if (name := id_of(line)) is not None)

@@ -16,6 +16,7 @@ from tokmon.paths import Paths
 from tokmon.sidecar.group_commit import Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file as states
+from tokmon.store.coverage import Coverage
 
 _SAVE_AFTER_S: Final = 1.0
 _MAX_WAITING: Final = 128
@@ -37,11 +38,11 @@ class StateWriter:
         self._decision_failing = False
         self._expiry: asyncio.TimerHandle | None = None
         self.state = states.load(paths)
-        self._catch_up: Iterator[None] | None = None
+        self._catch_up: Iterator[int] | None = None
 
     def start(self) -> None:
         """Read new lines of the logs in small steps, so that a long log does not keep a session waiting."""
-        self._catch_up = states.catching_up(self.state, self._paths)
+        self._catch_up = states.catch_up_steps(self.state, self._paths)
         self._catch_up_step()
 
     def _catch_up_step(self) -> None:
@@ -53,7 +54,7 @@ class StateWriter:
             self._catch_up = None
             self._save_soon()
             return
-        except OSError as error:
+        except (OSError, StoreError) as error:
             self._catch_up = None
             self._say(f"cannot read the logs: {error}")
             return
@@ -62,12 +63,10 @@ class StateWriter:
     def batch_stored(self, ranges: Ranges) -> None:
         """Note that these ranges of the logs are covered, and schedule a save."""
         for name, (inode, start, end) in ranges.items():
-            covered = self.state.covers.get(name)
-            if covered is None and start == 0:
-                self.state.covers[name] = states.Covered(inode, end)
-            elif covered is not None and covered.inode == inode and covered.offset == start:
-                covered.offset = end
-            # Otherwise another process wrote in between, and the save reads its lines from the log.
+            coverage = self.state.covered.setdefault(name, Coverage(inode))
+            if coverage.inode == inode:
+                coverage.add(start, end)
+            # Otherwise the log was rotated, and the save reads the new one.
         if len(self._ingest.latest_events) > _MAX_WAITING:
             self._add_evidence()
         self._save_soon()
@@ -121,4 +120,4 @@ class StateWriter:
 
     def _add_evidence(self) -> None:
         for evidence in self._ingest.drain_evidence():
-            self.state.take(evidence)
+            self.state.add(evidence)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from tokmon import store
 from tokmon.evidence.log_line import capture_fields
 from tokmon.evidence.model import Reading
 from tokmon.sidecar.group_commit import Pending
+from tokmon.store.codec import encode
 from tokmon.wire import messages
 
 
 def encode_suffix(fields: dict[str, Any]) -> bytes:
     """`,"a":1,"b":2`: fields encoded for the place before an event's closing brace."""
-    return b"," + store.encode(fields)[1:-1]
+    return b"," + encode(fields)[1:-1]
 
 
 @dataclass(slots=True, eq=False)

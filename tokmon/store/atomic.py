@@ -1,6 +1,5 @@
-"""Small JSON files, replaced whole."""
+"""Files written whole: a reader sees the old content or the new one. Standard library alone."""
 
-import codecs
 import contextlib
 import errno
 import os
@@ -8,48 +7,15 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
 
 from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
-from tokmon.store.reader import opened, parse
-
-_encoder = msgspec.json.Encoder()
 
 
-def encode(value: object) -> bytes:
-    """Compact JSON, keys in the order given."""
-    return _encoder.encode(value)
+def replace_private(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | None = None) -> None:
+    """Replace a file in a folder of this user alone, which is made if it is missing. Sweeps leftovers of the killed.
 
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A small JSON file, or None if it is missing, damaged or no file: such files are caches and can be rebuilt."""
-    try:
-        with opened(path) as file:
-            return parse(file.readall())
-    except OSError:
-        return None
-
-
-_TEXT: Final = rb'("(?:\\.|[^"\\])*")|'
-_COMMENT: Final = re.compile(_TEXT + rb"//[^\n]*")
-_TRAILING: Final = re.compile(_TEXT + rb",(?=\s*[}\]])")
-
-
-def plain_json(data: bytes) -> bytes:
-    """The same without what pi allows in its own files beyond JSON: `//` comments, last commas, a byte-order mark."""
-    data = data.removeprefix(codecs.BOM_UTF8)
-    for beyond in (_COMMENT, _TRAILING):
-        data = beyond.sub(lambda found: found[1] or b"", data)
-    return data
-
-
-def replace(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | None = None) -> None:
-    """Put `data` in the place of `path` at once: a reader sees the old file or the new one, whole.
-
-    `mtime_ns` is its modification time, the present if not given.
+    `mtime_ns` is the file's modification time, the present if not given.
     """
     private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -60,12 +26,12 @@ def replace(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | N
     _sweep(path)
 
 
-def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
-    """Put a new file at `path`, whole, and make its folders; False, and nothing done, where there is anything already.
+def create_new(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
+    """Create a file, and its folders; False, and nothing changed, if there is anything at `path` already.
 
-    Even a link that leads nowhere is something. OSError where it cannot be written.
+    A link that leads nowhere counts. OSError if the file cannot be written.
     """
-    temporary = _beside(path, data, mode)
+    temporary = _write_temporary(path, data, mode)
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
@@ -75,39 +41,44 @@ def create(path: Path, data: bytes, *, mode: int = FILE_MODE) -> bool:
     return True
 
 
-def place(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
-    """As `replace`, in a folder that need not be ours alone and stays as it is. A link at `path` is replaced itself."""
-    _move(_beside(path, data, mode), path)
+def write_shared(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Write a file in a folder that others may share; the folder stays as it is. A link at `path` is replaced."""
+    _move(_write_temporary(path, data, mode), path)
 
 
-def replace_shared(path: Path, data: bytes) -> None:
-    """As `place`, and the mode of a file of ours stays as it is.
+def update_shared(path: Path, data: bytes) -> None:
+    """As `write_shared`, but an existing file of this user keeps its mode.
 
-    StoreError where there is something that is no file: what a link leads to may be anybody's choice.
+    StoreError if there is anything but a file: a link may lead anywhere.
     """
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
-        found = None
+        status = None
     mode = FILE_MODE
-    if found is not None:
-        if not stat.S_ISREG(found.st_mode):
+    if status is not None:
+        if not stat.S_ISREG(status.st_mode):
             raise StoreError(f"`{path}` is a link, or no file at all", hint="name the file itself, or move it away")
-        mode = stat.S_IMODE(found.st_mode) & 0o777 if found.st_uid == os.geteuid() else mode
-    place(path, data, mode=mode)
+        mode = stat.S_IMODE(status.st_mode) & 0o777 if status.st_uid == os.geteuid() else mode
+    write_shared(path, data, mode=mode)
 
 
-def _beside(path: Path, data: bytes, mode: int) -> Path:
-    """Write a file under a name of nobody's in the folder of `path`, which is made if it is missing."""
+def write_new(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Write a file where there is nothing: all of it, or none is left. OSError where there is anything already."""
+    _write(path, data, mode, os.O_EXCL)
+
+
+def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+    """Write a file with an unused name in the folder of `path`, which is made if it is missing."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     _write(temporary, data, mode, os.O_EXCL)
     return temporary
 
 
-def _write(temporary: Path, data: bytes, mode: int, how: int) -> None:
-    """Write all of a file that is to be moved, opened with the flag `how`; or leave none."""
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+def _write(temporary: Path, data: bytes, mode: int, flag: int) -> None:
+    """Write a temporary file, opened with `flag`; it is removed if it cannot be written whole."""
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | flag | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         try:
             os.fchmod(fd, mode)
@@ -130,28 +101,28 @@ def _move(temporary: Path, path: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what processes left that were killed while they replaced `path`: files named after the pid of nobody."""
+    """Remove the temporary files of processes that were killed while they replaced `path`."""
     leftover = re.compile(rf"\.{re.escape(path.name)}\.([1-9][0-9]{{0,9}})")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            named = leftover.fullmatch(entry.name)
-            if named is not None and entry.is_file(follow_symlinks=False) and not _lives(int(named[1])):
+            match = leftover.fullmatch(entry.name)
+            if match is not None and entry.is_file(follow_symlinks=False) and not _is_running(int(match[1])):
                 with contextlib.suppress(OSError):
                     Path(entry.path).unlink()
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # somebody else's, or no pid of this machine: not ours to judge
+        return True  # a process of another user, or no pid of this machine
     return True
 
 
 def write_all(fd: int, blocks: Sequence[bytes]) -> tuple[int, OSError | None]:
-    """Write everything, or as much as goes: (bytes written, what stopped it)."""
+    """Write all blocks, or as much as possible; returns the bytes written, and the error that stopped it."""
     written, size = 0, sum(map(len, blocks))
     while written < size:
         try:

@@ -259,6 +259,21 @@ def re_encode(event: Event, changes: dict[str, Any], headers: dict[str, str] | N
     return line.replace(_encoder.encode(event.ts), _encoder.encode(rfc3339(event.ts.timestamp())), 1)
 
 
+class _Identified(msgspec.Struct, gc=False):
+    id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def id_of(line: bytes) -> str | None:
+    """The id of an event's line; None if it has none, or is torn, whatever it begins with."""
+    try:
+        return _identified.decode(line).id
+    except DECODE_ERRORS:
+        return None
+
+
 def encode(line: Line | Ack | Refusal) -> bytes:
     """The line to send, newline included."""
     return _encoder.encode(line) + b"\n"

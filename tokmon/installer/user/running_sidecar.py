@@ -1,0 +1,66 @@
+"""The sidecar that runs: whether it is of another version than the one in use, and how it is ended in good order."""
+
+import contextlib
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from tokmon.errors import InstallError
+from tokmon.installer.user import lock
+from tokmon.installer.user.subprocesses import capture
+from tokmon.paths import Paths
+from tokmon.sidecar import client
+
+_VERSION: Final = re.compile(r"(/.*?/tokmon/versions/[^/]+)/bin/python[0-9.]*(?: |$)")
+_END_S: Final = 20.0
+_TURN_S: Final = 0.02
+
+
+def answering(paths: Paths) -> int | None:
+    """The pid of the sidecar that answers on a socket, or None."""
+    try:
+        pid = client.request_status(paths.sockets)["pid"]
+    except (OSError, KeyError, ValueError):
+        return None
+    return pid if isinstance(pid, int) and pid > 1 else None
+
+
+def is_outdated(pid: int, version: Path | None) -> bool:
+    """Whether a process runs a version that an installer made and that is not `version`."""
+    try:
+        program = _first_word(Path(f"/proc/{pid}/cmdline"))
+    except OSError:
+        program = capture(["ps", "-o", "args=", "-p", str(pid)]).stdout.strip()  # macOS
+    match = _VERSION.match(program)
+    return match is not None and match[1] != str(version)
+
+
+def versions_in_use() -> frozenset[str]:
+    """The names of the versions that some process runs, of any user, as far as this user may see."""
+    programs: list[str] = []
+    if Path("/proc/self/cmdline").exists():
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                programs.append(_first_word(path))
+    else:
+        programs += capture(["ps", "-axo", "args="]).stdout.splitlines()  # macOS
+    matches = map(_VERSION.match, programs)
+    return frozenset(match[1].rpartition("/")[2] for match in matches if match)
+
+
+def _first_word(cmdline: Path) -> str:
+    return cmdline.read_bytes().split(b"\0")[0].decode(errors="replace")
+
+
+def end(pid: int, paths: Paths) -> None:
+    """Have a sidecar end, and wait until it has stored all and released its lock. Raises InstallError."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _END_S
+    while paths.lock.exists() and not lock.is_free(paths.lock):
+        if time.monotonic() > deadline:
+            raise InstallError(f"the sidecar (pid {pid}) does not end", hint=f"`kill -9 {pid}`, then run this again")
+        time.sleep(_TURN_S)

@@ -1,0 +1,71 @@
+"""JSON outside the typed wire: log lines, and small files that hold one object."""
+
+import codecs
+import re
+from json import loads as _loads  # for what orjson refuses: `orjson` imports the module itself
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from tokmon.store.opener import open_file
+
+_MAX_INTEGER_DIGITS: Final = 19  # of which any number fits into 64 bits, without a sign
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{20}")
+
+
+def encode(value: object) -> bytes:
+    """Compact UTF-8 JSON, keys in their order; what JSON cannot say (NaN, an infinity) is null."""
+    return orjson.dumps(value)
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The object of a line, or None if the line is not an object (an isolated torn line, say).
+
+    An integer of more than 64 bits is a float here, and one of hundreds of digits an infinity.
+    """
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = _parse_long_numbers(line) if _LONG_NUMBER.search(line) else None
+    return value if isinstance(value, dict) else None
+
+
+def _parse_long_numbers(line: bytes) -> object:
+    if b"\\ud" in line or b"\\uD" in line:
+        return None  # half a surrogate pair perhaps, which could not be encoded again
+    try:
+        value: object = _loads(line.decode(), parse_int=_integer, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else float(digits)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a small file; None if the file is missing or damaged: such files are caches that can be rebuilt."""
+    try:
+        with open_file(path) as file:
+            return parse(file.readall())
+    except OSError:
+        return None
+
+
+_TEXT: Final = rb'("(?:\\.|[^"\\])*")|'
+_COMMENT: Final = re.compile(_TEXT + rb"//[^\n]*")
+_TRAILING: Final = re.compile(_TEXT + rb",(?=\s*[}\]])")
+
+
+def plain_json(data: bytes) -> bytes:
+    """The same without what pi allows in its files beyond JSON: `//` comments, trailing commas, a byte-order mark."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    for extra in (_COMMENT, _TRAILING):
+        data = extra.sub(lambda match: match[1] or b"", data)
+    return data

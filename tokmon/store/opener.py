@@ -1,0 +1,73 @@
+"""Opening files that others may have put in place: regular files only, never a pipe or a device, and bounded reads."""
+
+import errno
+import os
+import stat
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from tokmon.paths import FILE_MODE
+
+_FLAGS: Final = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_OTHERS_MAY_WRITE: Final = 0o022
+_CHUNK: Final = 256 << 10
+
+
+def open_file(path: Path, *, follow_links: bool = True) -> FileIO:
+    """A regular file to read from; OSError if there is none, or something else (a folder, a pipe).
+
+    Say `follow_links=False` for a file in a folder where others may place links.
+    """
+    return FileIO(_open(path, os.O_RDONLY, follow_links=follow_links), "r")
+
+
+def open_to_append(path: Path, *, create: bool = True) -> int:
+    """The descriptor of a regular file to append to and to read (0600 if it is new). Links are not followed."""
+    return _open(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0), follow_links=False)
+
+
+def open_folder(path: Path) -> int:
+    """The descriptor of a folder, which is no link."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def read_file(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
+    """A small regular file; OSError if it is missing, something else, or has more than `limit` bytes."""
+    with open_file(path, follow_links=follow_links) as file:
+        return _read(file, path, limit)
+
+
+def read_head(path: Path, limit: int) -> bytes:
+    """The first bytes of a regular file, also behind links; empty if there is none that can be read."""
+    try:
+        with open_file(path) as file:
+            return file.read(limit) or b""
+    except OSError:
+        return b""
+
+
+def read_own_file(path: Path, limit: int) -> bytes:
+    """As `read_file`, but only a file which no other user can have written; PermissionError otherwise."""
+    with open_file(path, follow_links=False) as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & _OTHERS_MAY_WRITE:
+            raise PermissionError(errno.EPERM, "another user may have written it", str(path))
+        return _read(file, path, limit)
+
+
+def _read(file: FileIO, path: Path, limit: int) -> bytes:
+    data = bytearray()
+    while chunk := file.read(min(_CHUNK, limit + 1 - len(data))):
+        data += chunk
+        if len(data) > limit:
+            raise OSError(errno.EFBIG, f"more than {limit} bytes", str(path))
+    return bytes(data)
+
+
+def _open(path: Path, flags: int, *, follow_links: bool) -> int:
+    fd = os.open(path, flags | _FLAGS | (0 if follow_links else os.O_NOFOLLOW), FILE_MODE)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return fd
