@@ -115,10 +115,12 @@ def _try_to_save(state: State, paths: Paths) -> None:
         save(state, paths)
 
 
-def catch_up(state: State, paths: Paths) -> None:
-    """Fold in everything that the logs hold and the state does not cover."""
+def catch_up(state: State, paths: Paths, deadline: float | None = None) -> None:
+    """Fold in what the logs hold and the state does not cover, the newest first, until `deadline` as of `current`."""
     for _ in catch_up_steps(state, paths):
-        pass
+        if deadline is not None and time.monotonic() >= deadline:
+            state.complete = False
+            break
 
 
 def catch_up_steps(state: State, paths: Paths) -> Iterator[int]:
