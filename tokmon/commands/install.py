@@ -1,6 +1,10 @@
-"""`tokmon install`: what `bootstrap/install.sh` does, for the version that runs. Standard library only."""
+"""`tokmon install`: what `bootstrap/install.sh` does, for the version that runs."""
 
-from tokmon.installer import cli
+from typing import Final
+
+from tokmon.installer import cli, options
+
+SUMMARY: Final = options.INSTALL
 
 
 def run(arguments: list[str]) -> int:
