@@ -12,7 +12,8 @@ from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision, ProbeSummary
 from tokmon.selection.decision_json import decision_json
-from tokmon.store.state_file import Covered, State
+from tokmon.store.coverage import Coverage
+from tokmon.store.state_file import State
 from tokmon.wire import messages
 
 PAGE = set(spans(ROOT / "docs" / "log.md"))
@@ -54,6 +55,6 @@ def test_every_field_of_a_decision_is_documented() -> None:
 def test_every_field_of_the_snapshot_is_documented() -> None:
     snapshot = Snapshot()
     snapshot.add(Evidence("account", Stamp(1.8e9, "id"), type="xai", windows=(WINDOW,), overage=OVERAGE, plan="pro"))
-    state = State(snapshot, {"log": Covered(1, 2)}).to_json()
+    state = State(snapshot, {"log": Coverage(1, [(0, 2)])}).to_json()
     by_name = {"account", "log", "piggyback", "5h"}
     assert {*names(state)} - by_name - PAGE == set()
