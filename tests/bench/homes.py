@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.events import SEATS
-from tokmon import kept
-from tokmon.installer import launcher
 from tokmon.wire.instants import rfc3339
 
 _MONTH_S: Final = 30 * 86400.0
@@ -32,7 +30,7 @@ emergency = "shelley-proxy"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A member's home, and how often tokmon was asked there."""
+    """A member's home with a log of so many lines."""
 
     folder: Path
     lines: int
@@ -41,15 +39,13 @@ class Home:
     def make(cls, folder: Path, lines: int) -> "Home":
         """Write the last so many lines of a month in which five seats were used; catch up with them once."""
         home = cls(folder, lines)
-        for path in (home._logs, home._runtime, folder / ".config" / "tokmon"):
+        for path in (home._logs, folder / ".config" / "tokmon"):
             path.mkdir(mode=0o700, parents=True)
         (folder / ".config" / "tokmon" / "config.toml").write_text(_CONFIGURATION, encoding="ascii")
         with (home._logs / "piggyback.jsonl").open("w", encoding="ascii") as log:
             log.writelines(_turns(lines))
-        text = launcher.text(Path(sys.executable), [Path(kept.__file__).parents[1]])
-        if text is None:
-            raise RuntimeError(f"`{sys.executable}` is no name for the first line of a script")
-        home.program.write_text(text, encoding="ascii")
+        program = f"#!{sys.executable} -I\nimport sys\nfrom tokmon.cli import main\nsys.exit(main())\n"
+        home.program.write_text(program, encoding="ascii")
         home.program.chmod(0o755)
         for _ in range(2):
             subprocess.run([home.program, "select"], env=home.env, stdout=subprocess.DEVNULL, check=True)
@@ -57,16 +53,12 @@ class Home:
 
     @property
     def program(self) -> Path:
-        """What the installer writes for `tokmon`."""
+        """A program like the installed `tokmon`."""
         return self.folder / "tokmon"
 
     @property
     def _logs(self) -> Path:
         return self.folder / ".logs" / "token-monitor"
-
-    @property
-    def _runtime(self) -> Path:
-        return self.folder / "run" / "tokmon"
 
     @property
     def env(self) -> dict[str, str]:
@@ -75,33 +67,26 @@ class Home:
         return {
             "HOME": str(self.folder),
             "PATH": "/usr/bin:/bin",
-            "XDG_RUNTIME_DIR": str(self._runtime.parent),
             "TOKMON_BIN": str(self.program),
             **({"PYTHONPATH": packages} if packages else {}),
         }
 
-    def expire(self) -> None:
-        """Take the hook's decision away, as its time does."""
-        (self._runtime / "decision").unlink(missing_ok=True)
-
     def turn(self) -> None:
-        """Let one more response be heard of."""
-        self.expire()
+        """Append one more response, as another tool does."""
         with (self._logs / "piggyback.jsonl").open("a", encoding="ascii") as log:
             log.writelines(_turns(1))
 
-    def ask(self) -> None:
-        """Let `tokmon monitor` or `check` have heard of one more response: who logs evidence decides."""
+    def refresh(self) -> None:
+        """Append one more response and decide on it, as a process that logs evidence does."""
         self.turn()
-        keep = "from tokmon import foresight, paths; foresight.keep(paths.find(), 'monitor')"
-        subprocess.run([sys.executable, "-c", keep], env=self.env, check=True)
-        self.expire()
+        code = "import os; from tokmon import paths; from tokmon.decision.decide import refresh_quietly as decide; "
+        subprocess.run(
+            [sys.executable, "-c", f"{code}decide(paths.find(), os.environ, 'monitor')"], env=self.env, check=True
+        )
 
-    def told(self) -> tuple[int, int]:
-        """How many decisions were told again, and how many were made."""
-        lines = (self._logs / "decisions.jsonl").read_bytes().splitlines()
-        made = sum(b'"alternatives"' in line for line in lines)
-        return len(lines) - made, made
+    def decisions(self) -> int:
+        """How many decisions were recorded."""
+        return len((self._logs / "decisions.jsonl").read_bytes().splitlines())
 
 
 def _turns(count: int) -> Iterator[str]:

@@ -70,7 +70,7 @@ def main() -> int:
         homes = [Home.make(Path(folder) / str(lines), lines) for lines in (FEW, options.lines)]
         ways = _ways(Path(folder), homes, options.cswap)
         taken = _measure(ways, options.rounds)
-        told = [home.told() for home in homes]
+        decisions = [home.decisions() for home in homes]
     rows = {name: _row(taken, name) for name in taken}
     size = {
         what: _ratio(taken[f"{what} {options.lines} lines"], taken[f"{what} {FEW} lines"]) for what in (UNCHANGED, NEW)
@@ -78,7 +78,7 @@ def main() -> int:
     if options.json:
         print(json.dumps({"rows": rows, "size": size}))
         return 0
-    print(f"{options.rounds} rounds, {os.cpu_count()} cores; told again, and decided: {told}\n")
+    print(f"{options.rounds} rounds, {os.cpu_count()} cores; decisions made: {decisions}\n")
     print(f"| process | p50 ms | p95 ms | of `{FLOOR}`, median of rounds | of `{NODE}` | of `cswap` |")
     print("|---|---|---|---|---|---|")
     for name, row in rows.items():
@@ -117,9 +117,9 @@ def _ways(folder: Path, homes: list[Home], cswap: Path | None) -> dict[str, Way]
     ways[FRESH] = Way([str(HOOK)], env)
     ways[SLOW] = Way([str(HOOK)], env | {"TOKMON_PIN": "x"})
     for home in homes:
-        ways[f"{UNCHANGED} {home.lines} lines"] = Way([str(HOOK)], home.env, home.expire)
+        ways[f"{UNCHANGED} {home.lines} lines"] = Way([str(HOOK)], home.env)
         ways[f"{NEW} {home.lines} lines"] = Way([str(HOOK)], home.env, home.turn)
-    ways[ASKED_BY] = Way([str(HOOK)], homes[0].env, homes[0].ask)
+    ways[ASKED_BY] = Way([str(HOOK)], homes[0].env, homes[0].refresh)
     for shell in SHELLS.values():
         if shutil.which(shell[0]):
             ways[" ".join([*shell, FRESH])] = Way([_found(shell[0]), *shell[1:], str(HOOK)], env)

@@ -55,6 +55,6 @@ def test_every_field_of_a_decision_is_documented() -> None:
 def test_every_field_of_the_snapshot_is_documented() -> None:
     snapshot = Snapshot()
     snapshot.add(Evidence("account", Stamp(1.8e9, "id"), type="xai", windows=(WINDOW,), overage=OVERAGE, plan="pro"))
-    state = State(snapshot, {"log": Coverage(1, [(0, 2)])}).to_json()
+    state = State(snapshot, {"log": Coverage(1)}).to_json()
     by_name = {"account", "log", "piggyback", "5h"}
     assert {*names(state)} - by_name - PAGE == set()

@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 from filelock import FileLock
 
-from tests.install.capabilities import SHELLS, without_shell
+from tests.install.capabilities import SHELLS, USUAL_SHELLS, without_shell
 from tests.install.member import Member, environment
 from tests.pi.install import REAL_ENVIRONMENT, cache
 from tokmon.installer.user import sources
@@ -29,7 +29,7 @@ PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstra
 PACKAGES: Final = f"lib/python3.{sys.version_info.minor}/site-packages"
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=USUAL_SHELLS)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Each shell that this machine has."""
     if reason := without_shell(request.param):

@@ -1,5 +1,6 @@
 """A member of a host in a test: a home, an environment, and the installer run in it by a real shell."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from tests.pi.install import REAL_ENVIRONMENT
 from tests.sidecar.running import wait_until
+from tokmon.installer.user.lock import is_free
 
 PATIENCE_S: Final = 100
 
@@ -49,6 +51,10 @@ class Member:
     def old_extension(self) -> Path:
         """Where tokmon 0.1.0 put its single file."""
         return self.extension.with_name("tokmon.ts")
+
+    @property
+    def sidecar_lock(self) -> Path:
+        return self.home / ".local" / "state" / "tokmon" / "sidecar.lock"
 
     def install(
         self,
@@ -177,3 +183,12 @@ def kill_at(started: "subprocess.Popen[str]", step: str, *, group: bool = True) 
         wait_until(children.read_text, "the step's program")
         started.kill()
         started.wait()
+
+
+def end_sidecar(member: Member) -> None:
+    """End the sidecar that runs, if any, and wait until nothing writes any more."""
+    if member.sidecar_lock.exists():
+        pid = int(member.sidecar_lock.read_text())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: is_free(member.sidecar_lock), "the end of the sidecar")

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.extension.driver import EXTENSION, OLDER
 from tests.extension.listener import Listener
 from tests.install.conftest import few_programs, give_pi, seed
-from tests.install.member import Member, names, tree
+from tests.install.member import Member, end_sidecar, names, tree
 from tests.installed_pi import npm_pi
 from tests.pi import install as pis
 from tests.pi.provider import Provider
@@ -51,7 +50,7 @@ def test_every_shell_installs_and_a_second_install_changes_nothing(seeded: Membe
 
 def test_nothing_is_readable_by_others(seeded: Member) -> None:
     assert seeded.install().returncode == 0
-    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension, seeded.data / "current" / "bin")
+    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension.parent, seeded.data / "current" / "bin")
     assert not [path for path in made if path.stat().st_mode & 0o077]
 
 
@@ -234,8 +233,7 @@ def test_a_sidecar_of_the_old_version_is_replaced(member: Member, image: Path, t
         assert "with the new version" in moving.install().stdout
         assert "with the new version" not in moving.install().stdout
     finally:
-        lock = member.home / ".local" / "state" / "tokmon" / "sidecar.lock"
-        subprocess.run(["kill", lock.read_text().strip()], check=True)
+        end_sidecar(member)
 
 
 def test_a_truncated_copy_runs_nothing(seeded: Member, tmp_path: Path, shell: tuple[str, ...]) -> None:

@@ -14,15 +14,11 @@ import pytest
 
 from tests.extension.driver import OLDER
 from tests.install.conftest import seed
-from tests.install.member import Member, tree
+from tests.install.member import Member, end_sidecar, tree
 from tests.install.test_plan import steps
 from tests.sidecar.running import Client, capture, ids, wait_until
 
 CHAIN = '[select]\nchain = ["team-vigilio"]\n'
-
-
-def lock_of(member: Member) -> Path:
-    return member.home / ".local" / "state" / "tokmon" / "sidecar.lock"
 
 
 @pytest.fixture
@@ -31,8 +27,7 @@ def moving(member: Member, tmp_path: Path) -> Iterator[Member]:
     checkout = tmp_path / "checkout"
     shutil.copytree(member.checkout, checkout)
     yield Member(member.home, checkout, member.environment)
-    if lock_of(member).exists():
-        subprocess.run(["kill", lock_of(member).read_text().strip()], check=False, capture_output=True)
+    end_sidecar(member)
 
 
 class Beside:
@@ -120,7 +115,7 @@ def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member, image: Pa
     assert moving.install().returncode == 0
     first = (moving.data / "current").readlink().name
     assert moving.run("sidecar", "--detach").returncode == 0
-    old = lock_of(moving).read_text()
+    old = moving.sidecar_lock.read_text()
     wire = moving.checkout / "tokmon" / "wire" / "messages.py"
     text = wire.read_text()
     wire.write_text(text.replace("PROTOCOL: Final = 1\n", "PROTOCOL: Final = 2\n"))
@@ -140,7 +135,7 @@ def test_an_upgrade_loses_no_capture_and_fails_no_wake(moving: Member, image: Pa
     assert set(found.values()) == {1}
     (answer,) = wakes.said
     assert (answer[0], answer[1].split()[0], answer[2]) == (0, "team-vigilio", "")
-    assert lock_of(moving).read_text() != old
+    assert moving.sidecar_lock.read_text() != old
     assert (moving.data / "current").readlink().name != first
 
 
@@ -179,7 +174,10 @@ def killed(member: Member, words: tuple[str, ...], number: int) -> bool:
     return count == number
 
 
-def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, image: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(
+    seeded: Member, image: Path, tmp_path: Path, every: int
+) -> None:
     """With files of others in the way, an old version to remove, and all built already."""
     checkout, words = tmp_path / "checkout", ("--hook-dir", "~/wake")
     shutil.copytree(seeded.checkout, checkout)
@@ -202,7 +200,7 @@ def test_an_upgrade_killed_at_any_step_is_finished_by_the_next(seeded: Member, i
     assert whole.returncode == 0, whole.stderr
     wanted, planned = contents(moving.home), steps(whole.stdout)
     assert {line.split()[0] for line in planned} == {"make", "keep", "link", "write", "remove"}
-    for number, step in enumerate(planned, 1):
+    for number, step in list(enumerate(planned, 1))[::every]:
         start.restore()
         assert killed(moving, words, number)
         done = moving.install(*words)

@@ -19,6 +19,7 @@ from tests.install.test_user_units import CLIENT
 from tests.sidecar.running import capture, lines_of, wait_until
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.systemd,
     pytest.mark.timeout(PATIENCE_S),
     pytest.mark.skipif(without_boots() is not None, reason=without_boots() or "-"),

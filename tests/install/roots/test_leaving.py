@@ -10,7 +10,7 @@ from tests.install.roots.host import CLOSED, DAN, FOREIGN_HOOK, HOOK_DIR, MEMBER
 from tests.install.roots.throwaway import WATCHED, contents
 from tests.sidecar.running import wait_until
 
-pytestmark = pytest.mark.timeout(PATIENCE_S)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S)]
 
 LOGS: Final = ".logs/token-monitor"
 STATE: Final = ".local/state/tokmon"

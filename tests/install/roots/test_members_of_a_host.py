@@ -89,6 +89,7 @@ def test_who_was_named_once_is_set_up_with_all(installed: Host) -> None:
     assert extension.lstat().st_uid == installed.uid("dan")
 
 
+@pytest.mark.long
 def test_a_dry_run_says_all_and_changes_nothing(host: Host) -> None:
     before = host.root.watched()
     said = host.installed("--all", "--dry-run")
@@ -98,6 +99,7 @@ def test_a_dry_run_says_all_and_changes_nothing(host: Host) -> None:
         assert f"/home/{name}/{HOOK}" in said
 
 
+@pytest.mark.long
 def test_a_member_whose_part_fails_keeps_nobody_from_theirs(host: Host) -> None:
     host.root.sh("mv ~/.pi/agent ~/.pi/was; ln -s /etc ~/.pi/agent", user="ann")
     host.root.sh("touch ~/.local", user="cat")
@@ -117,11 +119,15 @@ def test_a_member_whose_part_fails_keeps_nobody_from_theirs(host: Host) -> None:
         assert (host.home(name) / EXTENSION).is_symlink()
 
 
+@pytest.mark.long
 def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(host: Host) -> None:
     # His lock is held until he lets go, so that his part is what is killed.
     lock = ".local/share/tokmon/install.lock"
-    hold = f"mkdir -p -m 700 ~/.local/share/tokmon; (flock 9; until [ -e ~/go ]; do sleep 0.05; done) 9>~/{lock} &"
-    host.root.sh(f"{hold} until ! flock -n ~/{lock} true; do sleep 0.05; done", user="ben")
+    held = f"(flock 9; until [ -e ~/go ]; do sleep 0.05; done) 9>~/{lock} >/dev/null 2>&1 &"
+    host.root.sh(
+        f"mkdir -p -m 700 ~/.local/share/tokmon; {held} until ! flock -n ~/{lock} true; do sleep 0.05; done",
+        user="ben",
+    )
     words = host.root.command(INSTALL, "--all", without=(), **OFFLINE)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -138,6 +144,7 @@ def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(
     assert "nothing changed" in host.installed("--all")
 
 
+@pytest.mark.long
 def test_identities_that_share_an_account_each_have_their_extension(host: Host) -> None:
     before = contents(host.root.path("/srv/agents"))
     both = ("--member", "dan", "--member", DAN)
@@ -152,6 +159,7 @@ def test_identities_that_share_an_account_each_have_their_extension(host: Host) 
     assert contents(host.root.path("/srv/agents")) == before
 
 
+@pytest.mark.long
 def test_without_members_the_program_is_installed_all_the_same(host: Host) -> None:
     host.root.sh("rm -r /home/*/.pi")
     assert "--member" in host.installed("--all")

@@ -16,7 +16,7 @@ from tests.install.roots.debian import PATIENCE_S
 from tests.install.roots.host import HOOK_DIR, Host
 from tests.install.roots.throwaway import entered
 
-pytestmark = pytest.mark.timeout(PATIENCE_S)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S)]
 
 CANARIES: Final = """
 mkdir /etc/canaries /etc/canaries/folder /etc/canaries/empty

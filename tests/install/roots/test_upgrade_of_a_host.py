@@ -13,7 +13,7 @@ from tests.install.roots.debian import PATIENCE_S
 from tests.install.roots.host import CHECKOUT, Host
 from tests.sidecar.running import lines_of, wait_until
 
-pytestmark = pytest.mark.timeout(PATIENCE_S)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S)]
 
 LOAD: Final = (Path(__file__).with_name("load.py")).read_text()
 SOCKET: Final = ".local/state/tokmon/sock"

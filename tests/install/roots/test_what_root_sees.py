@@ -16,10 +16,14 @@ pytestmark = [
     pytest.mark.skipif(without_strace() is not None, reason=without_strace() or "-"),
 ]
 
-TRACE: Final = ("--trace=%file,setuid,setresuid,clone,clone3,fork,vfork", "--decode-fds=path", "--string-limit=200")
+TRACE: Final = (
+    "--trace=%file,setuid,setreuid,setresuid,clone,clone3,fork,vfork",
+    "--decode-fds=path",
+    "--string-limit=200",
+)
 INSIDE: Final = re.compile(r'/home/\w+(/[^"]|>, ")')
 BORN: Final = re.compile(r"\b(?:clone3?|v?fork)\b.* = (?:(\d+)|\d+ /\* (\d+) in strace's PID NS \*/)$")
-BECAME: Final = re.compile(r"\bsetuid\((\d+)\)\s+= 0$")
+BECAME: Final = re.compile(r"\bset(?:re|res)?uid\((\d+)[^)]*\)\s+= 0$")
 
 
 def inside_by(trace: Path) -> dict[int, list[str]]:
@@ -37,7 +41,7 @@ def inside_by(trace: Path) -> dict[int, list[str]]:
     return found
 
 
-def test_root_looks_into_no_home(host: Host, tmp_path: Path) -> None:
+def test_root_never_opens_a_path_of_a_members_home(host: Host, tmp_path: Path) -> None:
     install = (INSTALL, "--all", "--hook-dir", HOOK_DIR)
     for number, words in enumerate((install, install, ("tokmon", "uninstall", "--purge", "--yes"))):
         trace = tmp_path / str(number)

@@ -136,6 +136,7 @@ def _namespaced(pid: int) -> list[str]:
 def is_installer(pid: int) -> bool:
     """Whether a process is an installer, of any member's part too."""
     try:
-        return b"/bootstrap/run.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return b"/bootstrap/run.py" in words or b"/bin/tokmon\0install\0" in words

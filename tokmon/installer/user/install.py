@@ -6,7 +6,6 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from tokmon.installer.options import Options
 from tokmon.installer.user.layout import ProgramPaths, running_prefix, user_paths
@@ -14,10 +13,8 @@ from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
 from tokmon.installer.user.program import opened
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.setup import UserSetup
+from tokmon.paths import Paths
 from tokmon.pi import installed
-
-_NO_ACCOUNTS: Final = 4
-"""The exit code of `tokmon select` where no account is configured."""
 
 
 def check(options: Options, paths: ProgramPaths) -> None:
@@ -41,7 +38,7 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
         steps += execute(replace(setup, receipt=own.receipt).steps(), dry_run=options.dry_run)
         if is_own:
             steps += execute(own.prune(version.name), dry_run=options.dry_run)
-    has_accounts = options.dry_run or _decide(setup, steps)
+    has_accounts = options.dry_run or _decide(home.tokmon, changed=bool(steps))
     _say_support(options)
     if options.here:
         say(f"{STEPS_TAKEN} {steps}")
@@ -54,11 +51,15 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
     return 0
 
 
-def _decide(setup: UserSetup, steps: int) -> bool:
+def _decide(paths: Paths, *, changed: bool) -> bool:
     """Have a decision file, whose lines of accounts the hook falls back on; whether any account is configured."""
-    if steps or not (setup.home.tokmon.state / "decision").exists():
-        return setup.run("select", "--no-probe").returncode != _NO_ACCOUNTS
-    return True
+    # Here, since a bare checkout has no packages: there a dry run comes this far at most.
+    from tokmon.decision import decide, decision_file, policy_cache  # noqa: PLC0415
+
+    policy = policy_cache.with_chain(paths, policy_cache.load(paths, os.environ)).policy
+    if policy.accounts and (changed or not decision_file.path_of(paths, os.environ).exists()):
+        decide.refresh_quietly(paths, os.environ, "install")
+    return bool(policy.accounts)
 
 
 def _say_support(options: Options) -> None:

@@ -130,6 +130,8 @@ class UserSetup:
 
             def record() -> None:
                 self.receipt.agents.append(agent)
+                # The decision will be put there.
+                self.receipt.record_folders(self.home.tokmon.state)
                 self.receipt.save()
 
             yield Step(f"record the agent folder {agent}", record, self.receipt.path)
