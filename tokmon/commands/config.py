@@ -7,7 +7,7 @@ from typing import Final
 
 from tokmon import paths
 from tokmon.decision import policy_cache
-from tokmon.decision.policy_cache import Source
+from tokmon.decision.policy_cache import PolicyOrigin
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.report.arguments import parser
@@ -64,7 +64,7 @@ def _text(locations: Paths) -> str:
             if policy.accounts
             else "No accounts yet: list them in `chain`."
         ]
-    elif loaded.source is not Source.CONFIGURED:
+    elif loaded.source is not PolicyOrigin.CONFIGURED:
         heading += [f"This is {loaded.source.value}, since the current file is invalid."]
     if variables := config_vars(os.environ):
         heading += [f"It includes the values of these variables: {', '.join(map(shown, variables))}."]

@@ -191,7 +191,7 @@ def _choose(
     until = holds_until(policy, snapshot, decision, _probeable(paths, env))
     until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
     # A line left out for its clock counts when its time comes; the oldest lines of a long log, when they are read.
-    if state.ahead or not state.complete:
+    if state.has_early_lines or not state.complete:
         until = min(until, decision.decided_at + UNCOVERED_S)
     return replace(decision, valid_until=max(until, decision.decided_at))
 

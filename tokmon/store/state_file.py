@@ -49,13 +49,13 @@ class State:
     complete: bool = True
     """False if a deadline came before the oldest lines were read. Not saved."""
 
-    ahead: bool = False
+    has_early_lines: bool = False
     """Whether something was left out because its clock runs ahead. Not saved."""
 
     def add(self, evidence: Evidence) -> bool:
         """Fold evidence in; False for that of a clock which runs ahead: it would outrank all other until then."""
         if evidence.stamp.ts > time.time() + _CLOCK_AHEAD_S:
-            self.ahead = True
+            self.has_early_lines = True
             return False
         self.snapshot.add(evidence)
         return True
