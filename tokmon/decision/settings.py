@@ -59,22 +59,65 @@ class Select(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    chain: list[Name] = Field(default=[], description="a list of provider names")
-    fallback: list[Name] = Field(default=[], description="a list of provider names")
-    emergency: Name | None = Field(default=None, description="a provider name")
-    threshold: Fraction = Field(default=Policy().threshold, description=_FRACTION)
-    policy: Literal["forecast", "threshold"] = Field(default="forecast", description="`forecast` or `threshold`")
-    model: Name = Field(default=Policy().model, description="a model name")
-    models: dict[Name, Name] = Field(default={}, description="a table of models by provider")
-    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
-        default=Policy().session_minutes, description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)"
+    # For each key: its default, what it takes (errors, docs), and what it does (the comment in the file).
+    chain: list[Name] = Field(
+        default=[],
+        description="a list of provider names",
+        title="Accounts (provider names of pi) in the order of preference. Put plan seats first: their quota is lost if "
+        "it is not used.",
     )
-    five_hour_guard: Fraction = Field(default=Policy().five_hour_guard, description=_FRACTION)
+    fallback: list[Name] = Field(
+        default=[],
+        description="a list of provider names",
+        title="Paid or weaker accounts, used in this order when no account of the chain can be used.",
+    )
+    emergency: Name | None = Field(
+        default=None,
+        description="a provider name",
+        title="Last resort; using it is reported as a failure.",
+    )
+    policy: Literal["forecast", "threshold"] = Field(
+        default="forecast",
+        description="`forecast` or `threshold`",
+        title='How to choose: "forecast" projects what a session would use of each account; "threshold" takes the '
+        "first usable account of the chain that is below the threshold.",
+    )
+    threshold: Fraction = Field(
+        default=Policy().threshold,
+        description=_FRACTION,
+        title="Move on when this fraction of the weekly (7d) window is used: 90 % is 0.90.",
+    )
+    five_hour_guard: Fraction = Field(
+        default=Policy().five_hour_guard,
+        description=_FRACTION,
+        title="Start no session on an account with this fraction of its 5h window used, if another account can be "
+        "used.",
+    )
+    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
+        default=Policy().session_minutes,
+        description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)",
+        title="Expected length of a session, in minutes.",
+    )
     spend_credit: Literal["never", "after-plan", "first"] = Field(
-        default="after-plan", description="`never`, `after-plan` or `first`"
+        default="after-plan",
+        description="`never`, `after-plan` or `first`",
+        title='Paid use beyond the plan: "never", only "after-plan", or "first" (for prepaid credit that expires).',
     )
     check_file: Annotated[str, AfterValidator(_absolute)] | None = Field(
-        default=None, description="a path that begins with `/` or `~/`"
+        default=None,
+        description="a path that begins with `/` or `~/`",
+        title="File with the results of `tokmon check`, for other programs to read: a path that begins with `/` or "
+        "`~/`.",
+    )
+    model: Name = Field(
+        default=Policy().model,
+        description="a model name",
+        title="Default model for accounts not listed under [select.models].",
+    )
+    models: dict[Name, Name] = Field(
+        default={},
+        description="a table of models by provider",
+        title="Models of accounts that do not use the default model.",
     )
 
 
@@ -99,6 +142,9 @@ class Configuration(BaseSettings):
 
 
 KEYS: Final = tuple(Select.model_fields)
+
+MEANINGS: Final = {key: str(field.title) for key, field in Select.model_fields.items()}
+"""The comment of each key, in the order in which a file has them; a table comes last in TOML."""
 
 WANTED: Final = {key: str(field.description) for key, field in Select.model_fields.items()}
 _TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
