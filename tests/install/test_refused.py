@@ -13,8 +13,8 @@ from tests.install.member import Member, tree
 NOBODY = 65534
 WITHOUT = """#!/bin/sh
 case $2 in -c) exec {python} -I -c 'print("'"$0"'")' ;; esac
-shift 2
-exec {python} -I -B -c 'import sys, runpy
+shift 3
+exec {python} -I -S -B -c 'import sys, runpy
 sys.modules["{module}"] = None
 sys.argv = sys.argv[1:]
 sys.executable = sys._base_executable = "{python}"

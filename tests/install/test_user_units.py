@@ -12,7 +12,7 @@ import pytest
 
 from tests.install import user_manager
 from tests.install.capabilities import public_python, without_user_manager
-from tests.install.conftest import give_pi, wheels_for
+from tests.install.conftest import ROOT, give_pi, wheels_for
 from tests.install.member import Entry, tree
 from tests.install.user_manager import UserManager
 from tests.sidecar.running import capture, lines_of, wait_until
@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 UNITS: Final = ("tokmon.socket", "tokmon.service")
+LINES: Final = (r"^ExecStart=.*$", r"^OnCalendar=.*$")
 CLIENT: Final = """
 import json, os, socket, sys
 client = socket.socket(socket.AF_UNIX)
@@ -184,6 +185,42 @@ def test_a_second_install_changes_nothing_and_interrupts_nobody(seat: Seat) -> N
     assert "nothing changed" in seat.install()
     assert without_decisions(seat) == before
     assert seat.pid == pid
+
+
+def printed_units() -> Iterator[tuple[str, str]]:
+    """The units that docs/wake.md prints, each with its file name."""
+    page = (ROOT / "docs" / "wake.md").read_text()
+    service, timer = re.findall(r"^```systemd\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    pairs = [("tokmon-check", *(re.findall(pattern, service + timer, re.MULTILINE)[0] for pattern in LINES))]
+    pairs += re.findall(r"^\| `(\S+)` \| `(ExecStart=.*?)` \| `(OnCalendar=.*?)` \|$", page, re.MULTILINE)
+    for name, command, calendar in pairs:
+        yield f"{name}.service", re.sub(LINES[0], command, service, flags=re.MULTILINE)
+        yield f"{name}.timer", re.sub(LINES[1], calendar, timer, flags=re.MULTILINE)
+
+
+def test_the_printed_units_are_verified_and_their_services_start(seat: Seat) -> None:
+    home, names = seat.manager.home, []
+    (home / "bin" / "pi").write_text('#!/bin/sh\n[ "$1" = -p ] && echo "$@" >"$HOME/arguments"\nexit 1\n')
+    try:
+        for name, text in printed_units():
+            (seat.units / name).write_text(text.replace("/home/vigilio", str(home)))
+            names.append(name)
+        assert len(names) == 6
+        words = ("systemd-analyze", "--user", "--recursive-errors=no", "--man=no", "verify")
+        done = seat.manager.run(*words, *(seat.units / name for name in names))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        seat.manager.systemctl("daemon-reload")
+        for name in names[::2]:
+            seat.manager.systemctl("start", name)
+            # The fake pi fails, and no account is configured: what counts is that the program was run.
+            assert seat.manager.systemctl("show", "--property", "ExecMainStatus", "--value", name) in {"0", "1"}, name
+        assert (home / "arguments").read_text() == "-p Read prompt.md and go on.\n"
+    finally:
+        seat.manager.systemctl("stop", *names)
+        for name in names:
+            (seat.units / name).unlink()
+        seat.manager.systemctl("daemon-reload")
+        give_pi(home, "1.5.2")
 
 
 def test_the_installed_units_are_verified_without_a_word(seat: Seat) -> None:

@@ -137,6 +137,6 @@ def is_installer(pid: int) -> bool:
     """Whether a process is an installer, of any member's part too."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b"/bootstrap/run.py" in words or b"/bin/tokmon\0install\0" in words
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return b"/bootstrap/run.py" in words or b"/bin/tokmon\0install\0" in words
