@@ -136,7 +136,7 @@ def test_a_python_without_venv_names_the_package(member: Member) -> None:
     done = member.install(PATH=str(few), TOKMON_PYTHON="")
     assert done.returncode == 1
     assert "lacks its module `venv`" in done.stderr
-    assert "`dnf install python3-libs`" in done.stderr
+    assert "`dnf install python3-libs python3-pip`" in done.stderr
     assert tree(member.home) == before
 
 
