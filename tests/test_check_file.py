@@ -19,7 +19,7 @@ from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi import check_file
 from tokmon.selection.assessment import assess
-from tokmon.selection.current_evidence import CHECK_S
+from tokmon.selection.current import CHECK_S
 from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 

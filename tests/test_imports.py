@@ -27,7 +27,7 @@ def test_a_wake_that_decides_imports_neither_filelock_nor_httpx_nor_pydantic(iso
     config.mkdir(parents=True)
     (config / "config.toml").write_text('[select]\nchain = ["team-a", "team-b"]\n', encoding="ascii")
     program = (
-        "import sys\nfrom tokmon.commands import select\ncode = select.run(['--no-ask'])\n"
+        "import sys\nfrom tokmon.commands import select\ncode = select.run(['--no-probe'])\n"
         "print(*({'filelock', 'httpx', 'pydantic'} & {*sys.modules}))\nsys.exit(code)"
     )
     words = [sys.executable, "-c", program]

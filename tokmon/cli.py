@@ -24,7 +24,7 @@ VERBS: Final = {
     "sidecar": "receive captures over a Unix socket and append them to the logs",
     "status": "show quota, limits and data age of every account",
     "tail": "follow the logs, one readable line for each response",
-    "uninstall": "uninstall what the installer placed and nobody changed since",
+    "uninstall": "uninstall tokmon",
 }
 
 _EXAMPLES: Final = """examples:

@@ -20,14 +20,14 @@ def subject(now: float | None = None, **env: str) -> Subject:
     return Subject(paths.find(surroundings), surroundings, time.time() if now is None else now)
 
 
-def found(name: str, now: float | None = None, **env: str) -> Finding:
+def finding_of(name: str, now: float | None = None, **env: str) -> Finding:
     finding = examine(name, subject(now, **env)).finding
     assert (finding.fix is None) == (finding.level is Level.OK)
     return finding
 
 
 def level(name: str, **env: str) -> str:
-    return found(name, None, **env).level.value
+    return finding_of(name, None, **env).level.value
 
 
 def program(path: Path, script: str) -> str:

@@ -15,11 +15,19 @@ from unittest.mock import patch
 from tokmon import cli
 
 
-def run(*arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
-    """`tokmon ARGUMENTS` in this process: a tenth of the cost of a new one. What an exit or a signal does needs one."""
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`tokmon ARGUMENTS` in this process, at a tenth of the cost of a new one.
+
+    What depends on a process (signals, file descriptors, imports) needs a new one: `logbook.tokmon`.
+    """
+    return feed(b"", *arguments, **env)
+
+
+def feed(stdin: bytes, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same with these bytes on the standard input."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    given = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
-    with _streams(given, out, err), patch.dict(os.environ, env):
+    input_stream = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    with _streams(input_stream, out, err), patch.dict(os.environ, env):
         try:
             code = cli.main([*arguments])
         except SystemExit as error:
@@ -39,8 +47,8 @@ def _streams(*streams: io.TextIOWrapper) -> Iterator[None]:
         yield
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for number, before_handler in handlers.items():
+            signal.signal(number, before_handler)
 
 
 class Screens(NamedTuple):

@@ -37,9 +37,9 @@ def test_every_configured_account_is_checked_with_its_model(tmp_path: Path) -> N
     done = run("check", "--pi", str(pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')))
     assert (done.returncode, done.stderr) == (0, "")
     assert [row.split()[:2] for row in sorted(done.stdout.splitlines())] == [["team-a", "ok"], ["team-b", "ok"]]
-    asked = sorted((paths.find().home / "asked").read_text("utf-8").splitlines())
-    assert [row.split()[1] for row in asked] == ["team-a/claude-sonnet-4-6", "team-b/grok-4"]
-    assert all({"-p", "--no-session", "--no-tools", "--no-extensions"} <= set(row.split()) for row in asked)
+    commands = sorted((paths.find().home / "asked").read_text("utf-8").splitlines())
+    assert [row.split()[1] for row in commands] == ["team-a/claude-sonnet-4-6", "team-b/grok-4"]
+    assert all({"-p", "--no-session", "--no-tools", "--no-extensions"} <= set(row.split()) for row in commands)
 
 
 def test_a_result_is_a_log_line_that_select_and_tail_read(tmp_path: Path) -> None:
@@ -160,11 +160,11 @@ while [ ! -s "$HOME/child" ]; do sleep 0.02; done; {last}'
 def test_a_stopped_check_leaves_no_pi_behind(tmp_path: Path, number: signal.Signals) -> None:
     hangs = pi(tmp_path, 'echo $$ >"$HOME/$account"; exec sleep 300')
     command = [sys.executable, "-m", "tokmon", "check", "--pi", str(hangs)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as command_process:
         pids = [paths.find().home / name for name in ("team-a", "team-b")]
         wait_until(lambda: all(path.exists() and path.read_text("ascii").strip() for path in pids), "both run")
-        process.send_signal(number)
-        assert process.wait(20) == 128 + number
+        command_process.send_signal(number)
+        assert command_process.wait(20) == 128 + number
     assert not any(lives(int(path.read_text("ascii"))) for path in pids)
     assert lines() == []
 
@@ -200,12 +200,12 @@ def test_a_missing_pi_is_one_error() -> None:
 def test_only_the_extension_of_tokmon_is_loaded(tmp_path: Path) -> None:
     own = paths.find().extension
     extension.install(paths.find())
-    asked = pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')
-    run("check", "team-a", "--pi", str(asked))
-    run("check", "team-a", "--pi", str(asked), TOKMON_DISABLE="1")
+    commands = pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok')
+    run("check", "team-a", "--pi", str(commands))
+    run("check", "team-a", "--pi", str(commands), TOKMON_DISABLE="1")
     own.unlink()
     own.write_text("// somebody's\n", encoding="utf-8")
-    run("check", "team-a", "--pi", str(asked))
+    run("check", "team-a", "--pi", str(commands))
     rows = (paths.find().home / "asked").read_text("utf-8").splitlines()
     assert [f"-e {own}" in row for row in rows] == [True, False, False]
 
@@ -248,12 +248,12 @@ def test_a_result_that_cannot_be_logged_is_an_error(tmp_path: Path) -> None:
 
 def test_without_a_configuration_the_accounts_of_models_json_are_checked(tmp_path: Path) -> None:
     paths.find().config.unlink()
-    asked = str(pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok'))
-    none = run("check", "--pi", asked)
+    commands = str(pi(tmp_path, 'echo "$@" >>"$HOME/asked"; echo ok'))
+    none = run("check", "--pi", commands)
     assert (none.returncode, none.stdout) == (1, "")
     assert none.stderr.startswith("error: no account to check")
     configure(xai_a={"baseUrl": "https://api.x.ai/v1", "api": "openai-completions", "models": [{"id": "grok-4"}]})
-    assert run("check", "--pi", asked).stdout.startswith("xai-a  ok")
+    assert run("check", "--pi", commands).stdout.startswith("xai-a  ok")
     assert "--model xai-a/grok-4 " in (paths.find().home / "asked").read_text("utf-8")
 
 

@@ -15,8 +15,8 @@ import tokmon as package
 from tests.commands.logbook import tokmon
 from tests.commands.screens import run
 from tests.configuration import select
+from tokmon import errors
 from tokmon.cli import INTERNAL, VERBS
-from tokmon.errors import SettingsError, TokmonError
 from tokmon.report import arguments
 
 INSTALLER = {"install", "uninstall"}
@@ -135,7 +135,7 @@ def test_debug_shows_the_traceback_of_an_unexpected_exception(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], env: dict[str, str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokmon.commands.status", Broken("broken"))
-    done = run(*words, **env)  # type: ignore[arg-type] # variables alone
+    done = run(*words, **env)
     assert done.returncode == INTERNAL
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert "error: internal error: TypeError: of ours and more\n" in done.stderr
@@ -156,16 +156,14 @@ def test_an_internal_error_is_caught_in_a_real_process_too() -> None:
 
 def errors_of_tokmon() -> list[tuple[str, str]]:
     """Every literal message and hint of an error that the package raises, with its place."""
-    classes: list[type[TokmonError]] = [TokmonError, *TokmonError.__subclasses__(), SettingsError]
-    names = {cls.__name__ for cls in classes}
-    names |= {sub.__name__ for cls in TokmonError.__subclasses__() for sub in cls.__subclasses__()}
-    found = []
+    names = {name for name, value in vars(errors).items() if isinstance(value, type) and name.endswith("Error")}
+    texts = []
     for path in sorted(Path(package.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
                 hints = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
-                found += [(f"{path.name}:{node.lineno}", literal(part)) for part in (node.args[0], *hints)]
-    return found
+                texts += [(f"{path.name}:{node.lineno}", literal(part)) for part in (node.args[0], *hints)]
+    return texts
 
 
 def literal(node: ast.expr) -> str:

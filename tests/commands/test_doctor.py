@@ -34,11 +34,11 @@ def test_nothing_fails_with_a_real_sidecar(isolated_home: Path) -> None:
     installed(isolated_home)
     env = {"PATH": f"{isolated_home / 'bin'}:{os.environ['PATH']}"}
     with sidecar():
-        done = run("doctor", "--json", **env)  # type: ignore[arg-type] # variables alone
+        done = run("doctor", "--json", **env)
         assert list(checks(done)) == list(TABLE)
         assert [check for check in checks(done).values() if check["level"] == "fail"] == []
         assert done.returncode == 0
-        shown = run("doctor", **env)  # type: ignore[arg-type] # variables alone
+        shown = run("doctor", **env)
     assert shown.returncode == 0
     assert "\x1b" not in shown.stdout
     assert shown.stderr == ""

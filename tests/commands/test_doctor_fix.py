@@ -47,8 +47,8 @@ def made(path: Path, bits: int, content: str | None = None) -> Path:
 
 
 def test_own_folders_are_made_private() -> None:
-    found = paths.find()
-    loose = [made(folder, 0o755) for folder in (found.logs, found.state, found.spool)]
+    locations = paths.find()
+    loose = [made(folder, 0o755) for folder in (locations.logs, locations.state, locations.spool)]
     wanted = tuple(f"mode 700 for `{path}`" for path in loose)
     assert fixable("folders") == wanted
     assert [mode(path) for path in loose] == [0o755] * 3
@@ -66,8 +66,8 @@ def test_a_folder_closed_to_its_owner_is_opened() -> None:
 
 
 def test_own_files_are_made_private() -> None:
-    found = paths.find()
-    log, state = made(found.piggyback, 0o644, "line\n"), made(found.snapshot, 0o660, "{}")
+    locations = paths.find()
+    log, state = made(locations.piggyback, 0o644, "line\n"), made(locations.snapshot, 0o660, "{}")
     assert len(fixable("files")) == 2
     assert fixed("files").finding.level is Level.OK
     assert (mode(log), mode(state)) == (0o600, 0o600)
@@ -75,12 +75,12 @@ def test_own_files_are_made_private() -> None:
 
 
 def test_links_and_pipes_are_not_touched_nor_followed(tmp_path: Path) -> None:
-    found = paths.find()
+    locations = paths.find()
     target, folder = made(tmp_path / "target", 0o644, ""), made(tmp_path / "folder", 0o755)
-    found.logs.mkdir(parents=True, mode=0o700)
-    (found.logs / "piggyback.jsonl").symlink_to(target)
-    os.mkfifo(found.logs / "usage.jsonl", 0o622)
-    (found.logs / "archive").symlink_to(folder)
+    locations.logs.mkdir(parents=True, mode=0o700)
+    (locations.logs / "piggyback.jsonl").symlink_to(target)
+    os.mkfifo(locations.logs / "usage.jsonl", 0o622)
+    (locations.logs / "archive").symlink_to(folder)
     for name in ("files", "folders"):
         assert fixable(name) == ()
         assert fixed(name).finding.level is Level.FAIL

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import foreign_extension, found, level, pi_of, program
+from tests.commands.clinic import finding_of, foreign_extension, level, pi_of, program
 from tests.extension.driver import EXTENSION, OLDER
 from tests.installed_pi import npm_pi
 from tokmon import paths
@@ -14,14 +14,14 @@ from tokmon.report.findings import Level
 
 
 def test_versions_names_python() -> None:
-    assert "Python 3." in found("versions").text
+    assert "Python 3." in finding_of("versions").text
 
 
 def test_pi_is_found_by_its_name_or_by_its_variable(tmp_path: Path) -> None:
     pi = pi_of("1.5.2", tmp_path)
-    assert found("pi", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin").text.startswith("1.5.2 at ")
+    assert finding_of("pi", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin").text.startswith("1.5.2 at ")
     assert level("pi", TOKMON_PI=f"env {pi}") == "ok"
-    assert "newer than" in found("pi", TOKMON_PI=pi_of("99.0.0", tmp_path)).text
+    assert "newer than" in finding_of("pi", TOKMON_PI=pi_of("99.0.0", tmp_path)).text
 
 
 @pytest.mark.parametrize(
@@ -34,38 +34,38 @@ def test_pi_is_found_by_its_name_or_by_its_variable(tmp_path: Path) -> None:
     ],
 )
 def test_a_pi_that_says_nothing_sensible_fails(script: str, words: str, tmp_path: Path) -> None:
-    finding = found("pi", TOKMON_PI=program(tmp_path / "pi", script))
+    finding = finding_of("pi", TOKMON_PI=program(tmp_path / "pi", script))
     assert finding.level is Level.FAIL
     assert words in finding.text
 
 
 def test_a_missing_pi_fails(tmp_path: Path) -> None:
-    assert "is not on the PATH" in found("pi", PATH=str(tmp_path)).text
+    assert "is not on the PATH" in finding_of("pi", PATH=str(tmp_path)).text
     assert level("pi", TOKMON_PI=str(tmp_path / "none")) == "fail"
     assert level("pi", TOKMON_PI="'") == "fail"
 
 
 def test_the_version_is_read_from_the_package_and_pi_is_not_started(tmp_path: Path) -> None:
     program = npm_pi(tmp_path, "1.5.2", "exit 9")
-    assert found("pi", TOKMON_PI=str(program)).text == f"1.5.2 at `{program}`"
+    assert finding_of("pi", TOKMON_PI=str(program)).text == f"1.5.2 at `{program}`"
 
 
 @pytest.mark.parametrize("package", ["{", "[]", "{}", '{"name": "x/pi-coding-agent", "version": "new"}', "[" * 100_000])
 def test_a_package_without_a_version_lets_pi_be_asked(tmp_path: Path, package: str) -> None:
     program = npm_pi(tmp_path, "1.5.2", "echo 1.4.0")
     (program.resolve().parents[2] / "package.json").write_text(package)
-    assert found("pi", TOKMON_PI=str(program)).text == f"1.4.0 at `{program}`"
+    assert finding_of("pi", TOKMON_PI=str(program)).text == f"1.4.0 at `{program}`"
 
 
 def test_an_extension_that_is_missing_of_another_or_off_is_reported() -> None:
     link, source = paths.find().extension, extension.source()
-    assert found("extension").text == f"`{link}` is missing: nothing is captured"
+    assert finding_of("extension").text == f"`{link}` is missing: nothing is captured"
     extension.install(paths.find())
-    assert found("extension").text == f"`{link}`, linked to `{source}`"
+    assert finding_of("extension").text == f"`{link}`, linked to `{source}`"
     assert level("extension", TOKMON_DISABLE="1") == "warn"
     link.unlink()
     foreign_extension()
-    assert (level("extension"), "is not tokmon's" in found("extension").text) == ("fail", True)
+    assert (level("extension"), "is not tokmon's" in finding_of("extension").text) == ("fail", True)
     link.write_bytes(b"\xff\xfe")
     assert level("extension") == "fail"
 
@@ -74,13 +74,13 @@ def test_an_extension_of_another_tokmon_is_reported(tmp_path: Path) -> None:
     link, old = paths.find().extension, paths.find().old_extension
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "current" / "extensions" / "tokmon")
-    assert "is missing" in found("extension").text
+    assert "is missing" in finding_of("extension").text
     shutil.copy(OLDER, old)
-    assert found("extension").text == f"`{old}` belongs to an older tokmon"
+    assert finding_of("extension").text == f"`{old}` belongs to an older tokmon"
     old.unlink()
     link.unlink()
     shutil.copytree(EXTENSION, link)
-    assert "is not linked to this program's extension" in found("extension").text
+    assert "is not linked to this program's extension" in finding_of("extension").text
 
 
 def test_a_models_json_that_is_not_json_is_a_warning() -> None:
@@ -88,6 +88,6 @@ def test_a_models_json_that_is_not_json_is_a_warning() -> None:
     assert level("models") == "ok"
     path.parent.mkdir(parents=True)
     path.write_text('{"providers": {"a": {}}}', encoding="utf-8")
-    assert found("models").text.startswith("1 account in ")
+    assert finding_of("models").text.startswith("1 account in ")
     path.write_text("{", encoding="utf-8")
     assert level("models") == "warn"

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.commands.clinic import (
-    found,
+    finding_of,
     level,
 )
 from tests.commands.logbook import DAY, HOUR, NOW, line, write
@@ -20,14 +20,14 @@ def test_the_last_capture_is_shown_with_its_age_and_probes_are_no_captures() -> 
     write("probe.jsonl", line("b", source="probe", age=0))
     assert level("capture") == "warn"
     write("piggyback.jsonl", line("a", age=HOUR), line("b", "rejected", scope="request", age=0))
-    assert found("capture", now=NOW + 2 * HOUR).text == "last response 2h ago, from b"
+    assert finding_of("capture", now=NOW + 2 * HOUR).text == "last response 2h ago, from b"
 
 
 def test_torn_lines_and_an_incomplete_last_line_are_counted() -> None:
     write("piggyback.jsonl", line("a"), b"\n")
-    assert found("integrity").text == "1 line in 1 log, all complete"
+    assert finding_of("integrity").text == "1 line in 1 log, all complete"
     write("piggyback.jsonl", b'{"ts"\n', line("b"), b"{")
-    finding = found("integrity")
+    finding = finding_of("integrity")
     assert finding.level is Level.WARN
     assert finding.text == (
         "1 torn line in `piggyback.jsonl`, the last line of `piggyback.jsonl` is incomplete; 2 complete lines"
@@ -48,7 +48,7 @@ def test_a_lock_held_for_a_second_fails() -> None:
     before = paths.find().piggyback.read_bytes()
     with paths.find().piggyback.with_name("piggyback.jsonl.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another process has held the lock" in found("writable").text
+        assert "another process has held the lock" in finding_of("writable").text
     assert level("writable") == "ok"
     assert paths.find().piggyback.read_bytes() == before
 
@@ -64,15 +64,15 @@ def test_waiting_and_unreadable_files_of_the_spool_are_counted() -> None:
     new.mkdir(parents=True)
     assert level("spool") == "ok"
     (new / "1").write_text("{}\n", encoding="ascii")
-    assert "1 file waiting for a sidecar" in found("spool").text
+    assert "1 file waiting for a sidecar" in finding_of("spool").text
     (paths.find().spool / "bad").mkdir()
     (paths.find().spool / "bad" / "0").touch()
-    assert "1 unreadable file, the last one `0`; 1 waiting" in found("spool").text
+    assert "1 unreadable file, the last one `0`; 1 waiting" in finding_of("spool").text
 
 
 def test_a_clock_behind_the_log_or_in_1970_fails() -> None:
     write("piggyback.jsonl", line("a", age=0))
     write("usage.jsonl", {"ts": "2020-01-01T00:00:00Z"})
-    assert found("clock", now=1000.0).text == "the clock shows 1970-01-01T00:16:40Z"
-    assert found("clock", now=NOW - DAY).text == "the clock is 1d behind the newest line of `piggyback.jsonl`"
-    assert found("clock", now=NOW).level is Level.OK
+    assert finding_of("clock", now=1000.0).text == "the clock shows 1970-01-01T00:16:40Z"
+    assert finding_of("clock", now=NOW - DAY).text == "the clock is 1d behind the newest line of `piggyback.jsonl`"
+    assert finding_of("clock", now=NOW).level is Level.OK

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import found, level
+from tests.commands.clinic import finding_of, level
 from tests.commands.logbook import line, write
 from tokmon import paths
 from tokmon.report.findings import Level
@@ -40,7 +40,7 @@ def test_a_folder_open_to_others_fails_with_the_command_that_fixes_it() -> None:
     paths.find().state.mkdir(mode=0o700)
     assert level("folders") == "ok"
     folder.chmod(0o750)
-    finding = found("folders")
+    finding = finding_of("folders")
     assert finding.level is Level.FAIL
     assert finding.fix is not None
     subprocess.run(["sh", "-c", finding.fix.strip("`")], check=True)
@@ -55,14 +55,14 @@ def test_a_link_in_the_place_of_a_folder_fails(tmp_path: Path) -> None:
 
 
 def test_folders_that_do_not_exist_yet_are_ok() -> None:
-    assert "not created yet" in found("folders").text
+    assert "not created yet" in finding_of("folders").text
 
 
 def test_a_file_open_to_others_fails_with_the_command_that_fixes_it() -> None:
     log = write("piggyback.jsonl", line("a"))
     assert level("files") == "ok"
     log.chmod(0o644)
-    finding = found("files")
+    finding = finding_of("files")
     assert finding.level is Level.FAIL
     assert finding.fix is not None
     subprocess.run(["sh", "-c", finding.fix.strip("`")], check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import answering, found, level, listening, our_socket, program, status_of
+from tests.commands.clinic import answering, finding_of, level, listening, our_socket, program, status_of
 from tests.sidecar.running import sidecar
 from tokmon import paths
 from tokmon.report.findings import Level
@@ -15,9 +15,9 @@ from tokmon.report.findings import Level
 def test_all_checks_of_a_real_sidecar_are_ok() -> None:
     with sidecar() as running:
         for name in ("socket", "sidecar", "lock", "folders", "files", "writable", "spool"):
-            finding = found(name)
+            finding = finding_of(name)
             assert finding.level is Level.OK, finding
-        assert f"pid {running.daemon.pid}" in found("sidecar").text
+        assert f"pid {running.daemon.pid}" in finding_of("sidecar").text
 
 
 def test_a_missing_sidecar_is_a_warning() -> None:
@@ -27,15 +27,15 @@ def test_a_missing_sidecar_is_a_warning() -> None:
 def test_the_socket_of_a_killed_sidecar_is_named_as_left_behind() -> None:
     with sidecar() as running:
         running.stop(signal.SIGKILL)
-        assert found("socket").text.startswith("sidecar not running (socket left behind at ")
+        assert finding_of("socket").text.startswith("sidecar not running (socket left behind at ")
         assert level("sidecar") == "warn"
-        assert f"pid {running.daemon.pid}" in found("lock").text
+        assert f"pid {running.daemon.pid}" in finding_of("lock").text
 
 
 def test_a_stopped_sidecar_is_hung_and_its_lock_names_its_pid() -> None:
     with sidecar() as running:
         running.daemon.send_signal(signal.SIGSTOP)
-        finding, lock = found("sidecar"), found("lock")
+        finding, lock = finding_of("sidecar"), finding_of("lock")
         running.daemon.send_signal(signal.SIGCONT)
         assert finding.level is Level.FAIL
         assert "hung" in finding.text
@@ -47,13 +47,13 @@ def test_a_stopped_sidecar_is_hung_and_its_lock_names_its_pid() -> None:
 def test_a_server_that_accepts_but_never_answers_is_hung() -> None:
     with listening(our_socket()):
         started = time.monotonic()
-        assert "hung" in found("sidecar").text
+        assert "hung" in finding_of("sidecar").text
         assert time.monotonic() - started < 3
 
 
 def test_a_server_whose_answer_never_ends_is_hung() -> None:
     with answering(our_socket(), b"x", every=0.05):
-        assert "hung" in found("sidecar").text
+        assert "hung" in finding_of("sidecar").text
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_server_whose_answer_never_ends_is_hung() -> None:
 )
 def test_a_wrong_answer_of_the_sidecar_is_a_finding(answer: bytes, expected: str, words: str) -> None:
     with answering(our_socket(), answer):
-        finding = found("sidecar")
+        finding = finding_of("sidecar")
     assert finding.level.value == expected
     assert words in finding.text
 
@@ -81,11 +81,11 @@ def test_a_sidecar_that_cannot_write_reports_why() -> None:
         found_paths.piggyback.mkdir()
         client = running.client()
         client.send({"kind": "capture", "id": "capture-1", "ts": "2026-11-22T06:00:00Z", "provider": "a"})
-        finding = found("sidecar")
+        finding = finding_of("sidecar")
         for _ in range(100):
             if finding.level is Level.FAIL:
                 break
-            finding = found("sidecar")
+            finding = finding_of("sidecar")
         assert "cannot write" in finding.text
 
 
@@ -104,7 +104,7 @@ def test_a_lock_of_another_state_folder_is_a_finding() -> None:
     paths.find().state.mkdir(parents=True)
     paths.find().lock.write_text("1\n", encoding="ascii")
     with sidecar(env={"TOKMON_STATE_DIR": str(paths.find().home / "elsewhere")}):
-        assert "names pid 1" in found("lock").text
+        assert "names pid 1" in finding_of("lock").text
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_lock_of_another_state_folder_is_a_finding() -> None:
 )
 def test_the_service_manager_is_reported(script: str, expected: str, words: str, tmp_path: Path) -> None:
     program(tmp_path / "bin" / "systemctl", script)
-    finding = found("systemd", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    finding = finding_of("systemd", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
     assert finding.level.value == expected
     assert words in finding.text
 

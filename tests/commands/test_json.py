@@ -12,7 +12,7 @@ import pytest
 from tests.captures import FIXTURES
 from tests.commands.logbook import DAY, HOUR, NOW, configure, line, shown, window, write
 from tests.commands.pretended import SPENT, fails, pi
-from tests.commands.screens import run
+from tests.commands.screens import feed, run
 from tests.commands.test_select import now_line
 from tests.configuration import select
 from tests.docs.pages import ROOT
@@ -135,7 +135,7 @@ def test_read_prints_the_documented_fields() -> None:
     captures[0] |= {"id": "1", "provider": "a"}
     captures.append({"http_status": 200, "headers": {"x-ratelimit-limit-requests": "many"}})
     stdin = b"\n".join(json.dumps(capture).encode() for capture in captures)
-    compare("tokmon read", *map(json.loads, run("read", stdin=stdin).stdout.splitlines()))
+    compare("tokmon read", *map(json.loads, feed(stdin, "read").stdout.splitlines()))
 
 
 @pytest.mark.parametrize("command", ["status", "select", "monitor", "doctor"])

@@ -6,14 +6,14 @@ import sys
 from typing import Any
 
 from tests.captures import FIXTURES, differences, expected_of
-from tests.commands.screens import run
+from tests.commands.screens import feed
 
 Answer = dict[str, Any]
 
 
 def read(*lines: bytes, arguments: tuple[str, ...] = ()) -> tuple[list[Answer], list[str], int]:
     """The readings, the lines on stderr, the exit code."""
-    done = run("read", *arguments, stdin=b"\n".join(lines))
+    done = feed(b"\n".join(lines), "read", *arguments)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(answer.pop("version") == 1 for answer in answers)
     return answers, done.stderr.splitlines(), done.returncode
@@ -140,18 +140,18 @@ def test_read_ends_when_the_reader_of_its_output_has_gone() -> None:
     line = b'{"http_status":200,"headers":{}}\n'
     with subprocess.Popen(
         [sys.executable, "-m", "tokmon", "read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        reader.stdout.close()
         try:
-            process.stdin.write(line * 20_000)
-            process.stdin.close()
+            reader.stdin.write(line * 20_000)
+            reader.stdin.close()
         except BrokenPipeError:
             pass
-        assert process.stderr.read() == b""
-        assert process.wait(20) == 1
+        assert reader.stderr.read() == b""
+        assert reader.wait(20) == 1
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:

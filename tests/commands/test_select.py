@@ -23,8 +23,8 @@ def now_line(provider: str, used: float, **fields: Any) -> dict[str, Any]:
     """A turn of a minute ago, by the clock of now."""
     at = time.time()
     window = {"name": "7d", "utilization": used, "resets_at": rfc3339(at + 86400)}
-    said = {"ts": rfc3339(at - 60), "id": f"turn-{provider}", "source": "piggyback", "provider": provider}
-    return {**said, "status": "allowed", "windows": [window], **fields}
+    record = {"ts": rfc3339(at - 60), "id": f"turn-{provider}", "source": "piggyback", "provider": provider}
+    return {**record, "status": "allowed", "windows": [window], **fields}
 
 
 @pytest.fixture(autouse=True)

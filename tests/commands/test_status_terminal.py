@@ -107,7 +107,7 @@ def in_a_terminal(**env: str) -> bytes:
     command = [sys.executable, "-m", "tokmon", "status"]
     surroundings = {**os.environ, "TERM": "xterm-256color", **env}
     surroundings.pop("NO_COLOR", None) if "NO_COLOR" not in env else None
-    with subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=surroundings) as process:
+    with subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=surroundings) as status:
         os.close(follower)
         written = b""
         try:
@@ -115,7 +115,7 @@ def in_a_terminal(**env: str) -> bytes:
                 written += block
         except OSError:  # the other end is closed
             pass
-        process.wait(timeout=30)
+        status.wait(timeout=30)
     os.close(leader)
     return written
 

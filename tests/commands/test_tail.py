@@ -121,8 +121,8 @@ def test_wrong_arguments_are_usage_errors(arguments: list[str]) -> None:
 class Running:
     """`tokmon tail` that follows; its output comes line by line."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
+    def __init__(self, tail: subprocess.Popen[bytes]) -> None:
+        self.process = tail
         self._rows: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -141,11 +141,11 @@ class Running:
 @contextmanager
 def following(*arguments: str) -> Iterator[Running]:
     command = [sys.executable, "-m", "tokmon", "tail", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
         try:
-            yield Running(process)
+            yield Running(tail)
         finally:
-            process.kill()
+            tail.kill()
 
 
 def test_a_new_line_is_shown_once_it_is_complete() -> None:
@@ -194,12 +194,12 @@ def test_tail_ends_when_its_reader_has_gone_although_no_line_comes() -> None:
     write("piggyback.jsonl", line("a"))
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "tokmon", "tail"]
-    with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE) as tail:
         os.close(writer)
         assert os.read(reader, 8)
         os.close(reader)
-        assert process.wait(20) == 1
-        assert b"".join(cast("Iterator[bytes]", process.stderr)) == b""
+        assert tail.wait(20) == 1
+        assert b"".join(cast("Iterator[bytes]", tail.stderr)) == b""
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")

@@ -68,10 +68,10 @@ def test_the_saved_state_equals_the_one_rebuilt_from_the_log() -> None:
         )
         client.acknowledged(3)
         running.stop()
-    found = paths.find()
-    saved = state_file.load(found).snapshot
-    found.snapshot.unlink()
-    assert encode(state_file.current(found).snapshot.to_json()) == encode(saved.to_json())
+    locations = paths.find()
+    saved = state_file.load(locations).snapshot
+    locations.snapshot.unlink()
+    assert encode(state_file.current(locations).snapshot.to_json()) == encode(saved.to_json())
     codex_account, seat = saved.accounts["codex"], saved.accounts["team-vigilio"]
     assert codex_account.plan is not None
     assert codex_account.plan[1] == "pro"

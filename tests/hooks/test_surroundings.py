@@ -163,7 +163,7 @@ def test_a_limit_on_the_size_of_files_changes_no_answer(wake: Wake) -> None:
             assert (done.returncode, done.stdout.decode()) == (0, f"{answer}\n")
 
 
-@pytest.mark.parametrize("options", ["-eu", "-f", "-C", "-a", "-eufCa"])
+@pytest.mark.parametrize("options", ["-eu", "-eufCa"])
 def test_options_of_the_shell_change_nothing(wake: Wake, options: str) -> None:
     strict = Wake(wake.folder, (*wake.shell, options), wake.environment)
     assert strict.line() == ASKED

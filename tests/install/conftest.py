@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 from filelock import FileLock
 
-from tests.install.capabilities import SHELLS, without_shell
+from tests.install.capabilities import SHELLS, USUAL_SHELLS, without_shell
 from tests.install.member import Member, environment
 from tests.pi.install import REAL_ENVIRONMENT, cache
 from tokmon.installer.user import sources
@@ -29,7 +29,7 @@ PARTS: Final = ("pyproject.toml", "README.md", "tokmon", "extensions", "bootstra
 PACKAGES: Final = f"lib/python3.{sys.version_info.minor}/site-packages"
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=USUAL_SHELLS)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Each shell that this machine has."""
     if reason := without_shell(request.param):
@@ -145,6 +145,8 @@ def image(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Path
             assert done.returncode == 0, done.stderr
             (version,) = (found.data / "versions").iterdir()
             version.rename(folder / "environment")
+        # The installer made it for one user alone; other users of the tests have links to it.
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
 
     return once(open_folder / "image", make) / "environment"
 

@@ -110,6 +110,12 @@ def node_tool(name: str) -> list[str]:
     return [str(node()), str(node_tools() / "node_modules" / entries[name])]
 
 
+_NPM_INSTALL: Final = (
+    *("install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"),
+    *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
+)
+
+
 def missing() -> str | None:
     """Why the tests that need pi or the node tools cannot run; None if everything is installed."""
     wanted = [f"npm-pi-{version}" for version in VERSIONS] + ["node-tools"]
@@ -120,9 +126,9 @@ def missing() -> str | None:
 def main() -> int:
     """Install all versions and tools; 1 with the reason on stderr if npm cannot."""
     try:
+        node_tools()  # alone at first: without a registry it fails soon
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(pi, VERSIONS))
-        node_tools()
     except InstallError as error:
         sys.stderr.write(f"pi was not installed, its tests will be skipped: {error}\n")
         return 1
@@ -142,7 +148,7 @@ def _once(name: str, *specs: str) -> Path:
         work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
         try:
             (work / "package.json").write_text('{"private": true}\n')
-            _npm(work, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", *specs)
+            _npm(work, *_NPM_INSTALL, *specs)
             (work / COMPLETE).write_text(json.dumps(specs))
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)

@@ -60,6 +60,7 @@ def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
             check=False,
         )
         (capture,) = listener.of("capture")
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, DEFAULT_TEXT, "")
+    assert (done.returncode, done.stdout.strip()) == (0, DEFAULT_TEXT)
+    assert done.stderr == "Budget-select: starting on team-b\n"
     assert [(each.seat, each.model) for each in provider.served] == [("team-b", "vendor/model-2:x")]
     assert (capture["provider"], capture["model"], capture["mission"]) == ("team-b", "vendor/model-2:x", "fix-login")

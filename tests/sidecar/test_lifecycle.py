@@ -182,8 +182,8 @@ def test_sidecar_serves_while_it_reads_a_long_log() -> None:
 def _covered(snapshot: Path) -> int:
     if not snapshot.exists():
         return 0
-    covers = json.loads(snapshot.read_bytes())["covers"]
-    return int(covers.get("piggyback.jsonl", {}).get("offset", 0))
+    logs = json.loads(snapshot.read_bytes())["logs"]
+    return sum(end - start for start, end in logs.get("piggyback.jsonl", {}).get("ranges", ()))
 
 
 def test_torn_last_line_is_ended_with_a_newline_at_start() -> None:

@@ -172,7 +172,7 @@ def test_unreadable_log_does_not_hide_the_others() -> None:
     status = subprocess.run([sys.executable, "-m", "tokmon", "status"], capture_output=True, text=True, check=False)
     assert status.returncode == 0
     (warning,) = status.stderr.splitlines()
-    assert warning.startswith(f"warning: `{own.logs / 'old.jsonl'}` cannot be read")
+    assert warning.startswith(f"warning: cannot read `{own.logs / 'old.jsonl'}`")
 
 
 @pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "2>&1 | head -c1"])

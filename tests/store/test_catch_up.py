@@ -70,7 +70,7 @@ def test_a_month_of_foreign_lines_is_read_once_however_often_a_deadline_ends_it(
     assert set(first.snapshot.accounts) == {f"team-{number}" for number in range(5)}
     before, state, runs = _covered(first), first, 1
     while not state.complete:
-        state = state_file.current(paths, deadline=time.monotonic() + 0.05)
+        state = state_file.current(paths, deadline=time.monotonic() + 0.2)
         assert _covered(state) > before or state.complete
         before, runs = _covered(state), runs + 1
     assert sum(read) == log.stat().st_size

@@ -141,15 +141,15 @@ def _status(capture: Mapping[str, Any]) -> int | None:
 
 def _headers(capture: Mapping[str, Any]) -> dict[str, str]:
     """The headers by lower-case name; numbers as they are written, lists joined like duplicated headers."""
-    given = capture.get("headers")
-    if given is None:
+    raw = capture.get("headers")
+    if raw is None:
         return {}
-    if not isinstance(given, Mapping):
+    if not isinstance(raw, Mapping):
         raise InputError("must be an object with texts as values", field="headers")
-    if {*map(type, given.values())} <= {str}:
-        return {name.lower(): value for name, value in given.items()}
+    if {*map(type, raw.values())} <= {str}:
+        return {name.lower(): value for name, value in raw.items()}
     headers = {}
-    for name, value in given.items():
+    for name, value in raw.items():
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]

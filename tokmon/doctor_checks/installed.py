@@ -22,15 +22,15 @@ def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a chec
 
 def pi(subject: Subject) -> Finding:
     """The pi that would be started, and whether its version is supported."""
-    found = subject.pi
+    installed = subject.pi
     named = subject.env.get("TOKMON_PI") or "pi"
-    if found.program is None:
-        return fail(f"`{named}` {found.problem}", "install pi, or name it with TOKMON_PI")
-    if found.version is None:
-        return fail(f"`{found.program} --version` {found.problem}", f"run `{named} --version` and see what it says")
-    place = f"{found.version} at `{found.program}`"
+    if installed.program is None:
+        return fail(f"`{named}` {installed.problem}", "install pi, or name it with TOKMON_PI")
+    if installed.version is None:
+        return fail(f"`{installed.program} --version` {installed.problem}", f"see what `{named} --version` prints")
+    place = f"{installed.version} at `{installed.program}`"
     try:
-        answer = support(found.version)
+        answer = support(installed.version)
     except UsageError as error:
         return unknown(f"{place}: {error}", f"tokmon supports pi {OLDEST} to {NEWEST}")
     if answer is Support.OLDER:

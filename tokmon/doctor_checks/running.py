@@ -94,10 +94,10 @@ def _alive(pid: int | None) -> bool:
 def systemd(subject: Subject) -> Finding:
     """Whether a service manager runs the sidecar. It need not: without one, the extension starts it."""
     wanted = "--property=LoadState,ActiveState,MainPID"
-    said, problem = ask(["systemctl", "--user", "show", _UNIT, wanted], subject.env, _SYSTEMD_PATIENCE_S)
+    properties, problem = ask(["systemctl", "--user", "show", _UNIT, wanted], subject.env, _SYSTEMD_PATIENCE_S)
     if problem is not None:
         return ok("no user service manager; pi's extension starts the sidecar")
-    state = dict(row.split("=", 1) for row in said.splitlines() if "=" in row)
+    state = dict(row.split("=", 1) for row in properties.splitlines() if "=" in row)
     if state.get("LoadState") != "loaded":
         return ok(f"no unit `{_UNIT}`; pi's extension starts the sidecar")
     if state.get("ActiveState") == "failed":

@@ -21,7 +21,7 @@ from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.evidence.values import instant
 from tokmon.paths import Paths
-from tokmon.selection.current_evidence import CHECK_S
+from tokmon.selection.current import CHECK_S
 from tokmon.selection.overrides import name_problem
 from tokmon.store.atomic import update_shared
 from tokmon.store.codec import encode, parse

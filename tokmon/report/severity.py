@@ -10,7 +10,7 @@ from typing import Final
 from tokmon.evidence.model import Status
 from tokmon.report.gauge import Gauge
 from tokmon.selection.assessment import Assessment, Fitness
-from tokmon.selection.current_evidence import PASSING_S
+from tokmon.selection.current import PASSING_S
 
 WARN_AT: Final = 0.75
 CRITICAL_AT: Final = 0.95

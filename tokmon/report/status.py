@@ -25,7 +25,7 @@ from tokmon.report.words import (
     spoken,
     visible,
 )
-from tokmon.selection.assessment import Fitness
+from tokmon.selection.assessment import WORKS, Fitness
 
 COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK: "green", Severity.UNKNOWN: "dim"}
 
@@ -43,8 +43,6 @@ _REMARK_LINES: Final = 2
 
 _OFFERED: Final = {"rejected": "off", "allowed": "available, not in use", None: "not in use"}
 _EXTRA: Final = "extra usage"
-_NOTHING_MORE: Final = "works"
-"""A reason that says no more than `usable`."""
 
 
 def status_text(shown: View, width: int, style: Style, notes: Mapping[str, str] | None = None) -> list[str]:
@@ -129,7 +127,7 @@ class _Page:
     def _verdict(self, view: AccountView) -> list[str]:
         """`excluded  7d used up`, `until 08:00Z, in 1h`: the assessment, then what else makes it urgent."""
         assessment = view.assessment
-        words = [clean(assessment.reason)] if assessment.reason != _NOTHING_MORE else []
+        words = [clean(assessment.reason)] if assessment.reason != WORKS else []
         if assessment.until is not None:
             words.append(f"until {self._at(assessment.until)}")
         words += [f"{fit(clean(model), self.width // 2) or 'a model'} refused" for model in _other_models(view)]

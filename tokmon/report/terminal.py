@@ -1,4 +1,4 @@
-"""Where a command writes to: what can be shown there, and how wide it is. Not a verb."""
+"""The output of a command: what it can show, how wide it is, and writing to it."""
 
 import os
 import sys
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from tokmon.report.words import Style
 
 _WIDTH: Final = 80
-"""Where nobody says."""
+"""Columns where neither the environment nor the terminal names them."""
 
 
 def style_of(out: TextIO, *, utc: bool = False) -> "Style":
-    """Colour on a terminal that wants it, block characters where the encoding has them.
+    """Colour on a terminal unless that is switched off, block characters where the encoding has them.
 
-    What the encoding does not have is replaced from here on, rather than ending the command.
+    From here on, characters that the encoding lacks are replaced, rather than ending the command.
     """
-    from datetime import UTC  # noqa: PLC0415 - a wake says one line, and needs none of this
+    from datetime import UTC  # noqa: PLC0415 - a wake prints one line, and needs none of this
 
     from tokmon.report.words import LOCAL, Style  # noqa: PLC0415
 
@@ -40,10 +40,10 @@ def _has(characters: str, encoding: str | None) -> bool:
 
 
 def width_of(out: TextIO) -> int:
-    """COLUMNS, or what the terminal says, or 80."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    """COLUMNS, else the width of the terminal, else 80."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
     try:
         return os.get_terminal_size(out.fileno()).columns or _WIDTH
     except (OSError, ValueError):
@@ -63,7 +63,7 @@ def say(lines: Iterable[str]) -> None:
 
 
 def put(line: bytes) -> None:
-    """Write a line that is UTF-8 whatever the terminal speaks, as JSON is."""
+    """Write a line of UTF-8, whatever the encoding of the terminal: JSON is UTF-8."""
     _write(output(), line + b"\n")
 
 
@@ -78,8 +78,9 @@ def _write(out: TextIO, data: str | bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What is still in the buffer would fail once more at exit.
+        # The rest of the buffer would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
         raise TokmonError(
-            f"cannot write to the standard output: {error.strerror or error}", hint="look at the space of that disk"
+            f"cannot write to the standard output: {(error.strerror or str(error)).lower()}",
+            hint="check the free space of that disk",
         ) from error

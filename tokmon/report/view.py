@@ -10,7 +10,7 @@ from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.severity import Severity, severity_of
 from tokmon.selection.assessment import Assessment, Fitness, assess
 from tokmon.selection.choose import choose
-from tokmon.selection.current_evidence import passes_at, refused_models, reset_since, stands
+from tokmon.selection.current import counts, passes_at, refused_models, reset_since
 from tokmon.selection.policy import Policy
 
 
@@ -105,7 +105,7 @@ def _last_known(account: Account, assessment: Assessment, now: float) -> LastKno
     ended = last.status not in SERVED and last.blocked_until is not None and last.blocked_until <= now
     if ended or reset_since(account, last, now):
         return LastKnown(last, "reset since" if last.status is Status.REJECTED else "ended since")
-    if last.substatus == KEY_VALID and stands(last, now):
+    if last.substatus == KEY_VALID and counts(last, now):
         return LastKnown(last, "")
     passed = last.status is Status.NETWORK_ERROR and now >= passes_at(last)
-    return LastKnown(last, "too old to use" if passed or not stands(last, now) else "")
+    return LastKnown(last, "too old to use" if passed or not counts(last, now) else "")

@@ -13,8 +13,8 @@ from tokmon.report.severity import SHORT_S, Severity, window_severity
 from tokmon.report.status import credits_words
 from tokmon.report.view import AccountView, View
 from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
-from tokmon.selection.assessment import Assessment, Fitness
-from tokmon.selection.current_evidence import concerns_everybody
+from tokmon.selection.assessment import WORKS, Assessment, Fitness
+from tokmon.selection.current import concerns_everybody
 
 HEADER: Final = "## Token Economics"
 NOTHING: Final = "No accounts yet: none is configured, and no response has been recorded."
@@ -82,7 +82,7 @@ def wake_text(shown: View, style: Style, *, complete: bool = True) -> list[str]:
 
 
 def _title(kind: str | None, number: int) -> str:
-    """`Anthropic Teams (5 seats)`; a type without a title here stands for itself, if it is a word."""
+    """`Anthropic Teams (5 seats)`; a type without a title here is shown as it is, if it is a word."""
     title = "Other accounts" if kind is None else _TITLES.get(kind) or fit(_NO_SLUG.sub("?", kind), _NAME)
     what = {"teams-direct": "seat", "anthropic-api": "key"}.get(kind or "", "account")
     if number == 1:
@@ -163,7 +163,7 @@ def _warning(view: AccountView) -> str:
     assessment = view.assessment
     if view.billed:
         return "paid from credit"
-    if assessment.reason != "works":
+    if assessment.reason != WORKS:
         return clean(assessment.reason)
     urgent = [gauge for gauge in view.gauges if window_severity(gauge) in {Severity.WARN, Severity.CRITICAL}]
     if any((gauge.window.utilization or 0) >= 1 and gauge.window.scope is None for gauge in urgent):
@@ -209,8 +209,8 @@ def _matters(gauge: Gauge) -> bool:
 
 def _next_reset(shown: list[Gauge], now: float) -> list[str]:
     """When the limiting window resets, else the first that is shown; by name where it is not the first."""
-    ahead = [gauge for gauge in shown if not gauge.expired and gauge.window.resets_at is not None]
-    gauge = next((gauge for gauge in ahead if gauge.limiting), ahead[0] if ahead else None)
+    current = [gauge for gauge in shown if not gauge.expired and gauge.window.resets_at is not None]
+    gauge = next((gauge for gauge in current if gauge.limiting), current[0] if current else None)
     if gauge is None or gauge.window.resets_at is None:
         return []
     name = "" if gauge is shown[0] else f"{_label(gauge)} "

@@ -1,44 +1,46 @@
-"""What stands of an account now, for one model: the one verdict that every screen shows and every choice rests on.
+"""The assessment of an account now, for one model: the one verdict that every screen shows and every choice uses.
 
-A real pi turn outranks a pi check, which outranks a probe of the bare API, each within its age limit. Evidence past
-its limit is neither its old value nor nothing: the account is unknown, and an unknown account may be tried.
+Evidence past its age limit is neither its old value nor nothing: the account is unknown, and an unknown account may be
+tried. Which evidence counts is in `current`.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from tokmon.evidence.log_line import SERVED
+from tokmon.evidence.history import History
+from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
 from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Evidence, WindowEvidence
-from tokmon.selection.current_evidence import (
+from tokmon.evidence.snapshot import Account, Evidence, Stamp, WindowEvidence
+from tokmon.selection.current import (
     PROBE_S,
     TURN_S,
     check_failed,
     check_passed,
     concerns_everybody,
+    counts,
+    ends_at,
     full_windows,
     is_full,
-    is_newest,
-    is_throttled,
-    key_is_refused,
+    passes_at,
     ranked,
     refused_models,
-    refused_to_a_probe,
-    stands_until,
 )
 from tokmon.selection.policy import Policy
+
+KEY_REFUSALS: Final = 3
+KEY_REFUSED_OVER_S: Final = 120.0
+"""So many 401s, over so many seconds, exclude a key that has worked."""
 
 _REFUSED: Final = {
     Status.REJECTED: "usage limit reached",
     Status.POLICY_REJECTED: "refused by provider policy",
     Status.NO_CREDIT: "no credit",
 }
-
+WORKS: Final = "works"
+"""The reason of a usable account, if there is no more to say."""
 
 _KEY_REFUSED: Final = "login or key refused"
-
-
 _NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
 
@@ -82,7 +84,7 @@ class Assessment:
     """Excluded for its key alone."""
 
     key_refused_by_probe: bool = False
-    """A probe or check of the last two minutes was told so."""
+    """A probe or check of the last two minutes was refused for it."""
 
     unreachable: bool = False
     """The newest evidence is a network failure: other accounts go first, nothing is excluded."""
@@ -121,7 +123,7 @@ class Assessment:
 
 
 def assess(provider: str, account: Account | None, policy: Policy, now: float) -> Assessment:
-    """What stands of that account for the model that the policy would run on it."""
+    """The assessment of that account for the model that a session of the policy would use on it."""
     model = policy.model_of(provider)
     if account is None:
         return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
@@ -138,8 +140,8 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
         expired=tuple(sorted(known.window.name for known in windows if known.expired(now))),
         check_passed=check_passed(account, now),
         check_failed=check_failed(account, now),
-        unreachable=is_newest(account.history.network_error, account, evidence, now),
-        throttled=is_throttled(account, evidence, now),
+        unreachable=_is_newest(account.history.network_error, account, evidence, now),
+        throttled=_is_throttled(account, evidence, now),
     )
     return _with_remarks(_judged(account, facts, policy, now), account, now)
 
@@ -147,7 +149,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
 def _with_remarks(assessment: Assessment, account: Account, now: float) -> Assessment:
     """The same, with what makes other accounts go first in its reason."""
     if assessment.fitness is Fitness.EXCLUDED:
-        refused = assessment.key_refused and refused_to_a_probe(account.history, now)
+        refused = assessment.key_refused and _refused_to_a_probe(account.history, now)
         return replace(assessment, key_refused_by_probe=refused)
     remarks = [assessment.reason]
     if assessment.check_failed:
@@ -159,14 +161,34 @@ def _with_remarks(assessment: Assessment, account: Account, now: float) -> Asses
     return replace(assessment, reason="; ".join(remarks))
 
 
+def _is_throttled(account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Not by a 429 to a probe: that limits the probes, and no session."""
+    event = account.history.throttled
+    return event is not None and event.stamp.source != "probe" and _is_newest(event, account, evidence, now)
+
+
+def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | None, now: float) -> bool:
+    """Whether that event still counts, and no newer evidence of the account came since."""
+    if event is None or now >= passes_at(event):
+        return False
+    newer = (account.history.last_served, None if evidence is None else evidence.stamp)
+    return all(event.stamp > stamp for stamp in newer if stamp is not None)
+
+
+def _refused_to_a_probe(history: History, now: float) -> bool:
+    """Whether a probe or check of the last two minutes was answered with a refusal of the key."""
+    answers = [evidence for source, evidence in history.key_refusals.items() if source in {CHECK, "probe"}]
+    return any(now - evidence.stamp.ts <= KEY_REFUSED_OVER_S for evidence in answers)
+
+
 def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
     refused = refused_models(account, now).get(facts.model)
     if refused is not None:
         reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(refused))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(refused))
     evidence = facts.evidence
     if evidence is not None and evidence.status is Status.INVALID_KEY:
-        if key_is_refused(account, evidence, now):
+        if _key_is_refused(account, evidence, now):
             return replace(facts, fitness=Fitness.EXCLUDED, reason=_KEY_REFUSED, key_refused=True)
         # One 401 is no evidence yet, and hides no refusal of another kind.
         other = ranked(account, now, keys=False)
@@ -174,16 +196,11 @@ def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> 
         facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
         evidence = refusal
     if evidence is not None and concerns_everybody(evidence):
-        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=_end_of(evidence))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=ends_at(evidence))
     if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
         reason = _REFUSED.get(evidence.status, str(evidence.status))
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_end_of(evidence))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(evidence))
     return _by_use(account, facts, evidence, policy, now)
-
-
-def _end_of(evidence: Evidence) -> float | None:
-    """When a refusal ends by itself; a missing credit or a policy does not, it only gets too old to count."""
-    return stands_until(evidence) if concerns_everybody(evidence) else evidence.blocked_until
 
 
 def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
@@ -202,7 +219,7 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         reason = f"{names} used up" if limits else _REFUSED[Status.REJECTED]
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
-        return replace(facts, fitness=Fitness.USABLE, reason="works")
+        return replace(facts, fitness=Fitness.USABLE, reason=WORKS)
     return facts
 
 
@@ -250,3 +267,25 @@ def _is_billed(account: Account, model: str, now: float) -> bool:
         return False
     newer = any(known.stamp > paid.stamp for known in account.windows.values())
     return paid.model in {None, model} and not newer and not any(full_windows(account))
+
+
+def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
+    """Whether the key counts as invalid: 401s flap on valid keys.
+
+    It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
+    worked.
+    """
+    history = account.history
+    served = history.last_served
+    if served is None or (evidence.substatus == CONFIRMED and evidence.stamp > served):
+        return True
+    known_good = max(served.ts, _instant(history.last_limited))
+    refusals = [ts for ts in history.key_refusal_times.values() if ts > known_good]
+    if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
+        return True
+    others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
+    return any(other.stamp.ts > known_good and counts(other, now) for other in others)
+
+
+def _instant(stamp: Stamp | None) -> float:
+    return 0.0 if stamp is None else stamp.ts

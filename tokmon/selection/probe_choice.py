@@ -11,7 +11,7 @@ from tokmon.evidence.snapshot import Account, Snapshot, Stamp
 from tokmon.selection.assessment import Assessment, Fitness, assess
 from tokmon.selection.candidates import Candidate, evaluate
 from tokmon.selection.choose import Decision, all_keys_refused, pick
-from tokmon.selection.current_evidence import PROBE_S, TURN_S
+from tokmon.selection.current import PROBE_S, TURN_S
 from tokmon.selection.demand import WATCHED
 from tokmon.selection.policy import Policy
 

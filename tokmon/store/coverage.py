@@ -27,6 +27,11 @@ class Coverage:
                 start, end = min(start, range_[0]), max(end, range_[1])
         self.ranges = sorted([*kept, (start, end)])
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether older lines than those covered are still to be read."""
+        return len(self.ranges) > 1 or (len(self.ranges) == 1 and self.ranges[0][0] > 0)
+
     def gaps(self, size: int) -> list[Range]:
         """The ranges that are not covered, up to `size`; the last one first."""
         starts = [0, *(end for _, end in self.ranges)]

@@ -90,9 +90,10 @@ def current(paths: Paths, deadline: float | None = None) -> State:
     """The state as of now: as saved, and caught up with the logs; `complete` says whether with all of them.
 
     `deadline` is an instant of `time.monotonic`; one step is done in any case. Progress is saved every half second and
-    at the deadline. What was little to read is not saved: it is read again as quickly.
+    at the end, unless there was little to read: that is read again as quickly.
     """
     state = load(paths)
+    unfinished = any(coverage.unfinished for coverage in state.covered.values())
     unsaved, next_save = 0, time.monotonic() + _SAVE_EVERY_S
     for size in catch_up_steps(state, paths):
         unsaved += size
@@ -104,7 +105,7 @@ def current(paths: Paths, deadline: float | None = None) -> State:
             _try_to_save(state, paths)
             unsaved = 0
             next_save = now + max(_SAVE_EVERY_S, (time.monotonic() - now) / _SAVING)
-    if unsaved > _WORTH_SAVING or not state.complete:
+    if unsaved > _WORTH_SAVING or unfinished or not state.complete:
         _try_to_save(state, paths)
     return state
 

@@ -123,9 +123,11 @@ def test_a_member_whose_part_fails_keeps_nobody_from_theirs(host: Host) -> None:
 def test_an_install_that_was_killed_amid_a_members_part_is_finished_by_the_next(host: Host) -> None:
     # His lock is held until he lets go, so that his part is what is killed.
     lock = ".local/share/tokmon/install.lock"
-    wait = "until [ -e ~/go ]; do sleep 0.05; done"
-    hold = f"mkdir -p -m 700 ~/.local/share/tokmon; (flock 9; {wait}) 9>~/{lock} >&9 2>&9 &"
-    host.root.sh(f"{hold} until ! flock -n ~/{lock} true; do sleep 0.05; done", user="ben")
+    held = f"(flock 9; until [ -e ~/go ]; do sleep 0.05; done) 9>~/{lock} >/dev/null 2>&1 &"
+    host.root.sh(
+        f"mkdir -p -m 700 ~/.local/share/tokmon; {held} until ! flock -n ~/{lock} true; do sleep 0.05; done",
+        user="ben",
+    )
     words = host.root.command(INSTALL, "--all", without=(), **OFFLINE)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
