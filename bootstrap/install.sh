@@ -19,7 +19,8 @@ main() {
       shift
       ;;
   esac
-  exec "$python" -I -B "$checkout/bootstrap/run.py" "$verb" "$@"
+  # Isolated and without `site`: packages that this Python happens to have are not those that tokmon was tested with.
+  exec "$python" -I -S -B "$checkout/bootstrap/run.py" "$verb" "$@"
 }
 
 # err MESSAGE HINT

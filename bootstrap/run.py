@@ -1,6 +1,6 @@
 """Runs a verb of tokmon from the checkout that this lies in, with any Python >= 3.11 and before anything is installed.
 
-python3 -I -B bootstrap/run.py install [OPTION ...]
+python3 -I -S -B bootstrap/run.py install [OPTION ...]
 """
 # ruff: noqa: INP001 - a program of its own, which no package holds
 

@@ -13,7 +13,7 @@ use_venv() {
       mkdir -p .venv/pip
       pip=$(PYTHONPATH=. "$python" -B -c '
 import pathlib, sys
-from tokmon.installer.sources import unpack_pip
+from tokmon.installer.user.sources import unpack_pip
 print(unpack_pip(pathlib.Path(sys.argv[1])))' .venv/pip)
       .venv/bin/python "$pip" install -qq --disable-pip-version-check --ignore-installed pip
       rm -r .venv/pip

@@ -145,6 +145,8 @@ def image(open_folder: Path, checkout: Path, wheels: Path, python: Path) -> Path
             assert done.returncode == 0, done.stderr
             (version,) = (found.data / "versions").iterdir()
             version.rename(folder / "environment")
+        # The installer made it for one user alone; other users of the tests have links to it.
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
 
     return once(open_folder / "image", make) / "environment"
 

@@ -33,6 +33,7 @@ def test_an_install_needs_no_program_but_a_shell_and_python_and_heeds_no_variabl
     assert tree(member.checkout) == source
     assert member.run("--version", PYTHONPATH=elsewhere).stdout.startswith("tokmon ")
     assert not (member.home / "nowhere").exists()
+    assert not (member.data / "current").resolve().stat().st_mode & 0o077
 
 
 def test_every_shell_installs_and_a_second_install_changes_nothing(seeded: Member, shell: tuple[str, ...]) -> None:
@@ -50,7 +51,7 @@ def test_every_shell_installs_and_a_second_install_changes_nothing(seeded: Membe
 
 def test_nothing_is_readable_by_others(seeded: Member) -> None:
     assert seeded.install().returncode == 0
-    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension.parent, seeded.data / "current" / "bin")
+    made = (seeded.home / ".local", seeded.home / ".pi", seeded.extension.parent, seeded.data / "versions")
     assert not [path for path in made if path.stat().st_mode & 0o077]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.install.conftest import seed
 from tests.install.member import Member, kill_at, names
 
 BUILD = ("make the environment ", "install tokmon ", "try tokmon ")
@@ -34,8 +35,11 @@ def whole(seeded: Member) -> set[str]:
     return found
 
 
-def test_an_install_killed_at_every_step_is_finished_by_the_next(member: Member, whole: set[str]) -> None:
-    for step in (*BUILD, *REST):
+@pytest.mark.parametrize("build", [BUILD[:2], pytest.param(BUILD, marks=pytest.mark.long)])
+def test_an_install_killed_at_every_step_is_finished_by_the_next(
+    member: Member, whole: set[str], build: tuple[str, ...]
+) -> None:
+    for step in (*build, *REST):
         kill_at(member.start(), step)
     done = member.install()
     assert done.returncode == 0, done.stderr
@@ -54,12 +58,18 @@ def test_what_a_killed_installer_had_started_is_waited_for(member: Member, whole
     assert installed(member.home) == whole
 
 
-def test_two_installers_at_once_leave_one_install(member: Member, whole: set[str]) -> None:
+@pytest.mark.parametrize("is_built", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_two_installers_at_once_leave_one_install(
+    member: Member, whole: set[str], image: Path, *, is_built: bool
+) -> None:
+    if is_built:
+        seed(member, image)
     both = [member.start(), member.start()]
-    said = [each.communicate(timeout=100)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
-    assert sum("\ninstall tokmon" in text for text in said) == 1
-    assert sum("nothing changed" in text for text in said) == 1
+    printed = [installer.communicate(timeout=100)[0] for installer in both]
+    assert [installer.returncode for installer in both] == [0, 0], printed
+    assert sum("\ninstall tokmon" in text for text in printed) == (not is_built)
+    assert sum("the current version\n" in text for text in printed) == 1
+    assert sum("nothing changed" in text for text in printed) == 1
     assert installed(member.home) == whole
 
 

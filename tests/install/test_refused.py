@@ -13,8 +13,8 @@ from tests.install.member import Member, tree
 NOBODY = 65534
 WITHOUT = """#!/bin/sh
 case $2 in -c) exec {python} -I -c 'print("'"$0"'")' ;; esac
-shift 2
-exec {python} -I -B -c 'import sys, runpy
+shift 3
+exec {python} -I -S -B -c 'import sys, runpy
 sys.modules["{module}"] = None
 sys.argv = sys.argv[1:]
 sys.executable = sys._base_executable = "{python}"
@@ -136,7 +136,7 @@ def test_a_python_without_venv_names_the_package(member: Member) -> None:
     done = member.install(PATH=str(few), TOKMON_PYTHON="")
     assert done.returncode == 1
     assert "lacks its module `venv`" in done.stderr
-    assert "`dnf install python3-libs`" in done.stderr
+    assert "`dnf install python3-libs python3-pip`" in done.stderr
     assert tree(member.home) == before
 
 

@@ -49,3 +49,11 @@ def test_a_wheel_that_is_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  tokmon-1.0-py3-none-any.whl\n")
     with pytest.raises(InstallError, match="is no file"):
         wheelhouse(tmp_path, None)
+
+
+def test_every_module_of_the_installer_can_be_imported_without_packages(checkout: Path, python: Path) -> None:
+    modules = (path.relative_to(checkout) for path in sorted((checkout / "tokmon" / "installer").rglob("*.py")))
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in modules]
+    code = f"import sys; sys.path.append({str(checkout)!r}); import {', '.join(names)}"
+    done = subprocess.run([python, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

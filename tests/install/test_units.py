@@ -29,8 +29,3 @@ def test_the_socket_unit_follows_the_variable() -> None:
 def test_a_unit_of_ours_is_told_from_another() -> None:
     assert units.is_ours(units.text("tokmon.service", Path("/x"), {}))
     assert not units.is_ours("[Service]\nExecStart=/bin/true\n")
-
-
-def test_a_unit_knows_how_pi_is_run() -> None:
-    text = units.text("tokmon.service", Path("/x"), {"TOKMON_PI": "/home/x/bin/node /home/x/pi.js"})
-    assert 'Environment="TOKMON_PI=/home/x/bin/node /home/x/pi.js"' in text.splitlines()

@@ -154,10 +154,9 @@ class Snapshot:
 
 
 def contents(home: Path) -> dict[str, tuple[str, ...]]:
-    """What is where, with modes and contents, but for compiled modules."""
-    return {
-        name: (entry[0], entry[-1]) for name, entry in tree(home).items() if not name.endswith((".pyc", "__pycache__"))
-    }
+    """What is where, with modes and contents, but for compiled modules and the cache of the policy."""
+    caches = (".pyc", "__pycache__", "policy.json")
+    return {name: (entry[0], entry[-1]) for name, entry in tree(home).items() if not name.endswith(caches)}
 
 
 def killed(member: Member, words: tuple[str, ...], number: int) -> bool:

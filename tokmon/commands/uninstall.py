@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from tokmon.installer import cli, options
+from tokmon.installer import cli
+from tokmon.installer.user import options
 
 SUMMARY: Final = options.UNINSTALL
 

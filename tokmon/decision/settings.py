@@ -63,8 +63,8 @@ class Select(BaseModel):
     chain: list[Name] = Field(
         default=[],
         description="a list of provider names",
-        title="Accounts (provider names of pi) in the order of preference. Put plan seats first: their quota is lost if "
-        "it is not used.",
+        title="Accounts (provider names of pi) in the order of preference. "
+        "Put plan seats first: their quota is lost if it is not used.",
     )
     fallback: list[Name] = Field(
         default=[],

@@ -13,10 +13,10 @@ from tokmon.errors import InstallError, UsageError
 from tokmon.installer.host import install as for_host
 from tokmon.installer.host import members
 from tokmon.installer.host import uninstall as from_host
-from tokmon.installer.options import Options, parse_install, parse_uninstall
 from tokmon.installer.user import install as for_user
 from tokmon.installer.user import login, sources
 from tokmon.installer.user.layout import ProgramPaths, host_program, running_prefix, user_paths
+from tokmon.installer.user.options import Options, parse_install, parse_uninstall
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
 from tokmon.installer.user.program import Program, opened
 from tokmon.installer.user.receipt import Receipt

@@ -21,7 +21,7 @@ REPOSITORY: Final = "--quiet /srv/tokmon/tokmon.bundle"
 
 def commands() -> list[str]:
     """What the README says to type."""
-    found = re.search(r"^## Install\n\n```sh\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(r"^## Install\n.*?^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1].splitlines()
 

@@ -35,7 +35,7 @@ def command(version: Path) -> Iterator[Words]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
         Path(folder).chmod(0o755)
-        yield [sources.base_python(), "-I", "-B", Path(folder, "bootstrap", "run.py")]
+        yield [sources.base_python(), "-I", "-S", "-B", Path(folder, "bootstrap", "run.py")]
 
 
 def run_part(member: Member, words: Sequence[str | Path]) -> int:

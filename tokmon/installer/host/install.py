@@ -7,8 +7,8 @@ from tokmon.errors import InstallError, TokmonError, UsageError
 from tokmon.installer.host import launchd, linger, members
 from tokmon.installer.host.commands import command, run_part
 from tokmon.installer.host.members import Discovery, Member
-from tokmon.installer.options import Options
 from tokmon.installer.user.layout import ProgramPaths
+from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, report, say, say_total
 from tokmon.installer.user.program import Program, opened
 from tokmon.installer.user.receipt import Receipt

@@ -8,9 +8,9 @@ from tokmon.errors import TokmonError, UsageError
 from tokmon.installer.host import launchd, linger, members
 from tokmon.installer.host.commands import command, run_part
 from tokmon.installer.host.members import Member
-from tokmon.installer.options import Options
 from tokmon.installer.user import files, lock
 from tokmon.installer.user.layout import ProgramPaths
+from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, report, say, say_total
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.uninstall import remove_program

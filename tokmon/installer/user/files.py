@@ -14,23 +14,18 @@ from pathlib import Path
 
 from tokmon.errors import InstallError
 from tokmon.store import atomic
+from tokmon.store.opener import open_file
 
 
 def state(path: Path) -> str | None:
     """What is at `path`, as a receipt records it: `sha256:…`, `link:TARGET`, another kind, or None for nothing."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_file(path, follow_links=False) as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except FileNotFoundError:
         return None
     except OSError:
-        return f"link:{path.readlink()}" if path.is_symlink() else "unreadable"
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return "no file"
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    finally:
-        os.close(fd)
+        return f"link:{path.readlink()}" if path.is_symlink() else "no file"
 
 
 def digest(content: bytes) -> str:

@@ -1,14 +1,13 @@
 """Installing for the user who runs this: the program if it is the user's own, their part, and what to do next."""
 
 import contextlib
-import json
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tokmon.installer.options import Options
 from tokmon.installer.user.layout import ProgramPaths, running_prefix, user_paths
+from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
 from tokmon.installer.user.program import opened
 from tokmon.installer.user.receipt import Receipt
@@ -47,7 +46,7 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
     if not options.dry_run:
         if steps:
             say(f"tokmon {version.name} is installed")
-        _say_next(setup, has_accounts=has_accounts, changed=bool(steps))
+        _say_next(setup, has_accounts=has_accounts)
     return 0
 
 
@@ -74,26 +73,13 @@ def _say_support(options: Options) -> None:
             say(f"pi {version} is {verdict}")
 
 
-def _say_next(setup: UserSetup, *, has_accounts: bool, changed: bool) -> None:
+def _say_next(setup: UserSetup, *, has_accounts: bool) -> None:
     """Say what is left to do for the user, in the order in which it is to be done."""
     folder = setup.home.program.link.parent
     if str(folder) not in os.environ.get("PATH", "").split(":"):
         say(f"next: put {folder} on your PATH, to run `tokmon` by its name")
     if installed.command({**os.environ, "TOKMON_PI": setup.options.pi}) is None:
         say("next: install pi; it loads the extension from then on")
-    for failure in _failures(setup) if changed else ():
-        say(f"next: fix what `tokmon doctor` finds: {failure}")
     if not has_accounts:
         say(f"next: list your accounts in `{setup.home.tokmon.config}`")
-    say("next: use pi as before; `tokmon status` shows an account after its first response")
-
-
-def _failures(setup: UserSetup) -> list[str]:
-    """What `tokmon doctor` finds broken; what is only not there yet is not."""
-    done = setup.run("doctor", "--json")
-    if done.returncode == 0:
-        return []
-    try:
-        return [found["text"] for found in json.loads(done.stdout)["checks"] if found["level"] == "fail"]
-    except (ValueError, KeyError, TypeError):
-        return ["`tokmon doctor` does not run"]
+    say("next: use pi as before; `tokmon status` shows an account after its first response, `tokmon doctor` a fault")

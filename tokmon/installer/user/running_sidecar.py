@@ -12,20 +12,20 @@ from tokmon.errors import InstallError
 from tokmon.installer.user import lock
 from tokmon.installer.user.subprocesses import capture
 from tokmon.paths import Paths
-from tokmon.sidecar import client
+from tokmon.store.opener import read_head
 
 _VERSION: Final = re.compile(r"(/.*?/tokmon/versions/[^/]+)/bin/python[0-9.]*(?: |$)")
+_PID_BYTES: Final = 32
 _END_S: Final = 20.0
 _TURN_S: Final = 0.02
 
 
-def answering(paths: Paths) -> int | None:
-    """The pid of the sidecar that answers on a socket, or None."""
-    try:
-        pid = client.request_status(paths.sockets)["pid"]
-    except (OSError, KeyError, ValueError):
+def running(paths: Paths) -> int | None:
+    """The pid of the sidecar that runs, or None: it is in the file whose lock it holds."""
+    if not paths.lock.exists() or lock.is_free(paths.lock):
         return None
-    return pid if isinstance(pid, int) and pid > 1 else None
+    pid = read_head(paths.lock, _PID_BYTES).strip()
+    return int(pid) if pid.isdigit() and int(pid) > 1 else None
 
 
 def is_outdated(pid: int, version: Path | None) -> bool:

@@ -9,9 +9,9 @@ from typing import Final
 
 from tokmon import paths
 from tokmon.errors import InstallError
-from tokmon.installer.options import Options
 from tokmon.installer.user import files, systemd, units
 from tokmon.installer.user.layout import UserPaths
+from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, say
 from tokmon.installer.user.program import is_our_link
 from tokmon.installer.user.receipt import Receipt
@@ -145,7 +145,7 @@ class UserSetup:
                 yield Step(f"remove {path}, which an older version left", functools.partial(path.unlink), path)
 
     def _sidecar(self, writer: Writer) -> Iterator[Step]:
-        if not self.options.systemd or not (self.options.lingers or systemd.is_reachable(os.environ)):
+        if not self.options.systemd or not (systemd.is_reachable(os.environ) or self.options.lingers):
             say("without systemd: the extension starts the sidecar with the first session")
             yield from systemd.without_systemd(self.home.tokmon, self.program, self.version)
             return

@@ -26,19 +26,20 @@ _SET: Final = {
 }
 _LAST_LINES: Final = 5
 _PACKAGES: Final = {
-    "apt-get install": {"venv": "python3-venv", "pip": "python3-venv"},
-    "dnf install": {"venv": "python3-libs", "pip": "python3-pip"},
-    "apk add": {"venv": "python3", "pip": "py3-pip"},
-    "pacman -S": {"venv": "python", "pip": "python-pip"},
-    "zypper install": {"venv": "python3-base", "pip": "python3-pip"},
+    "apt-get install": "python3-venv",
+    "dnf install": "python3-libs python3-pip",
+    "apk add": "python3 py3-pip",
+    "pacman -S": "python python-pip",
+    "zypper install": "python3-base python3-pip",
 }
+"""What has the modules venv and ensurepip, or the wheel of pip, by the command that installs it."""
 
 
 def how_to_install(module: str) -> str:
-    """Return the command that installs `venv` or `pip` on this system."""
+    """Return the command that installs a module of Python on this system."""
     for command, packages in _PACKAGES.items():
         if shutil.which(command.split()[0]):
-            return f"`{command} {packages[module]}` (as root)"
+            return f"`{command} {packages}` (as root)"
     return f"install a Python 3.11 or newer with its module {module}, or name one with TOKMON_PYTHON"
 
 

@@ -67,7 +67,7 @@ def _listens() -> bool:
 
 def _listen(paths: Paths) -> None:
     _systemctl("--quiet", "stop", *units.NAMES)
-    pid = running_sidecar.answering(paths)
+    pid = running_sidecar.running(paths)
     if pid is not None:
         # A sidecar that an extension started would remove the socket when it ends.
         running_sidecar.end(pid, paths)
@@ -78,7 +78,7 @@ def _listen(paths: Paths) -> None:
 
 def without_systemd(paths: Paths, program: Path, version: Path) -> Iterator[Step]:
     """The extension starts the sidecar; but one of another version is replaced now."""
-    pid = running_sidecar.answering(paths)
+    pid = running_sidecar.running(paths)
     if pid is not None and running_sidecar.is_outdated(pid, version):
         yield Step(_NEW_VERSION, functools.partial(_replace, pid, paths, program))
 
@@ -96,7 +96,7 @@ def stop(folder: Path, paths: Paths, *, listed: bool) -> Iterator[Step]:
     wants = folder / "sockets.target.wants" / units.NAMES[0]
     if listed and wants.is_symlink():
         yield Step(f"remove {wants}", functools.partial(wants.unlink, missing_ok=True), wants)
-    pid = running_sidecar.answering(paths)
+    pid = running_sidecar.running(paths)
     if pid is not None and running_sidecar.is_outdated(pid, None):
         yield Step(f"end the sidecar (pid {pid})", functools.partial(running_sidecar.end, pid, paths))
 

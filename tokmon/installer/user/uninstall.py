@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokmon.installer.options import Options
 from tokmon.installer.user import files, lock, purge, systemd, units
 from tokmon.installer.user.layout import ProgramPaths, UserPaths
+from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, say
 from tokmon.installer.user.receipt import Entry, Receipt
 from tokmon.pi import extension

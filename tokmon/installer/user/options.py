@@ -77,9 +77,7 @@ def parse_install(words: list[str]) -> Options:
 def parse_uninstall(words: list[str]) -> Options:
     """Read the command line of `uninstall`. Raises UsageError."""
     parsed = _uninstall_parser().parse(words)
-    if parsed.member and (os.geteuid() != 0 or parsed.user):
-        raise UsageError("only root can name members", hint="run it as root, or leave out `--member`")
-    parsed.host = os.geteuid() == 0 and not parsed.user
+    parsed.host = _is_for_host(parsed)
     return _options(parsed)
 
 
@@ -101,36 +99,28 @@ def _check(parsed: argparse.Namespace) -> None:
         absolute(agent, "PI_CODING_AGENT_DIR")
     if parsed.hook_dir and not parsed.hook_dir.startswith("~/"):
         absolute(parsed.hook_dir, "--hook-dir")
-    if parsed.rollback and (parsed.wheelhouse or parsed.origin or parsed.version):
-        raise UsageError("`--rollback` goes to the version before this one", hint="leave out where to install from")
     if parsed.version and not (parsed.wheelhouse or parsed.origin == "index"):
         raise UsageError("`--version` chooses from an index or a wheelhouse", hint="add `--from index`")
-    if parsed.wheelhouse and parsed.origin:
-        raise UsageError("`--wheelhouse` and `--from` name two sources", hint="leave out one of them")
 
 
 def _is_for_host(parsed: argparse.Namespace) -> bool:
     """Whether it is for members, whom only root can set up."""
-    members = bool(parsed.all or parsed.member)
-    if members and parsed.user:
-        raise UsageError("`--user` is for the user who runs this alone", hint="leave it out, or `--all` and `--member`")
-    if members and os.geteuid() != 0:
+    if os.geteuid() != 0 and (parsed.member or getattr(parsed, "all", False)):
         raise UsageError("only root can set up other members", hint="run it as root, or leave out `--all`, `--member`")
-    if parsed.all and parsed.member:
-        raise UsageError("`--all` includes every member", hint="leave it out, or `--member`")
     return os.geteuid() == 0 and not parsed.user
 
 
 def _install_parser() -> Parser:
     usage = "bootstrap/install.sh [OPTION ...] | tokmon install [OPTION ...]"
     parser = Parser("install", INSTALL, _INSTALL_MORE, usage)
-    users = parser.add_argument_group("for which users")
+    users = parser.add_argument_group("for which users").add_mutually_exclusive_group()
     users.add_argument("--all", action="store_true", help="every user whose home holds a pi folder (default for root)")
-    source = parser.add_argument_group("which version")
+    version = parser.add_argument_group("which version")
+    source = version.add_mutually_exclusive_group()
     source.add_argument("--from", dest="origin", choices=("checkout", "index"), help="default: where this runs from")
     source.add_argument("--wheelhouse", metavar="DIR", help="the wheels in DIR, each with its hash in SHA256SUMS")
-    source.add_argument("--version", metavar="V", help="a version of the index or wheelhouse; default: the newest")
     source.add_argument("--rollback", action="store_true", help="go back to the version before the current one")
+    version.add_argument("--version", metavar="V", help="a version of the index or wheelhouse; default: the newest")
     how = parser.add_argument_group("how")
     how.add_argument("--hook-dir", metavar="DIR", help="put the hook into DIR too; `~/…` is in each member's home")
     how.add_argument("--pi", metavar="COMMAND", help="how to run pi (default: $TOKMON_PI, then `pi`)")
@@ -149,7 +139,7 @@ def _uninstall_parser() -> Parser:
     parser = Parser("uninstall", UNINSTALL, _UNINSTALL_MORE)
     parser.add_argument("--purge", action="store_true", help="remove the logs and the state too; asks first")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    _add_common(parser, parser)
+    _add_common(parser.add_mutually_exclusive_group(), parser)
     return parser
 
 
