@@ -15,10 +15,10 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,99 +26,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tokmon.decision.keys import FRACTION, Select
 from tokmon.errors import SettingsError
-from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, name_problem, shown
+from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, shown
 from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
 
-_WEEK_MIN: Final = 7 * 24 * 60
 _LARGEST: Final = 1 << 20
 _PERCENT: Final = 100
-
-
-def _named(value: str) -> str:
-    problem = name_problem(value)
-    if problem is not None:
-        raise PydanticCustomError("name", "{problem}", {"problem": problem})
-    return value
-
-
-def _absolute(value: str) -> str:
-    if not (value.startswith(("/", "~/")) and value.isprintable()):
-        raise ValueError
-    return value
-
-
-Name = Annotated[str, AfterValidator(_named)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-_FRACTION: Final = "a fraction, over 0 and up to 1"
-
-
-class Select(BaseModel):
-    """The table `[select]`; the defaults are those of the policy that it becomes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    # For each key: its default, what it takes (errors, docs), and what it does (the comment in the file).
-    chain: list[Name] = Field(
-        default=[],
-        description="a list of provider names",
-        title="Accounts (provider names of pi) in the order of preference. "
-        "Put plan seats first: their quota is lost if it is not used.",
-    )
-    fallback: list[Name] = Field(
-        default=[],
-        description="a list of provider names",
-        title="Paid or weaker accounts, used in this order when no account of the chain can be used.",
-    )
-    emergency: Name | None = Field(
-        default=None,
-        description="a provider name",
-        title="Last resort; using it is reported as a failure.",
-    )
-    policy: Literal["forecast", "threshold"] = Field(
-        default="forecast",
-        description="`forecast` or `threshold`",
-        title='How to choose: "forecast" projects what a session would use of each account; "threshold" takes the '
-        "first usable account of the chain that is below the threshold.",
-    )
-    threshold: Fraction = Field(
-        default=Policy().threshold,
-        description=_FRACTION,
-        title="Move on when this fraction of the weekly (7d) window is used: 90 % is 0.90.",
-    )
-    five_hour_guard: Fraction = Field(
-        default=Policy().five_hour_guard,
-        description=_FRACTION,
-        title="Start no session on an account with this fraction of its 5h window used, if another account can be "
-        "used.",
-    )
-    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
-        default=Policy().session_minutes,
-        description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)",
-        title="Expected length of a session, in minutes.",
-    )
-    spend_credit: Literal["never", "after-plan", "first"] = Field(
-        default="after-plan",
-        description="`never`, `after-plan` or `first`",
-        title='Paid use beyond the plan: "never", only "after-plan", or "first" (for prepaid credit that expires).',
-    )
-    check_file: Annotated[str, AfterValidator(_absolute)] | None = Field(
-        default=None,
-        description="a path that begins with `/` or `~/`",
-        title="File with the results of `tokmon check`, for other programs to read: a path that begins with `/` or "
-        "`~/`.",
-    )
-    model: Name = Field(
-        default=Policy().model,
-        description="a model name",
-        title="Default model for accounts not listed under [select.models].",
-    )
-    models: dict[Name, Name] = Field(
-        default={},
-        description="a table of models by provider",
-        title="Models of accounts that do not use the default model.",
-    )
 
 
 class Configuration(BaseSettings):
@@ -150,7 +65,7 @@ WANTED: Final = {key: str(field.description) for key, field in Select.model_fiel
 _TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
 _WORDS: Final = {key: get_args(kind) for key, kind in _TYPES.items() if get_origin(kind) is Literal}
 _NUMBERS: Final = frozenset(key for key, kind in _TYPES.items() if kind is float)
-_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == _FRACTION)
+_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == FRACTION)
 _NAMES: Final = frozenset(key for key, kind in _TYPES.items() if get_origin(kind) is list)
 _SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(kind) is dict}
 

@@ -34,8 +34,9 @@ def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[soc
 
 
 def request_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
-    """The sidecar's status (`version`, `pid`, `stored`, …) and its `socket`; OSError if none answers in time,
-    ValueError if the answer is no JSON.
+    """The sidecar's status (`version`, `pid`, `stored`, …) and its `socket`.
+
+    Raises OSError if none answers in time, ValueError if the answer is no JSON.
     """
     deadline = time.monotonic() + timeout
     client, path = connect(sockets, timeout)
