@@ -178,6 +178,7 @@ def _read_gaps(state: State, name: str, file: FileIO, outdated: OutdatedLines) -
 def require_readable(paths: Paths) -> None:
     """StoreError where the folder of the logs exists and cannot be read; a log that cannot be read is left out."""
     try:
+        os.stat(f"{paths.logs}/.")  # noqa: PTH116 - a folder that cannot be entered can be listed
         os.scandir(paths.logs).close()
     except FileNotFoundError:
         return
@@ -191,15 +192,12 @@ def require_readable(paths: Paths) -> None:
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: tokmon's, and those of other writers beside them.
 
-    StoreError if the folder is there and cannot be read.
+    None where the folder is missing or cannot be read: a wake decides without.
     """
     try:
         names = sorted(os.listdir(paths.logs))  # noqa: PTH208 - `iterdir` makes a path of every name
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"cannot read `{paths.logs}`: {reason}", hint="run `tokmon doctor --fix`") from error
     return [paths.logs / name for name in names if name.endswith(".jsonl") and name != paths.decisions.name]
 
 
