@@ -1,8 +1,9 @@
-"""The table of configuration keys, from their one declaration in `decision/settings.py`."""
+"""The table of configuration keys, from their one declaration in `decision/keys.py`."""
 
 from collections.abc import Iterator
 
-from tokmon.decision.settings import KEYS, WANTED, Select
+from tokmon.decision.keys import Select
+from tokmon.decision.settings import KEYS, WANTED
 from tokmon.selection.overrides import PREFIX, THRESHOLD
 
 

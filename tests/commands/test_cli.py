@@ -19,23 +19,18 @@ from tokmon import errors
 from tokmon.cli import INTERNAL, VERBS
 from tokmon.report import arguments
 
-INSTALLER = {"install", "uninstall"}
-"""Their command lines belong to the installer."""
-
-OWN = sorted({*VERBS} - INSTALLER)
-
 
 def test_help_lists_every_verb_with_the_summary_of_its_module() -> None:
     listed = run("--help").stdout
     for verb, summary in VERBS.items():
         assert f"  {verb:<10} {summary}\n" in listed
-    for verb in OWN:
+    for verb in VERBS:
         assert VERBS[verb] == importlib.import_module(f"tokmon.commands.{verb}").SUMMARY
     modules = {path.stem for path in (Path(package.__file__).parent / "commands").glob("*.py")} - {"__init__"}
     assert modules == {*VERBS}
 
 
-@pytest.mark.parametrize("verb", OWN)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_has_its_summary_and_examples(verb: str) -> None:
     done = run(verb, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -62,6 +57,8 @@ def test_help_of_a_verb_has_its_summary_and_examples(verb: str) -> None:
         (("config", "--outpt", "x"), "--output"),
         (("read", "--hlp"), "--help"),
         (("extension", "--chek"), "--check"),
+        (("install", "--dry-rum"), "--dry-run"),
+        (("uninstall", "--purg"), "--purge"),
     ],
 )
 def test_a_mistyped_verb_or_option_gets_a_suggestion(words: tuple[str, ...], meant: str) -> None:

@@ -98,7 +98,8 @@ def test_a_window_without_a_percentage_shows_what_is_left_or_a_question_mark() -
         (line("a", "no_credit", scope="account"), "CRITICAL"),
         (line("a", "invalid_key", scope="account", age=23 * HOUR), "CRITICAL"),
         (line("a", "invalid_key", scope="account", age=25 * HOUR), "UNKNOWN"),
-        (line("a", "rejected", scope="request", substatus="throttled_no_window"), "UNKNOWN"),
+        (line("a", "rejected", scope="request", substatus="throttled_no_window"), "WARN"),
+        (line("a", "network_error"), "WARN"),
         (line("a", "something new"), "UNKNOWN"),
     ],
 )

@@ -294,3 +294,27 @@ def test_an_identity_with_a_pi_folder_of_its_own_has_a_file_of_its_own(tmp_path:
     for name in ("../nadja", "a b", "-x", ""):
         path = decision_file.path_of(locations, {**env, "TOKMON_MEMBER": name})
         assert path == locations.state / "decision"
+
+
+def test_a_long_log_is_read_newest_first_and_a_little_further_by_every_wake() -> None:
+    """An older tool's month, of which no state exists yet, in another order of fields than the sidecar's."""
+    now = time.time()
+    lines = (
+        json.dumps({"status": "allowed", "provider": f"team-{'ab'[number % 2]}", "utilization_7d": number % 90 / 100})[
+            :-1
+        ]
+        + f', "ts": "{rfc3339(now - 120 - (40_000 - number))}"}}\n'
+        for number in range(40_000)
+    )
+    write("older-tool.jsonl", *(line.encode() for line in lines))
+    write("older-tool.jsonl", turn("team-a", 0.2, ts=rfc3339(now - 30), id="newest-a"))
+    age_inputs()
+    first = decided(env={"TOKMON_DEADLINE_MS": "1"})
+    assert first.provider == "team-a"
+    assert published().expires - published().clock.uptime <= UNCOVERED_S
+    wakes = 1
+    while published().expires - published().clock.uptime <= UNCOVERED_S:
+        assert decided(env={"TOKMON_DEADLINE_MS": "1"}).provider == "team-a"
+        wakes += 1
+        assert wakes < 10_000
+    assert fresh()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.commands.logbook import configure
 from tests.configuration import WHOLE, select, write_config
 from tokmon import paths
-from tokmon.decision.policy_cache import LoadedPolicy, Source, cached, load, path_of, propose
+from tokmon.decision.policy_cache import LoadedPolicy, PolicyOrigin, cached, load, path_of, propose
 from tokmon.selection.overrides import PER_CALL
 from tokmon.selection.policy import Policy
 
@@ -137,7 +137,7 @@ def test_the_last_valid_one_goes_on_while_the_configuration_is_invalid() -> None
         assert quickly() is None
         found = loaded(TOKMON_PIN="x")
         assert found.policy == Policy(chain=("a",), threshold=0.5, pin="x")
-        assert found.source is Source.LAST_VALID
+        assert found.source is PolicyOrigin.LAST_VALID
         assert found.errors
     select(chain=["b"])
     assert loaded() == LoadedPolicy(Policy(chain=("b",)))
@@ -148,7 +148,7 @@ def test_an_invalid_variable_leaves_the_last_valid_one_of_the_file() -> None:
     loaded()
     loaded(TOKMON_SELECT_CHAIN="b")
     found = loaded(BUDGET_SWITCH_THRESHOLD="90")
-    assert (found.policy, found.source) == (Policy(chain=("a",)), Source.LAST_VALID)
+    assert (found.policy, found.source) == (Policy(chain=("a",)), PolicyOrigin.LAST_VALID)
     assert quickly() == Policy(chain=("a",))
 
 
@@ -156,7 +156,7 @@ def test_where_none_was_ever_valid_the_keys_that_are_count() -> None:
     loaded()
     select(chain=["a"], threshold=90)
     found = loaded()
-    assert (found.policy, found.source) == (Policy(chain=("a",)), Source.VALID_PART)
+    assert (found.policy, found.source) == (Policy(chain=("a",)), PolicyOrigin.VALID_PART)
     assert len(found.errors) == 1
 
 

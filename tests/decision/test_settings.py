@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.configuration import WHOLE, select, toml, write_config
 from tokmon import paths
-from tokmon.decision.settings import KEYS, WANTED, Read, Select, read
+from tokmon.decision.keys import Select
+from tokmon.decision.settings import KEYS, WANTED, Read, read
 from tokmon.errors import SettingsError
 from tokmon.selection.overrides import LONGEST, PER_CALL, PREFIX, THRESHOLD, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy

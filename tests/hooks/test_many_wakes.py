@@ -131,8 +131,18 @@ def test_a_decision_that_the_sidecar_makes_meanwhile_ends_the_waiting(text_crowd
     wake.lock.write_text(f"{os.getpid()} {uptime() + 50}\n", encoding="ascii")
     process = text_crowd.waiting()
     wake.decide()
+    wake.lock.unlink()
     assert finished(process).line == DECIDED
-    assert wake.lock.exists()
+    assert not wake.lock.exists()
+
+
+def test_a_wake_whose_time_is_over_takes_a_decision_that_others_hold_the_lock_for(text_crowd: Crowd) -> None:
+    wake = text_crowd.wake
+    wake.lock.write_text(f"{os.getpid()} {uptime() + 50}\n", encoding="ascii")
+    wake.environment["TOKMON_DEADLINE_MS"] = "1000"
+    process = text_crowd.waiting()
+    wake.decide()
+    assert finished(process).line == DECIDED
 
 
 def test_of_thirty_at_once_one_asks(text_crowd: Crowd) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.commands.logbook import write
+from tests.commands.test_select_probes import DEAD, probed_accounts, seats
 from tests.configuration import select
 from tests.decision.freshness import age_inputs, fresh, place
 from tests.hooks.test_decision_file import OVERRIDES
 from tests.hooks.wake import HOOK, LINE
+from tests.probes.loopback import Reply
 from tokmon import paths
 from tokmon.decision import settings
 from tokmon.wire.instants import rfc3339
@@ -122,3 +124,20 @@ def test_of_thirty_real_wakes_at_once_one_decides(program: Path) -> None:
 def test_every_key_of_the_configuration_is_an_override_that_the_hook_knows() -> None:
     keys = {f"TOKMON_SELECT_{key.upper()}" for key in settings.KEYS}
     assert keys == {name for name in OVERRIDES if name.startswith("TOKMON_SELECT_")}
+
+
+def test_a_wake_whose_providers_hang_still_has_an_answer_in_time(program: Path) -> None:
+    with seats(team_a=Reply(hold=True), team_b=Reply(hold=True)) as server:
+        for log in ("piggyback.jsonl", "decisions.jsonl"):
+            (paths.find().logs / log).unlink()
+        for deadline in ("1", "300", "700", "1100", "15000"):
+            assert wake(program, TOKMON_DEADLINE_MS=deadline, TOKMON_DEFAULT_PROVIDER="team-a") == TEAM_A
+            assert not server.over.is_set(), "the provider still hangs"
+
+
+def test_a_wake_passes_on_a_choice_that_was_probed_for(program: Path) -> None:
+    with seats(team_a=DEAD) as server:
+        (paths.find().logs / "piggyback.jsonl").unlink()
+        assert wake(program) == TEAM_B
+        assert probed_accounts(server) == ["team-a", "team-b"]
+        assert wake("/bin/false") == TEAM_B, "from the file that it has left"

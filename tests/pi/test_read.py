@@ -45,10 +45,10 @@ class Account:
     shown: Record
 
     @property
-    def standing(self) -> tuple[str, str | None, str]:
+    def verdict(self) -> tuple[str, str | None, str]:
         """Its status, whom that concerns, and how bad it is."""
-        status = self.shown["status"]
-        return status["last_status"], status["scope"], self.shown["severity"]
+        status = self.shown["status"] or self.shown["last_known"]
+        return status["status"], status["scope"], self.shown["severity"]
 
     @property
     def windows(self) -> dict[str, tuple[float | None, float | None, str | None]]:
@@ -150,7 +150,7 @@ def test_a_key_of_xai_without_credit_has_no_credit_and_keeps_its_windows_which_n
         assert said(refused) == {"status": "unknown", "substatus": "forbidden", "scope": "account"}
         (error,) = account.errors
         assert said(error) == {"status": "no_credit", "scope": "account"}
-        assert account.standing == ("no_credit", "account", "CRITICAL")
+        assert account.verdict == ("no_credit", "account", "CRITICAL")
         assert account.windows == {"requests": (0.25, 1400, None), "tokens": (0.25, 4_000_000, None)}
 
 
@@ -165,7 +165,8 @@ def test_a_wrong_key_is_known_by_the_400_of_xai_and_of_gemini(
         (refused,), (error,) = account.captures, account.errors
         assert (refused["http_status"], said(refused)["scope"]) == (400, "request")
         assert said(error) == {"status": "invalid_key", "scope": "account"}
-        assert account.standing == ("invalid_key", "account", "CRITICAL")
+        assert account.verdict == ("invalid_key", "account", "UNKNOWN")
+        assert account.shown["reason"].startswith("every key of the chain was refused"), "the choice believes none"
         assert account.windows == {}
 
 
@@ -199,7 +200,7 @@ def test_groq_counts_requests_a_day_and_tokens_a_minute_and_each_response_has_re
     (error,) = account.errors
     assert (error["status"], error["scope"]) == ("rejected", "request")
     assert account.shown["status"]["blocked_until"] == later(refused, 7)
-    assert account.standing[:2] == ("rejected", "account")
+    assert account.verdict[:2] == ("rejected", "account")
     assert account.windows == {
         "requests_day": (0.25, 14_400, later(refused, 179.56)),
         "tokens_minute": (0.95, 6000, later(refused, 57)),
@@ -224,7 +225,7 @@ def test_a_spent_quota_of_openai_is_credit_and_no_throttle(newest_pi: Pi, provid
     assert (refused["scope"], refused["account_hint"]) == ("request", "user-loopback")
     (error,) = account.errors
     assert said(error) == {"status": "no_credit", "scope": "account"}
-    assert account.standing == ("no_credit", "account", "CRITICAL")
+    assert account.verdict == ("no_credit", "account", "CRITICAL")
     assert account.shown["status"]["blocked_until"] is None
     assert account.windows == {
         "requests": (0.2, 15_000, later(served, 0.004)),
@@ -271,5 +272,9 @@ def test_a_spent_quota_of_gemini_is_a_window_of_one_model_although_no_header_say
     assert refused_model(daily) == ("rejected", None), "the time to wait is that of the minute"
     assert minutely.windows == {minute: (1, 10, later(error, 62.5))}
     assert refused_model(minutely) == ("rejected", later(error, 62.5))
-    assert {account.shown["severity"] for account in accounts.values()} == {"WARN"}
-    assert daily.shown["status"]["last_status"] == "allowed", "what one model was refused says nothing of the account"
+    assert {name: account.shown["severity"] for name, account in accounts.items()} == {
+        "daily": "CRITICAL",
+        "minutely": "WARN",
+    }
+    assert {account.shown["fitness"] for account in accounts.values()} == {"excluded"}, "its only model is refused"
+    assert daily.shown["status"]["status"] == "allowed", "what one model was refused says nothing of the account"

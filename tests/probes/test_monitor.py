@@ -236,7 +236,7 @@ def test_account_that_does_not_answer_is_a_network_error_and_the_process_ends() 
         configure(hang=seat(server.origin, headers={"x-who": "hang"}), good=seat(server.origin))
         done = tokmon("monitor", "--deadline", "6")  # ends although the server still holds a connection
     assert {line["provider"]: line["status"] for line in lines()} == {"good": "allowed", "hang": "network_error"}
-    assert "Overall: 1 OK, 1 UNKNOWN" in done.stdout
+    assert "Overall: 1 WARN, 1 OK" in done.stdout
 
 
 def test_unknown_provider_is_a_usage_error_that_names_the_known_ones(monitor: Monitor) -> None:

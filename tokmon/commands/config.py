@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import paths
-from tokmon.decision import policy_cache
-from tokmon.decision.policy_cache import Source
+from tokmon.decision import policy_cache, settings
+from tokmon.decision.policy_cache import PolicyOrigin
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
 from tokmon.report.arguments import parser
@@ -64,11 +64,11 @@ def _text(locations: Paths) -> str:
             if policy.accounts
             else "No accounts yet: list them in `chain`."
         ]
-    elif loaded.source is not Source.CONFIGURED:
+    elif loaded.source is not PolicyOrigin.CONFIGURED:
         heading += [f"This is {loaded.source.value}, since the current file is invalid."]
     if variables := config_vars(os.environ):
         heading += [f"It includes the values of these variables: {', '.join(map(shown, variables))}."]
-    return configuration_text(policy, _written(loaded.check_file, locations.home), heading)
+    return configuration_text(policy, _written(loaded.check_file, locations.home), heading, settings.MEANINGS)
 
 
 def _written(path: Path | None, home: Path) -> str | None:

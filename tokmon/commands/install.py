@@ -1,6 +1,11 @@
-"""`tokmon install`: what `bootstrap/install.sh` does, for the version that runs. Standard library only."""
+"""`tokmon install`: what `bootstrap/install.sh` does, for the version that runs."""
+
+from typing import Final
 
 from tokmon.installer import cli
+from tokmon.installer.user import options
+
+SUMMARY: Final = options.INSTALL
 
 
 def run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokmon.decision import decision_file, policy_cache
+from tokmon.decision.deadline import seconds_left
 from tokmon.decision.decision_file import LONGEST_S, DecisionFile
 from tokmon.decision.inputs import Inputs
 from tokmon.decision.policy_cache import LoadedPolicy
@@ -31,8 +32,11 @@ from tokmon.wire.instants import rfc3339
 if TYPE_CHECKING:
     from tokmon.probes import Slot
 
+_RESERVE_S: Final = 0.7
+"""To choose, to publish and to print, once the logs have been read as far as the deadline allows."""
+
 UNCOVERED_S: Final = 60.0
-"""How long a decision holds that rests on more than its file lists, or on a line whose clock runs ahead."""
+"""How long a decision holds that rests on more than its file lists, or on a part of the logs."""
 
 Warn = Callable[[str], None]
 
@@ -72,13 +76,15 @@ def decide(
         warn(f"{error}; in use: {loaded.source.value}")
     if resume_account is not None:
         loaded = loaded._replace(policy=replace(loaded.policy, resume_account=resume_account))
-    state = state_file.current(paths)
+    waits = bool(env.get("TOKMON_DEADLINE_MS"))  # a hook does; a person may as well have all logs read
+    deadline = time.monotonic() + seconds_left(env) - _RESERVE_S if waits else None
+    state = state_file.current(paths, deadline)
     file = decision_file.path_of(paths, env)
     current = decision_file.last_account(file)
     results: tuple[ProbeSummary, ...] = ()
     if probe and (results := _probe(paths, loaded, state, current, warn)):
         inputs.read_evidence_again()
-        state_file.catch_up(state, paths)
+        state_file.catch_up(state, paths, deadline)
     decision = _choose(paths, env, loaded, state, current)
     if decision is None:
         return None, loaded.policy
@@ -184,7 +190,8 @@ def _choose(
         return None
     until = holds_until(policy, snapshot, decision, _probeable(paths, env))
     until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
-    if state.ahead:  # a line that was left out for its clock counts when its time comes
+    # A line left out for its clock counts when its time comes; the oldest lines of a long log, when they are read.
+    if state.has_early_lines or not state.complete:
         until = min(until, decision.decided_at + UNCOVERED_S)
     return replace(decision, valid_until=max(until, decision.decided_at))
 

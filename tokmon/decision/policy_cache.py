@@ -33,7 +33,7 @@ _DEFAULTS: Final = Policy()
 _CHOICES: Final = {"policy": POLICIES, "spend_credit": SPENDING}
 
 
-class Source(Enum):
+class PolicyOrigin(Enum):
     """Where a policy comes from."""
 
     CONFIGURED = "the configuration"
@@ -47,7 +47,7 @@ class LoadedPolicy(NamedTuple):
     policy: Policy
     check_file: Path | None = None
     errors: tuple[SettingsError, ...] = ()
-    source: Source = Source.CONFIGURED
+    source: PolicyOrigin = PolicyOrigin.CONFIGURED
 
 
 class CacheEntry(NamedTuple):
@@ -97,7 +97,7 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPo
                 _leave_accounts(paths, env, loaded)
         return loaded
     last = _last_valid(entries, new)
-    used, origin = (new, Source.VALID_PART) if last is None else (last, Source.LAST_VALID)
+    used, origin = (new, PolicyOrigin.VALID_PART) if last is None else (last, PolicyOrigin.LAST_VALID)
     errors = (*validated.errors, *overrides.errors)
     return LoadedPolicy(_policy(used, overrides.fields), _path(used.check_file, paths), errors, origin)
 

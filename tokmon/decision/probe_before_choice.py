@@ -7,10 +7,10 @@ fifty sessions that start at once on an account that does not answer cost more t
 import os
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokmon import probes
+from tokmon.decision.deadline import seconds_left
 from tokmon.errors import StoreError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
@@ -27,16 +27,11 @@ from tokmon.store.state_file import State
 if TYPE_CHECKING:
     from tokmon.probes.request import ProbeResult
 
-_DEADLINE_MS: Final = 3000
-_LONGEST_MS: Final = 60_000
 _RESERVE_S: Final = 0.3
 """To decide, to publish, to print, and to end."""
 
 _WORTH_S: Final = 0.5
 """Less is not enough to import `httpx` and to get an answer."""
-
-_STARTING_S: Final = 0.3
-"""How long this process is assumed to have run where the machine does not say."""
 
 _LOCK_S: Final = 1.0
 """Many processes may want the lock at once, each for a moment."""
@@ -54,7 +49,7 @@ def probe(
 
     StoreError where the claims of accounts cannot be written. Where no provider answers, nothing is concluded.
     """
-    until = time.monotonic() + _left_s()
+    until = time.monotonic() + seconds_left(os.environ) - _RESERVE_S
     targets = probes.targets(paths, os.environ, time.time())
     able = {name: target for name, target in targets.items() if unavailable_reason(target) is None}
     results: list[ProbeSummary] = []
@@ -129,21 +124,3 @@ def _wait(paths: Paths, names: Collection[str], until: float) -> None:
 
 def _patience(until: float) -> float:
     return max(_POLL_S, min(_LOCK_S, until - time.monotonic()))
-
-
-def _left_s() -> float:
-    """Seconds left for probing: the deadline, less the age of this process, less what comes after."""
-    text = os.environ.get("TOKMON_DEADLINE_MS", "").strip()
-    deadline_ms = min(int(text[:9]), _LONGEST_MS) if text.isascii() and text.isdecimal() else _DEADLINE_MS
-    return deadline_ms / 1000 - _age_s() - _RESERVE_S
-
-
-def _age_s() -> float:
-    """How long ago this process started: the interpreter alone takes a while where many start at once."""
-    try:
-        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
-        started = int(stat.rpartition(")")[2].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return _STARTING_S
-    return age if age >= 0 else _STARTING_S

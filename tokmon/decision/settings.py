@@ -15,10 +15,10 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,56 +26,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tokmon.decision.keys import FRACTION, Select
 from tokmon.errors import SettingsError
-from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, name_problem, shown
+from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, shown
 from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
 
-_WEEK_MIN: Final = 7 * 24 * 60
 _LARGEST: Final = 1 << 20
 _PERCENT: Final = 100
-
-
-def _named(value: str) -> str:
-    problem = name_problem(value)
-    if problem is not None:
-        raise PydanticCustomError("name", "{problem}", {"problem": problem})
-    return value
-
-
-def _absolute(value: str) -> str:
-    if not (value.startswith(("/", "~/")) and value.isprintable()):
-        raise ValueError
-    return value
-
-
-Name = Annotated[str, AfterValidator(_named)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-_FRACTION: Final = "a fraction, over 0 and up to 1"
-
-
-class Select(BaseModel):
-    """The table `[select]`; the defaults are those of the policy that it becomes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    chain: list[Name] = Field(default=[], description="a list of provider names")
-    fallback: list[Name] = Field(default=[], description="a list of provider names")
-    emergency: Name | None = Field(default=None, description="a provider name")
-    threshold: Fraction = Field(default=Policy().threshold, description=_FRACTION)
-    policy: Literal["forecast", "threshold"] = Field(default="forecast", description="`forecast` or `threshold`")
-    model: Name = Field(default=Policy().model, description="a model name")
-    models: dict[Name, Name] = Field(default={}, description="a table of models by provider")
-    session_minutes: Annotated[float, Field(gt=0, le=_WEEK_MIN)] = Field(
-        default=Policy().session_minutes, description=f"minutes, over 0 and up to {_WEEK_MIN} (a week)"
-    )
-    five_hour_guard: Fraction = Field(default=Policy().five_hour_guard, description=_FRACTION)
-    spend_credit: Literal["never", "after-plan", "first"] = Field(
-        default="after-plan", description="`never`, `after-plan` or `first`"
-    )
-    check_file: Annotated[str, AfterValidator(_absolute)] | None = Field(
-        default=None, description="a path that begins with `/` or `~/`"
-    )
 
 
 class Configuration(BaseSettings):
@@ -100,11 +58,14 @@ class Configuration(BaseSettings):
 
 KEYS: Final = tuple(Select.model_fields)
 
+MEANINGS: Final = {key: str(field.title) for key, field in Select.model_fields.items()}
+"""The comment of each key, in the order in which a file has them; a table comes last in TOML."""
+
 WANTED: Final = {key: str(field.description) for key, field in Select.model_fields.items()}
 _TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
 _WORDS: Final = {key: get_args(kind) for key, kind in _TYPES.items() if get_origin(kind) is Literal}
 _NUMBERS: Final = frozenset(key for key, kind in _TYPES.items() if kind is float)
-_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == _FRACTION)
+_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == FRACTION)
 _NAMES: Final = frozenset(key for key, kind in _TYPES.items() if get_origin(kind) is list)
 _SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(kind) is dict}
 

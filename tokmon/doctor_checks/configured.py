@@ -3,7 +3,7 @@
 from typing import Final
 
 from tokmon.decision import policy_cache
-from tokmon.decision.policy_cache import LoadedPolicy, Source
+from tokmon.decision.policy_cache import LoadedPolicy, PolicyOrigin
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError
 from tokmon.pi import check_file
@@ -67,7 +67,7 @@ def checks(subject: Subject) -> Finding:
 
 
 def _invalid(loaded: LoadedPolicy) -> Finding:
-    used = "" if loaded.source is Source.CONFIGURED else f"; in use: {loaded.source.value}"
+    used = "" if loaded.source is PolicyOrigin.CONFIGURED else f"; in use: {loaded.source.value}"
     hints = dict.fromkeys(error.hint for error in loaded.errors if error.hint)
     return fail("; ".join(map(str, loaded.errors)) + used, "; ".join(hints) or _CORRECT)
 

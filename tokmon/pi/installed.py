@@ -51,9 +51,9 @@ def package_version(words: Sequence[str]) -> str | None:
         if not word.startswith("/"):
             continue
         for folder in Path(os.path.realpath(word)).parents[:_LEVELS]:
-            found = _version_in(folder / "package.json")
-            if found is not None:
-                return found
+            version = _version_in(folder / "package.json")
+            if version is not None:
+                return version
     return None
 
 
@@ -78,7 +78,7 @@ def _ask_version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | No
 def ask(command: Sequence[str], env: Mapping[str, str], timeout: float) -> tuple[str, str | None]:
     """Run a program: its stdout and stderr, and what went wrong or None. It is killed after `timeout` seconds."""
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own programs
+        program = subprocess.Popen(  # noqa: S603 - the user's own programs
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,14 +88,14 @@ def ask(command: Sequence[str], env: Mapping[str, str], timeout: float) -> tuple
         )
     except OSError as error:
         return "", (error.strerror or str(error)).lower()
-    with process:
+    with program:
         try:
-            out, errors = process.communicate(timeout=timeout)
+            out, errors = program.communicate(timeout=timeout)
         except BaseException as error:
             # Its children as well: one that keeps the pipe open would keep us waiting.
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(program.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             return "", f"did not answer in {timeout:g} s"
     text = (out + b"\n" + errors).decode(errors="replace")
-    return text, None if process.returncode == 0 else f"ended with {process.returncode}"
+    return text, None if program.returncode == 0 else f"ended with {program.returncode}"

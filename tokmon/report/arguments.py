@@ -1,4 +1,4 @@
-"""Command lines: a parser with examples in its help, and with errors in tokmon's style."""
+"""Command lines: a parser with examples in its help, and with errors in tokmon's style. Standard library alone."""
 
 import argparse
 import re
@@ -17,9 +17,10 @@ _OPTION: Final = re.compile(r"(?<![`\w-])(--?[a-z][\w-]*)")
 class Parser(argparse.ArgumentParser):
     """A parser of one verb's arguments. Create it with `parser`; `parse_args` raises UsageError."""
 
-    def __init__(self, verb: str, summary: str, epilog: str = "") -> None:
+    def __init__(self, verb: str, summary: str, epilog: str = "", usage: str | None = None) -> None:
         super().__init__(
             prog=f"tokmon {verb}",
+            usage=usage,
             description=summary,
             epilog=epilog,
             allow_abbrev=False,
@@ -38,7 +39,8 @@ class Parser(argparse.ArgumentParser):
             name = error.argument_name or ""
             raise UsageError(f"`{name.split('/')[-1]}` {message}" if name else message, hint=self._hint()) from error
         if unexpected:
-            raise unexpected_argument(unexpected[0], self._option_string_actions, self._verb)
+            shown = [name for name, action in self._option_string_actions.items() if action.help != argparse.SUPPRESS]
+            raise unexpected_argument(unexpected[0], shown, self._verb)
         return parsed
 
     def error(self, message: str) -> NoReturn:

@@ -1,40 +1,15 @@
 """A policy as a `config.toml` that a person can edit: every key, what it means, and its default."""
 
 import re
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from tokmon.selection.policy import Policy
 
 _WIDTH: Final = 100
+_COMMENT: Final = 112
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-
-MEANING: Final = {
-    "chain": (
-        "Accounts (provider names of pi) in the order of preference. Put plan seats first: their quota is lost if it",
-        "is not used.",
-    ),
-    "fallback": ("Paid or weaker accounts, used in this order when no account of the chain can be used.",),
-    "emergency": ("Last resort; using it is reported as a failure.",),
-    "policy": (
-        'How to choose: "forecast" projects what a session would use of each account; "threshold" takes the first',
-        "usable account of the chain that is below the threshold.",
-    ),
-    "threshold": ("Move on when this fraction of the weekly (7d) window is used: 90 % is 0.90.",),
-    "five_hour_guard": (
-        "Start no session on an account with this fraction of its 5h window used, if another account can be used.",
-    ),
-    "session_minutes": ("Expected length of a session, in minutes.",),
-    "spend_credit": (
-        'Paid use beyond the plan: "never", only "after-plan", or "first" (for prepaid credit that expires).',
-    ),
-    "check_file": (
-        "File with the results of `tokmon check`, for other programs to read: a path that begins with `/` or `~/`.",
-    ),
-    "model": ("Default model for accounts not listed under [select.models].",),
-    "models": ("Models of accounts that do not use the default model.",),
-}
-"""The comment of each key, in the order in which the keys are written; a table comes last in TOML."""
 
 _EXAMPLES: Final = {
     "chain": '["team-a", "team-b"]',
@@ -45,12 +20,17 @@ _EXAMPLES: Final = {
 _DEFAULTS: Final = Policy()
 
 
-def configuration_text(policy: Policy, check_file: str | None, heading: Iterable[str]) -> str:
-    """The whole file. Keys with their default value are commented out; reading the file gives `policy`."""
+def configuration_text(
+    policy: Policy, check_file: str | None, heading: Iterable[str], meanings: Mapping[str, str]
+) -> str:
+    """The whole file. Keys with their default value are commented out; reading the file gives `policy`.
+
+    `meanings` are the comments of the keys, in the order in which they are written.
+    """
     lines = [f"# {line}".rstrip() for line in heading]
     lines += ["", "[select]"]
-    for key, meaning in MEANING.items():
-        lines += [f"# {line}" for line in meaning]
+    for key, meaning in meanings.items():
+        lines += [f"# {line}" for line in textwrap.wrap(meaning, _COMMENT)]
         lines += _models(policy.models) if key == "models" else [_key(key, policy, check_file)]
         lines += [""]
     return "\n".join(lines)

@@ -44,14 +44,14 @@ def severity_of(
 
 
 def _of_assessment(assessment: Assessment, now: float, *, other_models_refused: bool) -> Severity:
-    if assessment.fitness is Fitness.UNKNOWN:
-        return Severity.WARN if other_models_refused else Severity.UNKNOWN
     if assessment.fitness is Fitness.EXCLUDED:
         passes_soon = assessment.until is not None and assessment.until - now <= PASSING_S
         return Severity.WARN if passes_soon else Severity.CRITICAL
     doubtful = assessment.check_failed or assessment.unreachable or assessment.throttled or other_models_refused
     warned = assessment.fitness is Fitness.BILLED or assessment.status is Status.ALLOWED_WARNING
-    return Severity.WARN if warned or doubtful else Severity.OK
+    if warned or doubtful:
+        return Severity.WARN
+    return Severity.UNKNOWN if assessment.fitness is Fitness.UNKNOWN else Severity.OK
 
 
 def window_severity(gauge: Gauge, *, billed: bool = False) -> Severity:

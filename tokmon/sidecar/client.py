@@ -1,13 +1,15 @@
-"""A client for the sidecar: connect, and request its status."""
+"""A client for the sidecar: connect, and request its status.
+
+Standard library alone: the installer asks a running sidecar before any package is there.
+"""
 
 import errno
+import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-
-from tokmon.store.codec import parse
 
 _TIMEOUT_S: Final = 2.0
 
@@ -32,14 +34,17 @@ def connect(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> tuple[soc
 
 
 def request_status(sockets: tuple[Path, ...], timeout: float = _TIMEOUT_S) -> dict[str, Any]:
-    """The sidecar's status (`version`, `pid`, `stored`, …) and its `socket`; OSError if none answers in time."""
+    """The sidecar's status (`version`, `pid`, `stored`, …) and its `socket`.
+
+    Raises OSError if none answers in time, ValueError if the answer is no JSON.
+    """
     deadline = time.monotonic() + timeout
     client, path = connect(sockets, timeout)
     with client:
         client.sendall(b'{"kind":"status"}\n')
         for line in _lines(client, deadline):
-            reply = parse(line)
-            if reply is not None and isinstance(reply.get("status"), dict):
+            reply = json.loads(line)
+            if isinstance(reply, dict) and isinstance(reply.get("status"), dict):
                 return {"socket": str(path), **reply["status"]}
     raise ConnectionError("the sidecar closed the connection without an answer")
 

@@ -19,13 +19,13 @@ class Coverage:
         """Cover these bytes too."""
         if start == end:
             return
-        kept = []
+        apart = []
         for range_ in self.ranges:
             if range_[1] < start or end < range_[0]:
-                kept.append(range_)
+                apart.append(range_)
             else:
                 start, end = min(start, range_[0]), max(end, range_[1])
-        self.ranges = sorted([*kept, (start, end)])
+        self.ranges = sorted([*apart, (start, end)])
 
     @property
     def unfinished(self) -> bool:

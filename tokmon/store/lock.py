@@ -88,7 +88,7 @@ def is_held(path: Path) -> bool:
 
 
 class LogLock:
-    """The lock of a log. Not thread-safe. The file stays open between two holds, as long as the path leads to it."""
+    """The lock of a log. Not thread-safe. Its file stays open between two holds."""
 
     def __init__(self, path: Path) -> None:
         from filelock import lock_descriptor, unlock_descriptor
@@ -96,28 +96,20 @@ class LogLock:
         self._lock, self._unlock = lock_descriptor, unlock_descriptor
         self._path = path
         self._fd = -1
-        self._identity = (0, 0)
 
     def acquire(self, *, blocking: bool) -> bool:
         """Take the lock; False if another process holds it and `blocking` is off. OSError if it has no file."""
-        while True:
-            if self._fd < 0:
-                private_folder(self._path.parent)
-                self._fd = open_to_append(self._path)
-                status = os.fstat(self._fd)
-                self._identity = (status.st_dev, status.st_ino)
-            if not self._lock(self._fd, blocking=blocking, poll_interval=_POLL_S):
-                return False
-            if self._is_current():
-                return True
-            self.close()  # the file was removed, or its folder was moved: others lock another one
+        if self._fd < 0:
+            private_folder(self._path.parent)
+            self._fd = open_to_append(self._path)
+        return self._lock(self._fd, blocking=blocking, poll_interval=_POLL_S)
 
-    def _is_current(self) -> bool:
+    def is_current(self) -> bool:
+        """Whether the path still leads to the open file. Otherwise others lock another file: close this one."""
         try:
-            status = self._path.lstat()
+            return os.path.samestat(os.fstat(self._fd), self._path.lstat())
         except FileNotFoundError:
             return False
-        return (status.st_dev, status.st_ino) == self._identity
 
     def release(self) -> None:
         """Give the lock back."""

@@ -34,6 +34,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = str(path)
         self._lock = LogLock(path.with_name(f"{path.name}.lock"))
         self._fd = -1
         self._identity = (0, 0)
@@ -59,19 +60,21 @@ class Log:
         since some of the lines may be in the file; StoreError if the log cannot be opened.
         """
         try:
-            if not self._lock.acquire(blocking=blocking):
-                return None
-            try:
-                self._open()
-                return self._write(blocks)
-            finally:
-                self._lock.release()
+            while self._lock.acquire(blocking=blocking):
+                try:
+                    # Where the log is the same file, so is its lock: its folder was not moved.
+                    if not self._open() or self._lock.is_current():
+                        return self._write(blocks)
+                finally:
+                    self._lock.release()
+                self._lock.close()
         except OSError as error:
             self.close()
             raise StoreError(
                 f"cannot write `{self.path}`: {error.strerror or error}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
+        return None
 
     def heal(self) -> None:
         """Close a torn last line now, rather than at the next append; not if another process holds the lock."""
@@ -82,21 +85,22 @@ class Log:
         if self._fd >= 0:
             os.fdatasync(self._fd)
 
-    def _open(self) -> None:
-        """Open the log, again if it was rotated: the path then leads to another file, or to none."""
+    def _open(self) -> bool:
+        """Open the log if it is not open, or was rotated (the path leads to another file, or none): True if so."""
         if self._fd >= 0:
             try:
-                status = self.path.lstat()
+                status = os.lstat(self._name)
             except FileNotFoundError:
                 status = None
             if status is not None and (status.st_dev, status.st_ino) == self._identity:
-                return
+                return False
             os.close(self._fd)
             self._fd = -1
         self._fd = open_to_append(self.path)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         self._clean_end = -1
+        return True
 
     def _write(self, blocks: Sequence[bytes]) -> AppendResult:
         start = os.fstat(self._fd).st_size

@@ -49,13 +49,13 @@ class State:
     complete: bool = True
     """False if a deadline came before the oldest lines were read. Not saved."""
 
-    ahead: bool = False
+    has_early_lines: bool = False
     """Whether something was left out because its clock runs ahead. Not saved."""
 
     def add(self, evidence: Evidence) -> bool:
         """Fold evidence in; False for that of a clock which runs ahead: it would outrank all other until then."""
         if evidence.stamp.ts > time.time() + _CLOCK_AHEAD_S:
-            self.ahead = True
+            self.has_early_lines = True
             return False
         self.snapshot.add(evidence)
         return True
@@ -115,10 +115,12 @@ def _try_to_save(state: State, paths: Paths) -> None:
         save(state, paths)
 
 
-def catch_up(state: State, paths: Paths) -> None:
-    """Fold in everything that the logs hold and the state does not cover."""
+def catch_up(state: State, paths: Paths, deadline: float | None = None) -> None:
+    """Fold in what the logs hold and the state does not cover, the newest first, until `deadline` as of `current`."""
     for _ in catch_up_steps(state, paths):
-        pass
+        if deadline is not None and time.monotonic() >= deadline:
+            state.complete = False
+            break
 
 
 def catch_up_steps(state: State, paths: Paths) -> Iterator[int]:
@@ -176,6 +178,7 @@ def _read_gaps(state: State, name: str, file: FileIO, outdated: OutdatedLines) -
 def require_readable(paths: Paths) -> None:
     """StoreError where the folder of the logs exists and cannot be read; a log that cannot be read is left out."""
     try:
+        os.stat(f"{paths.logs}/.")  # noqa: PTH116 - a folder that cannot be entered can be listed
         os.scandir(paths.logs).close()
     except FileNotFoundError:
         return
@@ -189,15 +192,12 @@ def require_readable(paths: Paths) -> None:
 def evidence_logs(paths: Paths) -> list[Path]:
     """The logs that hold evidence, by name: tokmon's, and those of other writers beside them.
 
-    StoreError if the folder is there and cannot be read.
+    None where the folder is missing or cannot be read: a wake decides without.
     """
     try:
         names = sorted(os.listdir(paths.logs))  # noqa: PTH208 - `iterdir` makes a path of every name
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"cannot read `{paths.logs}`: {reason}", hint="run `tokmon doctor --fix`") from error
     return [paths.logs / name for name in names if name.endswith(".jsonl") and name != paths.decisions.name]
 
 

@@ -5,22 +5,28 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from tokmon.errors import UsageError
 from tokmon.installer.user.layout import absolute, own_prefix
+from tokmon.report.arguments import Parser
 
-_INSTALL: Final = "install, upgrade or complete tokmon, for the user who runs it or, as root, for every member"
-_UNINSTALL: Final = "remove what was installed and not changed since"
-_EPILOG: Final = """Asks no questions; a second run changes nothing.
+INSTALL: Final = "install or upgrade tokmon, for one user or for every member of the host"
+UNINSTALL: Final = "uninstall tokmon"
+_INSTALL_MORE: Final = """Asks no questions; a second run changes nothing.
 
 Variables: TOKMON_PREFIX, TOKMON_NO_SYSTEMD=1, TOKMON_PYTHON (the Python that install.sh uses), TOKMON_PI,
 PI_CODING_AGENT_DIR, XDG_DATA_HOME, XDG_CONFIG_HOME, and pip's own PIP_… variables.
 
-Examples:
-  bootstrap/install.sh --dry-run               print every step, change nothing
-  tokmon install --from index --version 1.2.3  install that version
-  tokmon install --rollback                    go back to the version before this one"""
+examples:
+  bootstrap/install.sh --dry-run
+  tokmon install --from index --version 1.2.3
+  tokmon install --rollback"""
+_UNINSTALL_MORE: Final = """Files that were changed since they were installed are left, and named.
+
+examples:
+  tokmon uninstall --dry-run
+  tokmon uninstall --purge"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,9 @@ class Options:
         return [*words, *self.for_a_user(), *([f"--prefix={self.prefix}"] if self.prefix else [])]
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises UsageError."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong."""
-        raise UsageError(message, hint=f"`{self.prog} --help` lists the options")
-
-
 def parse_install(words: list[str]) -> Options:
     """Read the command line of `install`. Raises UsageError."""
-    parsed = _install_parser().parse_args(words)
+    parsed = _install_parser().parse(words)
     parsed.pi = parsed.pi or os.environ.get("TOKMON_PI") or "pi"
     parsed.systemd = parsed.systemd and os.environ.get("TOKMON_NO_SYSTEMD", "0") in {"", "0"}
     parsed.wheelhouse = Path(parsed.wheelhouse).absolute() if parsed.wheelhouse else None
@@ -78,7 +76,7 @@ def parse_install(words: list[str]) -> Options:
 
 def parse_uninstall(words: list[str]) -> Options:
     """Read the command line of `uninstall`. Raises UsageError."""
-    parsed = _uninstall_parser().parse_args(words)
+    parsed = _uninstall_parser().parse(words)
     parsed.host = _is_for_host(parsed)
     return _options(parsed)
 
@@ -112,15 +110,9 @@ def _is_for_host(parsed: argparse.Namespace) -> bool:
     return os.geteuid() == 0 and not parsed.user
 
 
-def _install_parser() -> _Parser:
-    parser = _Parser(
-        prog="tokmon install",
-        usage="bootstrap/install.sh [OPTION ...] | tokmon install [OPTION ...]",
-        description=_INSTALL,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _install_parser() -> Parser:
+    usage = "bootstrap/install.sh [OPTION ...] | tokmon install [OPTION ...]"
+    parser = Parser("install", INSTALL, _INSTALL_MORE, usage)
     users = parser.add_argument_group("for which users").add_mutually_exclusive_group()
     users.add_argument("--all", action="store_true", help="every user whose home holds a pi folder (default for root)")
     version = parser.add_argument_group("which version")
@@ -143,8 +135,8 @@ def _install_parser() -> _Parser:
     return parser
 
 
-def _uninstall_parser() -> _Parser:
-    parser = _Parser(prog="tokmon uninstall", description=_UNINSTALL, allow_abbrev=False)
+def _uninstall_parser() -> Parser:
+    parser = Parser("uninstall", UNINSTALL, _UNINSTALL_MORE)
     parser.add_argument("--purge", action="store_true", help="remove the logs and the state too; asks first")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     _add_common(parser.add_mutually_exclusive_group(), parser)
