@@ -13,7 +13,7 @@ from tests.install.capabilities import public_python, without_another_user, with
 from tokmon.errors import UsageError
 from tokmon.installer.host.members import Discovery, Member, named
 from tokmon.installer.host.members import discover as discover_by
-from tokmon.installer.host.run_as import Account
+from tokmon.installer.host.run_as import UnixAccount
 
 _REASON: Final = without_root() or without_another_user()
 needs_root: Final = pytest.mark.skipif(_REASON is not None, reason=_REASON or "-")
@@ -24,7 +24,7 @@ def discover(entries: Iterable[pwd.struct_passwd] | None = None) -> Discovery:
 
 
 def member(name: str, home: Path) -> Member:
-    return Member(Account(name, os.geteuid(), os.getegid(), home), home / ".pi" / "agent")
+    return Member(UnixAccount(name, os.geteuid(), os.getegid(), home), home / ".pi" / "agent")
 
 
 def entry(name: str, home: object, uid: int | None = None) -> pwd.struct_passwd:
@@ -118,7 +118,7 @@ def test_a_name_is_an_account_with_its_usual_agent_folder() -> None:
     known = pwd.getpwuid(os.geteuid())
     home = Path(known.pw_dir)
     assert named(known.pw_name) == Member(
-        Account(known.pw_name, known.pw_uid, known.pw_gid, home), home / ".pi" / "agent"
+        UnixAccount(known.pw_name, known.pw_uid, known.pw_gid, home), home / ".pi" / "agent"
     )
 
 

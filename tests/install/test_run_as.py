@@ -17,12 +17,12 @@ from tests.install.accounts import account, needs_accounts, somebody_else
 from tests.install.capabilities import public_python, without_another_user, without_root
 from tests.sidecar.running import wait_until
 from tokmon.installer.host.members import named
-from tokmon.installer.host.run_as import Account, Ended, run_as
+from tokmon.installer.host.run_as import Ended, UnixAccount, run_as
 
 _REASON: Final = without_root() or without_another_user()
 pytestmark = pytest.mark.skipif(_REASON is not None, reason=_REASON or "-")
 
-ROOT: Final = Account("root", 0, 0, Path("/root"))
+ROOT: Final = UnixAccount("root", 0, 0, Path("/root"))
 STATE: Final = """
 import json, os, stat, sys
 
@@ -54,13 +54,13 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def somebody(open_folder: Path) -> Iterator[Account]:
+def somebody(open_folder: Path) -> Iterator[UnixAccount]:
     """An account without a login, whose home is closed to others."""
     with somebody_else(open_folder) as made:
         yield named(made.pw_name).account
 
 
-def run(account: Account, code: str, timeout_s: float = 60, **environment: str) -> tuple[Ended, list[str]]:
+def run(account: UnixAccount, code: str, timeout_s: float = 60, **environment: str) -> tuple[Ended, list[str]]:
     """Run Python code as an account: how it ended, and the lines that were shown."""
     lines: list[str] = []
     words = [str(public_python()), "-I", "-c", code]
@@ -72,7 +72,7 @@ def run(account: Account, code: str, timeout_s: float = 60, **environment: str) 
 
 @needs_accounts
 def test_the_command_has_the_accounts_ids_and_no_group_terminal_file_or_variable_of_roots(
-    somebody: Account, monkeypatch: pytest.MonkeyPatch
+    somebody: UnixAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
@@ -105,7 +105,7 @@ def test_the_supplementary_groups_of_the_account_are_its_own(open_folder: Path) 
 
 
 @needs_accounts
-def test_there_is_no_way_back_to_root(somebody: Account) -> None:
+def test_there_is_no_way_back_to_root(somebody: UnixAccount) -> None:
     code = """
 import os
 for way, to in ((os.setuid, 0), (os.seteuid, 0), (os.setgid, 0), (os.setgroups, [0])):
@@ -118,7 +118,7 @@ for way, to in ((os.setuid, 0), (os.seteuid, 0), (os.setgid, 0), (os.setgroups, 
 
 
 @needs_accounts
-def test_what_the_command_writes_is_the_accounts_and_private(somebody: Account) -> None:
+def test_what_the_command_writes_is_the_accounts_and_private(somebody: UnixAccount) -> None:
     code = "import pathlib; path = pathlib.Path.home() / 'made'; path.write_text('x')"
     assert run(somebody, code)[0].code == 0
     found = (somebody.home / "made").stat()
@@ -126,7 +126,7 @@ def test_what_the_command_writes_is_the_accounts_and_private(somebody: Account) 
 
 
 @needs_accounts
-def test_the_command_cannot_read_what_is_roots(somebody: Account, tmp_path: Path) -> None:
+def test_the_command_cannot_read_what_is_roots(somebody: UnixAccount, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s")
     ended, _ = run(somebody, f"open({str(secret)!r})")
@@ -241,9 +241,9 @@ while True:
     script = f"""
 import os
 from pathlib import Path
-from tokmon.installer.host.run_as import Account, run_as
+from tokmon.installer.host.run_as import UnixAccount, run_as
 words = [{str(public_python())!r}, "-I", "-c", {code!r}]
-run_as(Account("root", 0, 0, Path("/root")), words, timeout_s=60, show=lambda _: os._exit(9))
+run_as(UnixAccount("root", 0, 0, Path("/root")), words, timeout_s=60, show=lambda _: os._exit(9))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == 9, done.stderr

@@ -13,6 +13,9 @@ from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import plural
 from tokmon.store.codec import plain_json
+from tokmon.store.opener import read_file
+
+_MAX_BYTES = 16 << 20
 
 
 def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a check
@@ -63,7 +66,7 @@ def models(subject: Subject) -> Finding:
     """Pi's accounts."""
     path = subject.paths.models
     try:
-        json.loads(plain_json(path.read_bytes()))
+        json.loads(plain_json(read_file(path, _MAX_BYTES)))
     except FileNotFoundError:
         return ok(f"no `{path}`; accounts appear after their first response")
     except (OSError, ValueError) as error:

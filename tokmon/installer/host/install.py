@@ -31,15 +31,15 @@ def install(options: Options, paths: ProgramPaths, name: str, steps: int) -> int
     return _last_words(chosen, name, steps, dry_run=options.dry_run)
 
 
-def _with_recorded(found: Discovery, receipt: Receipt) -> Discovery:
+def _with_recorded(discovery: Discovery, receipt: Receipt) -> Discovery:
     """The members that were found, and those that were set up by name before: an install for all is for them too."""
-    labels, more = {member.label for member in found.members}, []
+    labels, more = {member.label for member in discovery.members}, []
     for label in sorted(receipt.members.keys() - labels):
         try:
             more.append(members.named(label))
         except UsageError as error:
             say(f"{label}: {error}: left out")
-    return replace(found, members=(*found.members, *more))
+    return replace(discovery, members=(*discovery.members, *more))
 
 
 def _set_up_all(chosen: Discovery, words: Words, program: Program, options: Options) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon.errors import InstallError, UsageError
-from tokmon.installer.host.run_as import Account, run_as
+from tokmon.installer.host.run_as import UnixAccount, run_as
 
 _PATIENCE_S: Final = 20.0
 _IS_MEMBER: Final = 0
@@ -32,7 +32,7 @@ sys.exit({_IS_MEMBER} if stat.S_ISDIR(agent.st_mode) and owned else {_IS_NONE})
 class Member:
     """An agent identity: an account, and the folder `agent` that its pi uses."""
 
-    account: Account
+    account: UnixAccount
     agent: Path
 
     @property
@@ -71,15 +71,15 @@ def named(text: str) -> Member:
     """
     name, equals, agent = text.partition("=")
     try:
-        found = pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except (KeyError, ValueError):  # ValueError: a name with a NUL
         raise UsageError(f"no such user: {name!r}", hint="`--member` takes NAME or NAME=AGENT_DIR") from None
     try:
-        home = _absolute(found.pw_dir, "its home")
+        home = _absolute(entry.pw_dir, "its home")
         place = _absolute(agent, "AGENT_DIR") if equals else usual_agent(home)
     except UsageError as error:
         raise UsageError(f"member `{name}`: {error}", hint=error.hint) from None
-    return Member(Account(name, found.pw_uid, found.pw_gid, home), place)
+    return Member(UnixAccount(name, entry.pw_uid, entry.pw_gid, home), place)
 
 
 def _absolute(text: str, field: str) -> Path:
@@ -100,7 +100,7 @@ def discover(python: str | Path, entries: Iterable[pwd.struct_passwd] | None = N
     known: set[tuple[int, Path]] = set()
     for entry in pwd.getpwall() if entries is None else entries:
         try:
-            account = Account(entry.pw_name, entry.pw_uid, entry.pw_gid, _absolute(entry.pw_dir, "home"))
+            account = UnixAccount(entry.pw_name, entry.pw_uid, entry.pw_gid, _absolute(entry.pw_dir, "home"))
         except UsageError:
             continue
         if (account.uid, account.home) in known:

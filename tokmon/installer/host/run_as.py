@@ -25,7 +25,7 @@ _SYSTEM_PATH: Final = "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UnixAccount:
     """An account of this host."""
 
     name: str
@@ -44,7 +44,7 @@ class Ended:
 
 
 def run_as(
-    account: Account,
+    account: UnixAccount,
     words: Sequence[str | Path],
     *,
     timeout_s: float,
@@ -60,7 +60,7 @@ def run_as(
     """
     with tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(  # noqa: S603 - the words are ours
+            command = subprocess.Popen(  # noqa: S603 - the words are ours
                 words,
                 bufsize=0,
                 stdin=subprocess.DEVNULL,
@@ -77,9 +77,9 @@ def run_as(
         except OSError as error:
             return Ended(-1, problem=str(error))
         try:
-            code = _follow(process, _Lines(show), time.monotonic() + timeout_s)
+            code = _follow(command, _Lines(show), time.monotonic() + timeout_s)
         finally:
-            _kill_unless_ended(process)
+            _kill_unless_ended(command)
         if code is None:
             return Ended(-1, problem=f"took longer than {timeout_s:g} s")
         errors.seek(0)
@@ -88,7 +88,7 @@ def run_as(
     return Ended(code, "\n".join(map(printable, stderr)), problem)
 
 
-def _login(account: Account) -> dict[str, str]:
+def _login(account: UnixAccount) -> dict[str, str]:
     """What a login would set, as far as it can be told without looking into the home."""
     variables = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
     names = {"HOME": str(account.home), "USER": account.name, "LOGNAME": account.name}
@@ -118,12 +118,12 @@ class _Lines:
                 self._show("(more output is not shown)")
 
 
-def _follow(process: "subprocess.Popen[bytes]", lines: _Lines, deadline: float) -> int | None:
+def _follow(command: "subprocess.Popen[bytes]", lines: _Lines, deadline: float) -> int | None:
     """Read what the command writes until it has ended; return its exit code, or None if the time is up."""
-    assert process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
-    with process.stdout as pipe:
+    assert command.stdout is not None  # noqa: S101 - for mypy: it is a pipe
+    with command.stdout as pipe:
         while time.monotonic() < deadline:
-            code = process.poll()
+            code = command.poll()
             ready = select.select([pipe], [], [], _TURN_S if code is None else 0)[0]
             chunk = pipe.read(_CHUNK) if ready else b""
             if code is not None and not chunk:
@@ -133,7 +133,7 @@ def _follow(process: "subprocess.Popen[bytes]", lines: _Lines, deadline: float) 
                 lines.feed(chunk)
             elif ready:  # it closed its stdout
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_TURN_S)
+                    command.wait(_TURN_S)
     return None
 
 
@@ -144,14 +144,14 @@ def printable(text: str) -> str:
     )
 
 
-def _kill_unless_ended(process: "subprocess.Popen[bytes]") -> None:
+def _kill_unless_ended(command: "subprocess.Popen[bytes]") -> None:
     """End the command and all that it started."""
-    if process.poll() is None:
+    if command.poll() is None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(command.pid, signal.SIGKILL)
         # A process that waits for a dead disk does not end: nobody waits for it.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_KILL_S)
+            command.wait(_KILL_S)
 
 
 def _signal_name(number: int) -> str:

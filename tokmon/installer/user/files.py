@@ -47,11 +47,11 @@ def names_in(folder: Path) -> list[str]:
 
 def missing(folder: Path) -> list[Path]:
     """Return the folders that have to be made for `folder` to exist, the outermost first."""
-    found: list[Path] = []
+    folders: list[Path] = []
     while not os.path.lexists(folder):
-        found.insert(0, folder)
+        folders.insert(0, folder)
         folder = folder.parent
-    return found
+    return folders
 
 
 def check(folder: Path, hint: str, *, shared: bool = False) -> None:
@@ -73,11 +73,11 @@ def trust(folder: Path, *, shared: bool = False) -> None:
     """
     hint = "fix its owner and mode, or choose another place with `--prefix DIR`"
     for place in _way(folder):
-        found = place.lstat()
-        foreign = found.st_uid not in {0, os.geteuid()}
-        if foreign and (shared or stat.S_ISLNK(found.st_mode)):
+        status = place.lstat()
+        foreign = status.st_uid not in {0, os.geteuid()}
+        if foreign and (shared or stat.S_ISLNK(status.st_mode)):
             raise InstallError(f"`{place}` belongs to another user: nothing is written by way of it", hint=hint)
-        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
             raise InstallError(f"others may write to the folder `{place}`: nothing is put there", hint=hint)
 
 

@@ -48,11 +48,13 @@ def host_program(prefix: Path | None) -> ProgramPaths:
 
 def user_paths(env: Mapping[str, str], prefix: Path | None = None) -> UserPaths:
     """Where a user's part lies; `prefix` moves the program and its link."""
-    found = paths.find(env)
-    own = (prefix / "share" if prefix else _xdg(env, "XDG_DATA_HOME", found.home / ".local" / "share")) / "tokmon"
-    program = ProgramPaths(own, (prefix or found.home / ".local") / "bin" / "tokmon")
-    units = _xdg(env, "XDG_CONFIG_HOME", found.home / ".config") / "systemd" / "user"
-    return UserPaths(found.home, program, own / "hooks", units, found)
+    tokmon_paths = paths.find(env)
+    own = (
+        prefix / "share" if prefix else _xdg(env, "XDG_DATA_HOME", tokmon_paths.home / ".local" / "share")
+    ) / "tokmon"
+    program = ProgramPaths(own, (prefix or tokmon_paths.home / ".local") / "bin" / "tokmon")
+    units = _xdg(env, "XDG_CONFIG_HOME", tokmon_paths.home / ".config") / "systemd" / "user"
+    return UserPaths(tokmon_paths.home, program, own / "hooks", units, tokmon_paths)
 
 
 def running_prefix() -> Path | None:
@@ -62,10 +64,10 @@ def running_prefix() -> Path | None:
 
 def own_prefix() -> Path | None:
     """The `--prefix` that the running program was installed with, where it is this user's."""
-    found = running_prefix()
-    if found is None or found.parent.name != "share" or found.stat().st_uid != os.geteuid():
+    prefix = running_prefix()
+    if prefix is None or prefix.parent.name != "share" or prefix.stat().st_uid != os.geteuid():
         return None
-    return found.parent.parent
+    return prefix.parent.parent
 
 
 def absolute(text: str, name: str) -> Path:

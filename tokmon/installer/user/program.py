@@ -171,8 +171,8 @@ def check_for_everyone(python: str) -> None:
     """Raise InstallError if others cannot run a Python, or somebody but root could exchange it below all of them."""
     hint = "name a Python that is root's and that everybody can run, for example TOKMON_PYTHON=/usr/bin/python3"
     for path in (real := Path(python).resolve(), *real.parents):
-        found = path.stat()
-        if not found.st_mode & stat.S_IXOTH:
+        status = path.stat()
+        if not status.st_mode & stat.S_IXOTH:
             raise InstallError(f"`{python}` cannot be run by others: `{path}` is closed to them", hint=hint)
-        if found.st_uid != 0 or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+        if status.st_uid != 0 or (status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX):
             raise InstallError(f"`{python}` is not for everyone: others than root can change `{path}`", hint=hint)

@@ -26,13 +26,13 @@ def steps(paths: Paths) -> Iterator[Step]:
     """
     folders = {paths.logs: _LOGS, paths.state: _ALL if paths.state.name == "tokmon" else _STATE}
     folders |= {socket.parent: _ALL for socket in paths.sockets if socket.parent.name == "tokmon"}
-    for folder, ours in folders.items():
+    for folder, pattern in folders.items():
         if not _is_owned(folder):
             continue
         names = files.names_in(folder)
-        for path in (folder / name for name in names if ours.fullmatch(name)):
+        for path in (folder / name for name in names if pattern.fullmatch(name)):
             yield Step(f"remove {path} ({_size(path)} bytes)", functools.partial(files.remove_tree, path), path)
-        if all(map(ours.fullmatch, names)):
+        if all(map(pattern.fullmatch, names)):
             yield Step(f"remove the folder {folder}", functools.partial(remove_empty, folder, paths.home), folder)
 
 
@@ -47,10 +47,10 @@ def remove_empty(folder: Path, home: Path) -> None:
 
 def _is_owned(folder: Path) -> bool:
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _size(path: Path) -> int:

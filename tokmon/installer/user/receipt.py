@@ -17,14 +17,14 @@ _KINDS: Final = {"folders": list, "agents": list, "members": dict, "previous": s
 
 @dataclass(slots=True)
 class Entry:
-    """One file or link: the `files.state` that we put there, and the paths of what was moved aside for it (`kept`).
+    """One file or link: the `files.state` that we put there, and the paths of what was moved aside for it (`backups`).
 
     `earlier` is the state that we had put there before: it may still be there if we were killed.
     """
 
     content: str
     earlier: str | None = None
-    kept: list[str] = field(default_factory=list)
+    backups: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -79,8 +79,8 @@ class Receipt:
         earlier = state if state != content and self.wrote(path, state) else None
         entry = self.files.setdefault(str(path), Entry(content))
         entry.content, entry.earlier = content, earlier
-        if aside is not None and str(aside) not in entry.kept:
-            entry.kept.append(str(aside))
+        if aside is not None and str(aside) not in entry.backups:
+            entry.backups.append(str(aside))
         self.record_folders(path.parent)
         self.save()
 
@@ -93,7 +93,11 @@ class Receipt:
 def _fields(parsed: dict[str, Any]) -> dict[str, Any]:
     if parsed.pop("format") != _FORMAT:
         raise ValueError(f"its format is not {_FORMAT}")
-    parsed["files"] = {path: Entry(**entry) for path, entry in parsed["files"].items()}
+    # Up to 0.1.0 the backups were called `kept`.
+    parsed["files"] = {
+        path: Entry(**{{"kept": "backups"}.get(name, name): value for name, value in entry.items()})
+        for path, entry in parsed["files"].items()
+    }
     for name, kind in _KINDS.items():
         if not isinstance(parsed[name], kind):
             raise TypeError(f"`{name}` is not what it should be")

@@ -20,7 +20,7 @@ from tokmon.installer.user.writer import Writer
 from tokmon.pi import extension
 
 HOOK: Final = "budget-select"
-_FROM_OLDER: Final = ("decision.last", "decision.kept", "pi.json")
+_FROM_OLDER: Final = ("decision.last", "decision.backups", "pi.json")
 """Files of the state folder that only older versions read."""
 
 
@@ -118,7 +118,7 @@ class UserSetup:
     def _remove_old(self, old: Path) -> None:
         files.trust(old.parent)
         entry = self.receipt.files.get(str(old))
-        if entry is not None and not entry.kept:
+        if entry is not None and not entry.backups:
             # First, so that a killed install leaves a file that the next one knows by its content.
             del self.receipt.files[str(old)]
             self.receipt.save()

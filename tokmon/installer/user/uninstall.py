@@ -41,11 +41,11 @@ def _user(home: UserPaths, options: Options) -> Iterator[Step]:
 def _caches(home: UserPaths) -> Iterator[Step]:
     """Remove what the installer had made beside its own files: the decision and the policy that it rests on."""
     state = home.tokmon.state
-    found = files.names_in(state)
-    ours = [name for name in found if name == "policy.json" or name.partition("-")[0] == "decision"]
-    for path in (state / name for name in ours):
+    names = files.names_in(state)
+    own = [name for name in names if name == "policy.json" or name.partition("-")[0] == "decision"]
+    for path in (state / name for name in own):
         yield Step(f"remove {path}", functools.partial(path.unlink, missing_ok=True), path)
-    if ours and ours == found:
+    if own and own == names:
         yield Step(f"remove the folder {state}", functools.partial(purge.remove_empty, state, home.home), state)
 
 
@@ -67,7 +67,7 @@ def _files(receipt: Receipt) -> Iterator[Step]:
         state = files.state(path)
         if state is not None and not receipt.wrote(path, state) and not extension.is_own(path):
             say(f"{path} was changed since it was installed: it is left")
-            _say_left(path, entry.kept)
+            _say_left(path, entry.backups)
             continue
         has_unit |= path.name in units.NAMES
         if state is not None:
@@ -87,7 +87,7 @@ def _extensions(receipt: Receipt) -> Iterator[Step]:
 
 def _restore(path: Path, entry: Entry) -> Iterator[Step]:
     """Put back what was there last before us. An older extension of ours is removed: pi would load it again."""
-    existing = [Path(aside) for aside in entry.kept if os.path.lexists(aside)]
+    existing = [Path(aside) for aside in entry.backups if os.path.lexists(aside)]
     for own in filter(extension.is_own, list(existing)):
         existing.remove(own)
         yield Step(f"remove {own}", functools.partial(files.remove_tree, own), own)
