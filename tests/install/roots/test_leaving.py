@@ -6,7 +6,7 @@ import pytest
 
 from tests.install.member import Entry
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import CLOSED, DAN, FOREIGN_HOOK, HOOK_DIR, MEMBERS, OFFLINE, VERSIONS, Host
+from tests.install.roots.host import CLOSED, DAN, FOREIGN_HOOK, HOOK_DIR, INSTALL, MEMBERS, OFFLINE, VERSIONS, Host
 from tests.install.roots.throwaway import WATCHED, contents
 from tests.sidecar.running import wait_until
 
@@ -126,3 +126,12 @@ def test_an_uninstall_waits_for_an_install_before_it_touches_anybody(host: Host)
     host.root.path(f"{CLOSED}/script").write_text(script)
     told = host.root.sh(f"flock /opt/tokmon/install.lock timeout 60 sh -eu {CLOSED}/script")
     assert told.strip() == "/opt/tokmon/current/bin/tokmon"
+
+
+def test_root_can_uninstall_from_the_checkout_where_the_program_does_not_run_any_more(host: Host) -> None:
+    before = everything(host)
+    host.installed("--all")
+    host.root.sh("rm /opt/tokmon/versions/*/bin/python")
+    host.root.sh(f"{INSTALL} uninstall")
+    assert everything(host) == before
+    assert not host.root.path(VERSIONS).exists()

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tokmon.errors import StoreError
 from tokmon.installer.user.layout import ProgramPaths, running_prefix, user_paths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
@@ -55,9 +56,13 @@ def _decide(paths: Paths, *, changed: bool) -> bool:
     # Here, since a bare checkout has no packages: there a dry run comes this far at most.
     from tokmon.decision import decide, decision_file, policy_cache  # noqa: PLC0415
 
-    policy = policy_cache.with_chain(paths, policy_cache.load(paths, os.environ)).policy
-    if policy.accounts and (changed or not decision_file.path_of(paths, os.environ).exists()):
-        decide.refresh_quietly(paths, os.environ, "install")
+    try:
+        policy = policy_cache.with_chain(paths, policy_cache.load(paths, os.environ)).policy
+        if policy.accounts and (changed or not decision_file.path_of(paths, os.environ).exists()):
+            decide.refresh_quietly(paths, os.environ, "install")
+    except (OSError, StoreError) as error:
+        say(f"no decision was made for the hook: {error}")
+        return True
     return bool(policy.accounts)
 
 
