@@ -203,3 +203,9 @@ def test_a_resumed_session_stays_on_its_account_while_that_has_quota_left(policy
     write("piggyback.jsonl", now_line("team-b", 0.3) | {"windows": [full], "id": "later", "ts": rfc3339(time.time())})
     assert run("select", "--resume", "team-b").stdout == "team-a claude-sonnet-4-6\n"
     assert run("select", "--resume", "nobody").stdout == "team-a claude-sonnet-4-6\n"
+
+
+def test_the_older_spelling_of_no_probe_is_accepted() -> None:
+    new, old = (tokmon("select", option) for option in ("--no-probe", "--no-ask"))
+    assert (old.stdout, old.stderr, old.returncode) == (new.stdout, new.stderr, new.returncode)
+    assert new.returncode == 0

@@ -87,7 +87,7 @@ def _options(arguments: list[str]) -> _Options:
             options = options._replace(resume_account=next(words, None))
             if not options.resume_account:
                 raise UsageError("`--resume` needs the account of the session", hint="`--resume ACCOUNT`")
-        elif word == "--no-probe":
+        elif word in {"--no-probe", "--no-ask"}:  # the second is its older spelling, which scripts use
             options = options._replace(probe=False)
         elif word in {"-h", "--help"}:
             print(_HELP)
