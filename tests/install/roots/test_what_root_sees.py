@@ -23,7 +23,8 @@ TRACE: Final = (
 )
 INSIDE: Final = re.compile(r'/home/\w+(/[^"]|>, ")')
 BORN: Final = re.compile(r"\b(?:clone3?|v?fork)\b.* = (?:(\d+)|\d+ /\* (\d+) in strace's PID NS \*/)$")
-BECAME: Final = re.compile(r"\bset(?:re|res)?uid\((\d+)[^)]*\)\s+= 0$")
+BECAME: Final = re.compile(r"\bset(?:re|res)?uid\((\d+)(?:, \d+)*(?:\)\s+= 0$| <unfinished)")
+"""Where another process's call comes between, strace writes a call in two lines."""
 
 
 def inside_by(trace: Path) -> dict[int, list[str]]:
