@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PATIENCE_S = 500
 
 MODULE = '''"""A provider that nobody has. Source: made up."""
 
@@ -85,7 +86,7 @@ def test_new_family_in_one_module_is_read_captured_and_documented(checkout: Path
             env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -223,6 +223,15 @@ def test_spool_is_taken_in_at_start_and_after_a_client_disconnects() -> None:
         assert ids(running.paths.usage) == {"usage-00000001": 1}
 
 
+def test_spool_of_a_client_that_never_found_the_sidecar_is_taken_in_soon_after_the_start() -> None:
+    own = paths.find()
+    _spool(own.spool, "a", [capture(1)])
+    with sidecar():
+        wait_until(own.piggyback.exists, "the first scan is over")
+        _spool(own.spool, "b", [capture(2)])
+        wait_until(lambda: len(ids(own.piggyback)) == 2, "the second file is taken in")
+
+
 def test_spooled_file_with_a_bad_line_is_moved_to_bad_and_its_good_lines_stored() -> None:
     own = paths.find()
     _spool(own.spool, "a", [capture(1), {"kind": "capture"}, capture(2)])

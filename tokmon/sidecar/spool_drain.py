@@ -1,7 +1,7 @@
-"""Takes in the events that extensions spooled: at the start, and shortly after a client connects or disconnects.
+"""Takes in the events that extensions spooled: at and after the start, and after a client connects or disconnects.
 
-An extension spools while it finds no sidecar, and when it ends. So the spool changes at both ends of a connection,
-and nothing needs to poll.
+An extension spools while it finds no sidecar, and when it ends. So the spool changes soon after the start of a sidecar
+and at both ends of a connection, and nothing needs to poll.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from tokmon.store.spool import Spooled
 
 _SCAN_AFTER_S: Final = (0.5, 5.0)
 """Delays after a change of the connections; the second is for a client that takes its time."""
+_LAST_CLIENT_S: Final = 35.0
+"""A client that found no sidecar has connected or spooled this long after the start (`outbox.ts`, `LAST_RETRY_MS`)."""
 
 
 class SpoolDrain:
@@ -38,10 +40,14 @@ class SpoolDrain:
         except OSError as error:
             self.say(f"cannot clear the spool: {error}")
         self._scan()
+        self._schedule((*_SCAN_AFTER_S, _LAST_CLIENT_S))
 
     def schedule(self) -> None:
         """Scan the spool soon. A scan that is scheduled already is not postponed."""
-        for delay in _SCAN_AFTER_S:
+        self._schedule(_SCAN_AFTER_S)
+
+    def _schedule(self, delays: tuple[float, ...]) -> None:
+        for delay in delays:
             if delay not in self._timers:
                 self._timers[delay] = self._loop.call_later(delay, self._on_timer, delay)
 
