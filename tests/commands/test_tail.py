@@ -141,7 +141,12 @@ class Running:
 @contextmanager
 def following(*arguments: str) -> Iterator[Running]:
     command = [sys.executable, "-m", "tokmon", "tail", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
+    try:
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with started as tail:
         try:
             yield Running(tail)
         finally:

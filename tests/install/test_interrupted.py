@@ -40,7 +40,8 @@ def test_an_install_killed_at_every_step_is_finished_by_the_next(
     member: Member, whole: set[str], build: tuple[str, ...]
 ) -> None:
     for step in (*build, *REST):
-        kill_at(member.start(), step)
+        # On a busy machine a kill may come late: then the next installer has no such step, and ends well.
+        kill_at(member.start(), step, may_be_done=step != build[0])
     done = member.install()
     assert done.returncode == 0, done.stderr
     assert installed(member.home) == whole

@@ -68,7 +68,8 @@ class Server:
             return "too many connections"
         self.connections.add(connection)
         if self._full:
-            transport.pause_reading()
+            # Later: asyncio before Python 3.11.3 starts to read after this call, even from what is paused.
+            asyncio.get_running_loop().call_soon(lambda: connection.pause(self._full))
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None

@@ -102,7 +102,8 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listening = await loop.create_unix_server(server.protocol, sock=listener, backlog=server.accept_at_once)
+    # Not `create_unix_server`: from Python 3.13 on it removes the socket's file at the end, which may be systemd's.
+    listening = await loop.create_server(server.protocol, sock=listener, backlog=server.accept_at_once)
     listener.listen(BACKLOG)
     beat = _Heartbeat(loop, notifier)
     say(f"listening at {listener.getsockname()} (pid {os.getpid()})")

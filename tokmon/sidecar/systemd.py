@@ -10,6 +10,8 @@ from collections.abc import MutableMapping
 from typing import Final
 
 _FIRST_FD: Final = 3
+_PATIENCE_S: Final = 0.5
+"""A service manager whose queue is full does not hold up the sidecar for longer."""
 
 
 def inherited_socket(env: MutableMapping[str, str]) -> socket.socket | None:
@@ -43,6 +45,7 @@ class Notifier:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(_PATIENCE_S)
             try:
                 sender.sendto(message.encode(), self._address)
             except OSError:
