@@ -33,7 +33,7 @@ def quickly(**env: str) -> Policy | None:
     return None if found is None or found.errors else found.policy
 
 
-def kept() -> Path:
+def policy_file() -> Path:
     return path_of(paths.find())
 
 
@@ -55,22 +55,22 @@ def test_no_configuration_is_a_policy_too() -> None:
 def test_the_file_is_private_and_no_other_is_left() -> None:
     select(chain=["a"])
     loaded()
-    assert stat.S_IMODE(kept().stat().st_mode) == 0o600
-    assert stat.S_IMODE(kept().parent.stat().st_mode) == 0o700
-    assert sorted(path.name for path in kept().parent.iterdir()) == ["decision", "policy.json"]
+    assert stat.S_IMODE(policy_file().stat().st_mode) == 0o600
+    assert stat.S_IMODE(policy_file().parent.stat().st_mode) == 0o700
+    assert sorted(path.name for path in policy_file().parent.iterdir()) == ["decision", "policy.json"]
 
 
 def test_every_field_of_a_policy_is_kept_but_those_of_one_call() -> None:
     write_config(WHOLE)
     loaded()
-    cached_fields = json.loads(kept().read_bytes())["entries"][0]["policy"]
+    cached_fields = json.loads(policy_file().read_bytes())["entries"][0]["policy"]
     assert {*cached_fields, *PER_CALL} == {field.name for field in fields(Policy)}
 
 
 def test_nothing_is_kept_for_who_only_looks() -> None:
     select(chain=["a"])
     assert load(paths.find(), {}, keep=False).policy.chain == ("a",)
-    assert not kept().parent.exists()
+    assert not policy_file().parent.exists()
 
 
 @pytest.mark.parametrize("change", ["same size", "same times", "removed"])
@@ -106,7 +106,7 @@ def test_each_set_of_variables_has_its_own_and_none_undoes_another() -> None:
 def test_the_file_stays_small_however_many_variables_come() -> None:
     for minutes in range(1, 30):
         loaded(TOKMON_SELECT_SESSION_MINUTES=str(minutes))
-    assert len(json.loads(kept().read_bytes())["entries"]) == 8
+    assert len(json.loads(policy_file().read_bytes())["entries"]) == 8
     assert quickly(TOKMON_SELECT_SESSION_MINUTES="29") is not None
 
 
@@ -117,7 +117,7 @@ def test_a_pin_and_the_defaults_count_for_one_call_and_are_not_kept() -> None:
     assert loaded(**asked).policy == quickly(**asked) == expected
     assert quickly(VIGILIO_PROVIDER="d") == Policy(chain=("a",), default_provider="d")
     assert quickly(TOKMON_PIN=" ") == Policy(chain=("a",))
-    assert b'"pin"' not in kept().read_bytes()
+    assert b'"pin"' not in policy_file().read_bytes()
 
 
 def test_a_pin_that_cannot_be_a_name_is_an_error_and_not_a_pin() -> None:
@@ -171,26 +171,26 @@ def test_what_is_kept_for_another_file_is_not_the_last_valid_one(tmp_path: Path)
 def test_a_policy_of_another_version_is_not_believed() -> None:
     select(chain=["a"])
     loaded()
-    kept().write_bytes(kept().read_bytes().replace(b'"version":"', b'"version":"9'))
+    policy_file().write_bytes(policy_file().read_bytes().replace(b'"version":"', b'"version":"9'))
     assert quickly() is None
     assert loaded().policy == Policy(chain=("a",))
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time() -> None:
     select(chain=["a"])
-    kept().parent.parent.mkdir(parents=True, exist_ok=True)
-    kept().parent.write_bytes(b"")
+    policy_file().parent.parent.mkdir(parents=True, exist_ok=True)
+    policy_file().parent.write_bytes(b"")
     assert loaded() == LoadedPolicy(Policy(chain=("a",)))
 
 
 def test_a_pipe_or_a_folder_in_its_place_is_passed_over() -> None:
     select(chain=["a"])
-    kept().parent.mkdir(mode=0o700, parents=True)
-    os.mkfifo(kept())
+    policy_file().parent.mkdir(mode=0o700, parents=True)
+    os.mkfifo(policy_file())
     assert quickly() is None
     assert loaded().policy == Policy(chain=("a",))
-    kept().unlink()
-    kept().mkdir()
+    policy_file().unlink()
+    policy_file().mkdir()
     assert quickly() is None
     assert loaded().policy == Policy(chain=("a",))
 
@@ -238,15 +238,15 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 @given(st.data())
 def test_any_value_in_any_place_of_what_is_kept_is_a_policy_or_nothing(data: st.DataObject) -> None:
     write_config(WHOLE)
-    kept().unlink(missing_ok=True)
+    policy_file().unlink(missing_ok=True)
     loaded()
-    told = {"whole": json.loads(kept().read_bytes())}
-    *above, last = data.draw(st.sampled_from(leaves(told)[1:]))
-    inner: Any = told
+    tree = {"whole": json.loads(policy_file().read_bytes())}
+    *above, last = data.draw(st.sampled_from(leaves(tree)[1:]))
+    inner: Any = tree
     for key in above:
         inner = inner[key]
     inner[last] = data.draw(JSON)
-    kept().write_text(json.dumps(told["whole"]), encoding="utf-8")
+    policy_file().write_text(json.dumps(tree["whole"]), encoding="utf-8")
     policy = quickly()
     assert policy is None or (policy.threshold > 0 and all(name.isprintable() for name in policy.accounts))
     assert isinstance(loaded().policy, Policy)
@@ -256,8 +256,8 @@ def test_any_value_in_any_place_of_what_is_kept_is_a_policy_or_nothing(data: st.
 @given(st.binary(max_size=100) | st.sampled_from([b"[" * 100_000, b'{"version":1e999}', b"9" * 5000]))
 def test_any_bytes_in_its_place_are_passed_over(text: bytes) -> None:
     select(chain=["a"])
-    kept().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept().write_bytes(text)
+    policy_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    policy_file().write_bytes(text)
     assert quickly() is None
     assert loaded().policy == Policy(chain=("a",))
 

@@ -206,9 +206,9 @@ def test_a_file_that_may_not_be_read_is_told() -> None:
 def test_no_error_shows_a_credential_or_the_whole_of_a_long_value() -> None:
     secret = "sk-ant-" + "oat01-abcdefghijkl"
     select(threshold=secret, policy="y" * 5000)
-    told = " ".join(map(str, found().errors))
-    assert secret not in told
-    assert len(told) < 1000
+    errors = " ".join(map(str, found().errors))
+    assert secret not in errors
+    assert len(errors) < 1000
 
 
 def test_options_of_the_library_are_no_keys(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ STALE: Final[dict[str, dict[str, Any]]] = {
     "expired before it was issued": {"issued": 0, "expires": -1},
     "never valid": {"expires": 0},
     "of another boot": {"boot_id": "5b1a9ef4-0000-4000-8000-000000000000"},
-    "made for other folders": {"places": "/etc/tokmon /var/log/tokmon /root/.pi/agent"},
+    "made for other folders": {"places": "/etc/tokmon /var/log/tokmon /srv/pi/agent"},
     "an input that is gone": {"inputs": [Path("/no/such/input")]},
 }
 

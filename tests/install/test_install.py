@@ -97,8 +97,8 @@ def test_an_extension_of_another_is_kept_and_so_is_the_one_kept_before(seeded: M
         seeded.extension.unlink(missing_ok=True)
         seeded.extension.write_text(text)
         assert seeded.install().returncode == 0
-    kept = sorted(seeded.extension.parent.glob("tokmon.before-tokmon*"))
-    assert [path.read_text() for path in kept] == ["// first\n", "// second\n"]
+    backup = sorted(seeded.extension.parent.glob("tokmon.before-tokmon*"))
+    assert [path.read_text() for path in backup] == ["// first\n", "// second\n"]
     assert (seeded.extension / "index.ts").is_file()
 
 
@@ -151,15 +151,15 @@ def test_what_an_older_install_kept_of_ours_is_not_put_back(seeded: Member, tmp_
     """0.1.0 took a link to its own file for another's, and kept it beside."""
     assert seeded.install().returncode == 0
     shutil.copy(OLDER, tmp_path / "copy.ts")
-    kept = seeded.old_extension.with_name("tokmon.ts.before-tokmon")
-    kept.symlink_to(tmp_path / "copy.ts")
+    backup = seeded.old_extension.with_name("tokmon.ts.before-tokmon")
+    backup.symlink_to(tmp_path / "copy.ts")
     receipt = seeded.data / "receipt.json"
     content = json.loads(receipt.read_text())
-    content["files"][str(seeded.old_extension)] = {"content": "sha256:0", "earlier": None, "kept": [str(kept)]}
+    content["files"][str(seeded.old_extension)] = {"content": "sha256:0", "earlier": None, "kept": [str(backup)]}
     receipt.write_text(json.dumps(content))
     assert seeded.uninstall().returncode == 0
     assert not os.path.lexists(seeded.old_extension)
-    assert not os.path.lexists(kept)
+    assert not os.path.lexists(backup)
 
 
 def test_a_program_of_that_name_is_kept(seeded: Member) -> None:

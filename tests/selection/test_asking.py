@@ -177,8 +177,8 @@ def test_a_key_that_has_come_back_heals_with_the_answer() -> None:
 def test_what_shows_a_key_to_be_valid_says_nothing_else() -> None:
     decision = choose(POLICY, pool(valid("team-vigilio", 60)), NOW)
     assert decision is not None
-    told = decision.candidates[0].assessment
-    assert (told.fitness, told.reason) == (Fitness.UNKNOWN, "key valid; no other current data")
+    assessed = decision.candidates[0].assessment
+    assert (assessed.fitness, assessed.reason) == (Fitness.UNKNOWN, "key valid; no other current data")
     failed = turn("team-vigilio", None, None, status="network_error", age=300)
     for lines, unreachable in (((failed,), True), ((failed, valid("team-vigilio", 60)), False)):
         decision = choose(POLICY, pool(*lines), NOW)
@@ -232,6 +232,6 @@ def test_those_that_are_asked_are_of_the_policy_and_in_its_order_and_nothing_sta
     assert list(asked) == [name for name in policy.accounts if name in asked]
     decision = choose(policy, pool(*lines), NOW, current)
     assert decision is not None
-    told = {each.assessment.provider: each.assessment.fitness for each in decision.candidates}
-    assert {told[name] for name in asked} <= {Fitness.UNKNOWN, Fitness.EXCLUDED}
+    assessed = {each.assessment.provider: each.assessment.fitness for each in decision.candidates}
+    assert {assessed[name] for name in asked} <= {Fitness.UNKNOWN, Fitness.EXCLUDED}
     assert policy.emergency not in asked

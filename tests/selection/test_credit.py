@@ -25,8 +25,8 @@ BILLED = turn("team-vigilio", 0.3, **CREDIT)
 
 @pytest.mark.parametrize("spending", ["after-plan", "first"])
 def test_who_is_billed_although_the_plan_is_not_used_up_spends(spending: str) -> None:
-    told = first(BILLED, spend_credit=spending).assessment
-    assert (told.fitness, told.reason) == (Fitness.BILLED, "answers are billed: paid from credit")
+    assessed = first(BILLED, spend_credit=spending).assessment
+    assert (assessed.fitness, assessed.reason) == (Fitness.BILLED, "answers are billed: paid from credit")
 
 
 def test_who_is_billed_is_not_taken_where_nothing_may_be_spent() -> None:
@@ -50,7 +50,7 @@ def test_who_was_billed_once_is_not_billed_for_ever(lines: tuple[Record, ...]) -
 @pytest.mark.parametrize("spending", ["after-plan", "first"])
 def test_credit_does_not_pay_where_it_has_not_paid_since(spending: str) -> None:
     """The last answer on credit is of five hours ago, and a refusal of now says nothing of credit."""
-    told = first(
+    assessed = first(
         turn("team-vigilio", 1.0, age=5 * HOUR, **CREDIT), turn("team-vigilio", 1.0, **SPENT), spend_credit=spending
     )
-    assert (told.assessment.fitness, told.assessment.reason) == (Fitness.EXCLUDED, "7d used up")
+    assert (assessed.assessment.fitness, assessed.assessment.reason) == (Fitness.EXCLUDED, "7d used up")

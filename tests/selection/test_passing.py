@@ -84,5 +84,5 @@ def test_what_passes_hides_nothing(case: Case) -> None:
 def test_an_account_is_after_an_overload_what_it_was_before() -> None:
     decision = choose(POLICY, pool(turn("team-vigilio", 0.2, age=HOUR), said("overloaded", 700)), NOW)
     assert decision is not None
-    told = decision.candidates[0].assessment
-    assert (told.fitness, told.status, told.age_s) == (Fitness.USABLE, "allowed", HOUR)
+    assessed = decision.candidates[0].assessment
+    assert (assessed.fitness, assessed.status, assessed.age_s) == (Fitness.USABLE, "allowed", HOUR)

@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_of_a_replacement_is_swept_and_nothing_else(t
     theirs.write_text("kept", encoding="ascii")
     left = folder / f".state.json.{gone.pid}"
     left.write_text("half", encoding="ascii")
-    kept = [
+    files = [
         f".state.json.{os.getppid()}",
         f".state.json.{gone.pid}.tmp",
         f".other.json.{gone.pid}",
@@ -96,10 +96,10 @@ def test_what_a_killed_process_left_of_a_replacement_is_swept_and_nothing_else(t
         ".state.json.9999999999",
         "state.json",
     ]
-    for name in kept:
+    for name in files:
         (folder / name).write_text("kept", encoding="ascii")
     replace_private(folder / "state.json", b"{}\n")
-    assert sorted(os.listdir(folder)) == sorted([*kept, "theirs"])  # noqa: PTH208
+    assert sorted(os.listdir(folder)) == sorted([*files, "theirs"])  # noqa: PTH208
     left.symlink_to(theirs)
     replace_private(folder / "state.json", b"{}\n")
     assert left.is_symlink()

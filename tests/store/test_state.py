@@ -196,8 +196,8 @@ def test_a_deleted_state_is_rebuilt_to_the_same_bytes(paths: Paths) -> None:
         append(paths.usage, [line for line in lines[begin : begin + 100] if b'"usage"' in line])
         append(paths.logs / "probe.jsonl", [old, b"torn {", line_of(begin // 100, 0.5)])
         state_file.save(state_file.current(paths), paths)
-    kept = paths.snapshot.read_bytes()
-    assert _rebuilt(paths) == kept
+    saved = paths.snapshot.read_bytes()
+    assert _rebuilt(paths) == saved
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ def test_a_deleted_state_is_rebuilt_to_the_same_bytes(paths: Paths) -> None:
 )
 def test_a_damaged_state_is_rebuilt(paths: Paths, damage: bytes) -> None:
     append(paths.piggyback, [line_of(1, 0.1)])
-    kept = _rebuilt(paths)
+    saved = _rebuilt(paths)
     paths.snapshot.write_bytes(damage.replace(b"INODE", b"%d" % paths.piggyback.stat().st_ino))
     state_file.save(state_file.current(paths), paths)
-    assert paths.snapshot.read_bytes() == kept
+    assert paths.snapshot.read_bytes() == saved
 
 
 def test_a_rotated_log_is_begun_anew_and_what_it_said_is_kept(paths: Paths) -> None:
@@ -229,8 +229,8 @@ def test_a_rotated_log_is_begun_anew_and_what_it_said_is_kept(paths: Paths) -> N
     known = state_file.current(paths)
     assert utilization(known) == 0.5
     state_file.save(known, paths)
-    kept = paths.snapshot.read_bytes()
-    assert _rebuilt(paths) == kept
+    saved = paths.snapshot.read_bytes()
+    assert _rebuilt(paths) == saved
 
 
 def test_a_log_that_has_gone_is_covered_no_more(paths: Paths) -> None:
