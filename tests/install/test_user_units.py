@@ -192,7 +192,8 @@ def test_the_socket_is_private(seat: Seat) -> None:
 def test_a_second_install_changes_nothing_and_interrupts_nobody(seat: Seat) -> None:
     seat.send()
     state = seat.manager.home / ".local" / "state" / "tokmon" / "state.json"
-    wait_until(lambda: state.stat().st_mtime_ns > seat.log.stat().st_mtime_ns, "the snapshot of what was sent")
+    written = seat.log.stat().st_mtime_ns
+    wait_until(lambda: state.exists() and state.stat().st_mtime_ns > written, "the snapshot of what was sent")
     before, pid = without_decisions(seat), seat.pid
     assert "nothing changed" in seat.install()
     assert without_decisions(seat) == before
