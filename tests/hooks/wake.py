@@ -124,7 +124,7 @@ class Wake:
         lines = [head, f"for {self.places if places is None else places}"]
         lines += [f"equal {other}" for other in equal]
         for path in self.inputs if inputs is None else inputs:
-            lines.append(f"input {path.name if path.parent == self.logs else path}")
+            lines.append(f"input {path.relative_to(self.logs) if path.is_relative_to(self.logs) else path}")
         lines += [f"account {account}" for account in accounts]
         return "\n".join([*lines, "end", ""])
 

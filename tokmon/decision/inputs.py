@@ -27,13 +27,13 @@ class Inputs:
         """The paths for the decision file, and whether they cover all that the decision rests on.
 
         Folders are listed too, since a file that is moved into place may be old. pi's agent folder and that of the
-        `check_file` are not: others write there all day. Links are resolved. Logs are named without their folder, since
-        a shell reads the file byte by byte.
+        `check_file` are not: others write there all day. Links are resolved. Logs are named without their folder, which
+        is `.` itself, since a shell reads the file byte by byte.
         """
         covered = self._configuration_unchanged(check_file)
         listed: list[str] = []
         for path in dict.fromkeys(self._inputs(check_file)):
-            text = path.name if path.parent == self._paths.logs else str(path)
+            text = str(path.relative_to(self._paths.logs) if path.is_relative_to(self._paths.logs) else path)
             if len(os.fsencode(text)) + len("input ") >= MAX_LINE or "\n" in text or len(listed) == MAX_INPUTS:
                 covered = False
             else:
