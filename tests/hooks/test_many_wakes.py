@@ -60,10 +60,9 @@ class Crowd:
 
     def asking(self) -> Process:
         """A wake that is asking."""
-        before = self.times(self.calls), self.times(self.naps)
+        before = self.times(self.calls)
         process = self.wake.start()
-        # The sleep is the one that lasts until the deadline.
-        until(lambda: self.times(self.calls) > before[0] and self.times(self.naps) > before[1])
+        until(lambda: self.times(self.calls) > before)
         return process
 
     def waiting(self) -> Process:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooks.wake import ASKED, BUILT_IN, DECIDED, FIRST, HOOK, LAST, SLACK_S, Wake
+from tests.hooks.wake import ASKED, BUILT_IN, DECIDED, FIRST, HOOK, LAST, SLACK_S, Run, Wake
 from tests.install.capabilities import without_mounts, without_program, without_root
 
 MOUNTED = ("unshare", "--mount", "sh", "-c")
@@ -70,6 +70,24 @@ def test_without_proc_tokmon_is_asked(wake: Wake) -> None:
         wake.tokmon(script)
         before = (*MOUNTED, 'mount -t tmpfs tmpfs /proc && exec "$@"', "sh")
         assert wake.run(before, TOKMON_DEADLINE_MS="500").line == answer
+
+
+@pytest.mark.skipif(without_mounts() is not None, reason=str(without_mounts()))
+def test_without_timeout_tokmon_is_asked(wake: Wake) -> None:
+    prepare = (
+        "PATH=/mnt:$PATH && mount --bind /usr/bin /mnt && mount -t tmpfs tmpfs /usr/bin && ln -s /mnt/* /usr/bin && "
+        'rm /usr/bin/timeout && PATH=${PATH#*:} && ! command -v timeout >/dev/null && exec "$@"'
+    )
+    assert wake.run((*MOUNTED, prepare, "sh")).line == ASKED
+
+
+@pytest.mark.skipif(without_mounts() is not None, reason=str(without_mounts()))
+@pytest.mark.skipif(without_program("busybox") is not None, reason=str(without_program("busybox")))
+def test_the_timeout_of_busybox_ends_what_hangs(wake: Wake) -> None:
+    mount = 'mount --bind "$(command -v busybox)" "$(command -v timeout)" && exec "$@"'
+    wake.tokmon("exec sleep 60")
+    run = wake.run((*MOUNTED, mount, "sh"), leaves_processes=True, TOKMON_DEADLINE_MS="1200")
+    assert run == Run(LAST, "budget-select: `tokmon select` took too long: using the last decision", run.pid)
 
 
 @pytest.mark.skipif(without_mounts() is not None, reason=str(without_mounts()))
