@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 500
 
 MODULE = '''"""A provider that nobody has. Source: made up."""
 

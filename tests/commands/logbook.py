@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.report.view import View, view
@@ -85,6 +86,6 @@ def tokmon(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONUTF8": "1", **env},
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )

@@ -15,6 +15,7 @@ import tokmon as package
 from tests.commands.logbook import tokmon
 from tests.commands.screens import run
 from tests.configuration import select
+from tests.patience import PATIENCE_S
 from tokmon import errors
 from tokmon.cli import INTERNAL, VERBS
 from tokmon.report import arguments
@@ -145,7 +146,9 @@ def test_an_internal_error_is_caught_in_a_real_process_too() -> None:
         "status.run = lambda _: 1 / 0\n"
         "raise SystemExit(cli.main(['status']))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert done.returncode == INTERNAL
     assert done.stderr.splitlines()[0] == "error: internal error: ZeroDivisionError: division by zero"
     assert tokmon("status").returncode == 0

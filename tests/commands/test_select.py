@@ -14,6 +14,7 @@ from tests.commands.logbook import tokmon, write
 from tests.commands.screens import run
 from tests.configuration import select
 from tests.decision.freshness import place
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.decision import decision_file
 from tokmon.wire.instants import rfc3339
@@ -126,7 +127,7 @@ def test_a_decision_that_cannot_be_recorded_is_printed_all_the_same() -> None:
 def test_on_a_full_disk_the_choice_is_printed_with_a_warning() -> None:
     full = ("prlimit", "--fsize=0", sys.executable, "-m", "tokmon", "select")
     env = {**os.environ, "BUDGET_SWITCH_THRESHOLD": "0.9"}  # so that nothing but the log is written
-    done = subprocess.run(full, env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(full, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.stdout, done.returncode) == ("team-b claude-sonnet-4-6\n", 0)
     assert "the decision was not recorded" in done.stderr
 

@@ -16,6 +16,7 @@ import pytest
 from tests.commands.logbook import configure, tokmon, write
 from tests.commands.test_select import decisions, now_line
 from tests.configuration import select
+from tests.patience import PATIENCE_S
 from tests.probes.loopback import USAGE, Loopback, Reply, Request, error, healthy, loopback
 from tests.sidecar.running import wait_until
 from tokmon import paths
@@ -288,7 +289,7 @@ def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
         second = started()
         wait_until(lambda: (folder / "probes.lock").read_text("ascii") == f"{second.pid}\n", "it looks", 60)
         go_on.set()
-        assert [one.communicate(timeout=60)[0] for one in (first, second)] == ["team-b claude-sonnet-4-6\n"] * 2
+        assert [one.communicate(timeout=PATIENCE_S)[0] for one in (first, second)] == ["team-b claude-sonnet-4-6\n"] * 2
         assert probed_accounts(server) == ["team-a", "team-b"]
     assert sorted(len(decision["probes"]) for decision in decisions()) == [0, 2]
 
@@ -296,7 +297,7 @@ def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
 def test_of_twenty_selects_at_once_one_probes_and_all_answer() -> None:
     with seats(team_a=DEAD) as server:
         running = [started() for _ in range(20)]
-        outputs = [one.communicate(timeout=110) for one in running]
+        outputs = [one.communicate(timeout=PATIENCE_S) for one in running]
         assert [one.returncode for one in running] == [0] * 20
         assert {out for out, _ in outputs} <= {"team-b claude-sonnet-4-6\n", "team-a claude-sonnet-4-6\n"}
         assert probed_accounts(server) == ["team-a", "team-b"]
@@ -309,7 +310,7 @@ def test_select_goes_on_when_the_probing_process_was_killed() -> None:
         first = started()
         wait_until(lambda: len(server.requests) == 2, "it asks", 60)
         first.kill()
-        first.communicate(timeout=30)
+        first.communicate(timeout=PATIENCE_S)
         assert choice() == "team-a"
         assert not server.over.is_set()
 
@@ -321,7 +322,9 @@ def test_httpx_is_imported_only_for_a_probe() -> None:
     )
 
     def imported() -> str:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+        )
         return done.stderr.strip()
 
     with seats():

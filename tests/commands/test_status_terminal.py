@@ -11,6 +11,7 @@ import pytest
 
 from tests.commands.logbook import HOUR, NOW, Record, configure, line, shown, window, write
 from tests.commands.screens import run
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.report.status import status_text
 from tokmon.report.words import Style
@@ -115,7 +116,7 @@ def in_a_terminal(**env: str) -> bytes:
                 written += block
         except OSError:  # the other end is closed
             pass
-        status.wait(timeout=30)
+        status.wait(timeout=PATIENCE_S)
     os.close(leader)
     return written
 

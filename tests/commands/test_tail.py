@@ -17,6 +17,7 @@ import pytest
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, tokmon, window, write
 from tests.commands.screens import run
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.report.line import line_text
 from tokmon.report.words import Style
@@ -131,7 +132,7 @@ class Running:
             self._rows.put(row)
 
     def next(self) -> str:
-        return str(json.loads(self._rows.get(timeout=20))["provider"])
+        return str(json.loads(self._rows.get(timeout=PATIENCE_S))["provider"])
 
     @property
     def silent(self) -> bool:

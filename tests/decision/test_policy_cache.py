@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.commands.logbook import configure
 from tests.configuration import WHOLE, select, write_config
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.decision.policy_cache import LoadedPolicy, PolicyOrigin, cached, load, path_of, propose
 from tokmon.selection.overrides import PER_CALL
@@ -202,7 +203,9 @@ def test_many_at_once_find_the_same() -> None:
         "print(cache.load(paths.find(), os.environ).policy)"
     )
     with ThreadPoolExecutor(8) as pool:
-        runs = [pool.submit(subprocess.check_output, [sys.executable, "-c", program], timeout=60) for _ in range(16)]
+        runs = [
+            pool.submit(subprocess.check_output, [sys.executable, "-c", program], timeout=PATIENCE_S) for _ in range(16)
+        ]
         assert len({run.result() for run in runs}) == 1
     assert quickly(**os.environ) == Policy(chain=("a",))
 
@@ -219,7 +222,7 @@ assert policy_cache.load(paths.find(), os.environ).check_file is not None
 slow = {"pydantic", "pydantic_settings", "tomllib", "tokmon.decision.settings"}
 print(sorted(slow & {*sys.modules}))
 """
-    assert subprocess.check_output([sys.executable, "-c", program], timeout=60) == b"[]\n"
+    assert subprocess.check_output([sys.executable, "-c", program], timeout=PATIENCE_S) == b"[]\n"
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.patience import PATIENCE_S
 from tests.pi.install import node
 from tokmon import paths
 
@@ -71,7 +72,7 @@ def drive(
         env={**os.environ, "TOKMON_NO_SPAWN": "1", **(env or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     seconds = time.monotonic() - began

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.extension.driver import EXTENSION
+from tests.patience import PATIENCE_S
 from tests.pi import install
 from tokmon import cli, families
 from tokmon.pi import schema_ts
@@ -110,7 +111,7 @@ def test_biome_has_nothing_to_say() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.extension.driver import EXTENSION
+from tests.patience import PATIENCE_S
 from tests.pi import install
 from tests.pi.install import NEWEST, OLDEST, Pi
 
@@ -44,7 +45,7 @@ def compiler_output(pi: Pi, folder: Path) -> str:
         [*install.node_tool("tsc"), "--project", str(folder), "--pretty", "false"],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode == 0) is (done.stdout == "")

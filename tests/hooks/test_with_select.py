@@ -15,6 +15,7 @@ from tests.configuration import select
 from tests.decision.freshness import age_inputs, fresh, place
 from tests.hooks.test_decision_file import OVERRIDES
 from tests.hooks.wake import HOOK, LINE
+from tests.patience import PATIENCE_S
 from tests.probes.loopback import Reply
 from tokmon import paths
 from tokmon.decision import settings
@@ -46,7 +47,7 @@ def wake(program: Path | str, **env: str) -> str:
         capture_output=True,
         text=True,
         env={**os.environ, "TOKMON_BIN": str(program), "TOKMON_DEADLINE_MS": "30000", **env},
-        timeout=90,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0
@@ -116,7 +117,7 @@ def test_of_thirty_real_wakes_at_once_one_decides(program: Path) -> None:
     before = decided()
     env = {**os.environ, "TOKMON_BIN": str(program), "TOKMON_DEADLINE_MS": "60000"}
     wakes = [subprocess.Popen([HOOK], env=env, stdout=subprocess.PIPE, text=True) for _ in range(30)]
-    assert {process.communicate(timeout=120)[0].strip() for process in wakes} == {TEAM_B}
+    assert {process.communicate(timeout=PATIENCE_S)[0].strip() for process in wakes} == {TEAM_B}
     assert 1 <= decided() - before <= 3
     assert json.loads(paths.find().decisions.read_bytes().splitlines()[-1])["provider"] == "team-b"
 

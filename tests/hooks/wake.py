@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from tests.patience import PATIENCE_S
+
 HOOK: Final = Path(__file__).resolve().parents[2] / "hooks" / "budget-select"
 LINE: Final = re.compile(r"[A-Za-z0-9._:/@+][A-Za-z0-9._:/@+-]{0,199} [A-Za-z0-9._:/@+][A-Za-z0-9._:/@+-]{0,199}\n")
-SLACK_S: Final = 60.0
+SLACK_S: Final = PATIENCE_S
 """How much later than its deadline a wake is taken to hang: much more than a busy machine takes."""
 
 DECIDED: Final = "team-ludo claude-sonnet-4-6"

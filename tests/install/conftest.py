@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from tests.install.capabilities import SHELLS, USUAL_SHELLS, without_shell
 from tests.install.member import Member, environment
+from tests.patience import PATIENCE_S
 from tests.pi.install import REAL_ENVIRONMENT, cache
 from tokmon.installer.user import sources
 
@@ -121,7 +122,7 @@ def _pip(*words: str | Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     if done.returncode != 0:

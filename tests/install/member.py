@@ -10,13 +10,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from tests.patience import PATIENCE_S
 from tests.pi.install import REAL_ENVIRONMENT
 from tests.sidecar.running import wait_until
 from tokmon.installer.user.lock import is_free
-
-PATIENCE_S: Final = 100
 
 Entry = tuple[str, ...]
 

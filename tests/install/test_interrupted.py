@@ -9,6 +9,7 @@ import pytest
 
 from tests.install.conftest import seed
 from tests.install.member import Member, kill_at, names
+from tests.patience import PATIENCE_S
 
 BUILD = ("make the environment ", "install tokmon ", "try tokmon ")
 REST = (
@@ -66,7 +67,7 @@ def test_two_installers_at_once_leave_one_install(
     if is_built:
         seed(member, image)
     both = [member.start(), member.start()]
-    printed = [installer.communicate(timeout=100)[0] for installer in both]
+    printed = [installer.communicate(timeout=PATIENCE_S)[0] for installer in both]
     assert [installer.returncode for installer in both] == [0, 0], printed
     assert sum("\ninstall tokmon" in text for text in printed) == (not is_built)
     assert sum("the current version\n" in text for text in printed) == 1
@@ -83,7 +84,7 @@ def test_a_lock_that_is_held_is_waited_for_and_one_left_behind_is_not(seeded: Me
         assert started.stdout is not None
         assert any("another install is running" in line for line in started.stdout)
         assert not (member.data / "current").exists()
-    started.communicate(timeout=100)
+    started.communicate(timeout=PATIENCE_S)
     assert started.returncode == 0
     assert lock.exists()
     assert "another install" not in member.install().stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.sidecar.running import wait_until
 from tokmon.errors import InstallError
 from tokmon.installer.user import lock
@@ -41,7 +42,7 @@ def test_an_installer_that_waited_for_an_uninstall_does_not_hold_the_lock_which_
         waiter.start()
         wait_until(says_that_it_waits(capsys), "the second one to wait")
         path.unlink()
-    waiter.join(timeout=20)
+    waiter.join(timeout=PATIENCE_S)
     assert held == [True]
 
 

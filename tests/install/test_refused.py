@@ -9,6 +9,7 @@ import pytest
 from tests.install.capabilities import public_python, without_another_user
 from tests.install.conftest import few_programs
 from tests.install.member import Member, tree
+from tests.patience import PATIENCE_S
 
 NOBODY = 65534
 WITHOUT = """#!/bin/sh
@@ -176,7 +177,7 @@ def test_another_checkout_that_cdpath_names_is_not_taken(member: Member, tmp_pat
         cwd=member.checkout,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from tests.extension.driver import OLDER
 from tests.install.conftest import seed
 from tests.install.member import Member, end_sidecar, tree
 from tests.install.test_plan import steps
+from tests.patience import PATIENCE_S
 from tests.sidecar.running import Client, capture, ids, wait_until
 
 CHAIN = '[select]\nchain = ["team-vigilio"]\n'
@@ -101,7 +102,7 @@ class Wakes(Beside):
                 env=asked,
                 capture_output=True,
                 text=True,
-                timeout=80,
+                timeout=PATIENCE_S,
                 check=False,
             )
             self.said[done.returncode, done.stdout, done.stderr] += 1
@@ -169,7 +170,7 @@ def killed(member: Member, words: tuple[str, ...], number: int) -> bool:
         if count == number:
             os.killpg(started.pid, signal.SIGKILL)
             break
-    started.communicate(timeout=100)
+    started.communicate(timeout=PATIENCE_S)
     return count == number
 
 
@@ -225,7 +226,7 @@ def test_an_uninstall_killed_at_any_step_is_finished_by_the_next(seeded: Member,
         for _ in range(number + 1):
             started.stdout.readline()
         os.killpg(started.pid, signal.SIGKILL)
-        started.communicate(timeout=100)
+        started.communicate(timeout=PATIENCE_S)
         done = seeded.uninstall()
         assert done.returncode == 0, done.stderr
         left = set(contents(seeded.home)) - set(wanted)

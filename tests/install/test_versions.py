@@ -12,6 +12,7 @@ import pytest
 
 from tests.install.conftest import once, seed, seed_at
 from tests.install.member import Member, names, tree
+from tests.patience import PATIENCE_S
 from tokmon.installer.user import sources
 
 Change = Callable[[Path], None]
@@ -97,7 +98,7 @@ def test_a_program_that_pip_installed_sets_up_its_users_part(member: Member, ima
             env=member.environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -183,7 +184,7 @@ def test_a_wheel_exchanged_after_it_was_looked_at_is_refused_by_pip(
         if line.startswith("make the environment"):
             _tamper(wheelhouse)
             break
-    said = started.communicate(timeout=100)[0]
+    said = started.communicate(timeout=PATIENCE_S)[0]
     assert started.returncode == 1, said
     assert "HASHES" in said or "hash" in said.lower()
     assert (member.data / "current").readlink() == current

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.install.accounts import account
+from tests.patience import PATIENCE_S
 
 _SCRIPT: Final = Path(__file__).with_name("user_systemd.sh")
 _NAMESPACES: Final = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup")
@@ -40,7 +41,7 @@ class UserManager:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_S,
             check=False,
         )
 

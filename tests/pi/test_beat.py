@@ -10,6 +10,7 @@ import pytest
 from tests.extension.driver import EXTENSION
 from tests.extension.listener import Listener
 from tests.install.capabilities import SHELLS, without_shell
+from tests.patience import PATIENCE_S
 from tests.pi import install
 from tests.pi.answers import DEFAULT_TEXT
 from tests.pi.provider import Provider
@@ -56,7 +57,7 @@ def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         (capture,) = listener.of("capture")

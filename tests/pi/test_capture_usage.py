@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.extension.listener import Event, Listener
+from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import QUICK, Answer, Tokens, ToolCall, unified
 from tests.pi.install import Pi
@@ -119,7 +120,7 @@ def test_a_pi_that_is_ended_in_a_stream_has_sent_the_capture(
             provider.wait_for(lambda served: any(request.chunks for request in served))
             listener.wait(lambda events: len(events) > 0)
             process.send_signal(number)
-            process.communicate(timeout=100)
+            process.communicate(timeout=PATIENCE_S)
         captures = listener.of("capture")
     assert [captured(event) for event in captures] == [served_as(request) for request in provider.served]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.extension.driver import EXTENSION
+from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import QUICK, Answer, unified
 from tests.pi.install import Pi
@@ -35,7 +36,7 @@ def check(home: Home, *arguments: str, **env: str) -> tuple[int, dict[str, Any]]
         env={**os.environ, **home.env, "PYTHONPATH": os.pathsep.join(sys.path), **env},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout, done.stderr

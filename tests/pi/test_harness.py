@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import DEFAULT_TEXT, QUICK, Answer
 from tests.pi.install import VERSIONS, Pi
@@ -213,7 +214,7 @@ def test_pi_can_be_ended_in_the_middle_of_a_stream(
     with home.start() as process:
         provider.wait_for(lambda served: any(each.chunks for each in served))
         process.send_signal(number)
-        process.communicate(timeout=100)
+        process.communicate(timeout=PATIENCE_S)
     assert process.returncode != 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import FINAL, GROQ, OPENAI, XAI, Answer
 from tests.pi.install import Pi
@@ -66,7 +67,7 @@ def tokmon(home: Home, *arguments: str, lines: Sequence[Record] = ()) -> str:
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONUTF8": "1", **sidecar_env(home)},
-        timeout=30,
+        timeout=PATIENCE_S,
         check=True,
     )
     return done.stdout

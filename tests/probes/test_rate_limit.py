@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tokmon.errors import StoreError
 from tokmon.probes.rate_limit import BACK_OFF_S, INTERVAL_S, LONGEST_S, ProbeLimiter, ProbeOutcome
 from tokmon.store.fingerprint import fingerprint
@@ -164,5 +165,5 @@ def test_only_one_of_several_processes_gets_a_slot(tmp_path: Path) -> None:
         assert claimant.stdin is not None
         claimant.stdin.write(b"x")
         claimant.stdin.flush()
-    printed = [claimant.communicate(timeout=100)[0].strip() for claimant in processes]
+    printed = [claimant.communicate(timeout=PATIENCE_S)[0].strip() for claimant in processes]
     assert sorted(printed) == [b"False"] * 3 + [b"True"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.paths import Paths
 from tokmon.wire.instants import rfc3339
@@ -33,7 +34,7 @@ HEADERS = {
 FRESH = {"5h": 3, "7d": 72}
 """Hours until the resets of a fresh capture."""
 
-WAIT_S = 60.0
+WAIT_S = PATIENCE_S
 """The longest wait for a condition. It is generous, since a busy machine must not fail a test."""
 
 
@@ -79,7 +80,7 @@ def usage(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = WAIT_S) -> None:
-    """Wait until a condition is true. Fails with `what` after 60 seconds."""
+    """Wait until a condition is true. Fails with `what`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tokmon.errors import StoreError
 from tokmon.store.lock import ProcessLock, holder_of, is_held
 from tokmon.store.log import Log
@@ -44,7 +45,7 @@ def test_an_append_waits_for_a_lock_of_another_process_only_if_it_may(tmp_path: 
             assert is_held(path.with_name("a.jsonl.lock"))
             waiting = pool.submit(log.append, [b"own\n"])
             other.communicate("\n")
-            assert waiting.result(timeout=60) is not None
+            assert waiting.result(timeout=PATIENCE_S) is not None
     assert path.read_bytes() == b"first\nother\nown\n"
     assert not is_held(path.with_name("a.jsonl.lock"))
 
@@ -68,7 +69,7 @@ def test_a_process_that_dies_gives_its_lock_back(tmp_path: Path) -> None:
     with _hold(path) as other:
         other.kill()
     with ProcessLock(path.with_name("a.jsonl.lock")) as lock:
-        assert lock.acquire(timeout=60)
+        assert lock.acquire(timeout=PATIENCE_S)
 
 
 def test_a_lock_can_be_taken_again_by_the_same_object(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Load:
         wait_until(lambda: self.progress["asked"] >= before + ROUNDS, "more of what the sessions tell", seconds=100)
 
     def end(self) -> None:
-        said = self._process.communicate("\n", timeout=100)[1]
+        said = self._process.communicate("\n", timeout=PATIENCE_S)[1]
         assert (self._process.returncode, said) == (0, "")
 
     def kill(self) -> None:

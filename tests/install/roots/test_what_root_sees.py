@@ -47,7 +47,7 @@ def test_root_never_opens_a_path_of_a_members_home(host: Host, tmp_path: Path) -
     for number, words in enumerate((install, install, ("tokmon", "uninstall", "--purge", "--yes"))):
         trace = tmp_path / str(number)
         command = [*STRACE, *TRACE, f"--output={trace}", *host.root.command(*words, without=(), **OFFLINE)]
-        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stderr
         found = inside_by(trace)
         assert found.pop(0, []) == []

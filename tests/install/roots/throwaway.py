@@ -10,8 +10,8 @@ from typing import Final
 
 from tests.install.member import Entry, tree
 from tests.install.user_manager import remove_cgroup, until_ready
+from tests.patience import PATIENCE_S
 
-PATIENCE_S: Final = 100
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WATCHED: Final = ("etc", "home", "opt", "root", "srv/agents", "usr/local", "var/lib/systemd")
 """Where an install could leave something."""
