@@ -1,0 +1,103 @@
+"""Evidence from ahead of now, by a clock that runs ahead: it is set aside, and counts when its time comes. Pure.
+
+Were it folded in at once, it would outrank all other evidence until then. The rule goes by minutes, so that of equal
+evidence of one minute the newest stands for all, here as in the history.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Final, Self
+
+from tokmon.evidence.history import MINUTE_S
+from tokmon.evidence.log_line import Evidence, evidence_in_line, evidence_json, plain_numbers
+from tokmon.evidence.reading import credits_json, window_json
+from tokmon.wire.instants import parse_rfc3339, rfc3339
+
+AHEAD_S: Final = 300.0
+"""Seconds by which the clock of another host may be ahead of ours."""
+
+_MOST: Final = 512
+"""Evidence that is set aside at most: of more than that the earliest."""
+
+_Key = tuple[float, str]
+"""The minute of evidence (epoch seconds), and its saved form without instant and id."""
+
+
+def counts_from(ts: float) -> float:
+    """The instant from which evidence of that instant counts; both in epoch seconds."""
+    return ts // MINUTE_S * MINUTE_S - AHEAD_S
+
+
+def is_early(ts: float, now: float) -> bool:
+    """Whether evidence of that instant does not count yet."""
+    return now < counts_from(ts)
+
+
+@dataclass(slots=True)
+class EarlyEvidence:
+    """Evidence that does not count yet. Which of it is set aside does not depend on the order in which it comes."""
+
+    _by_key: dict[_Key, Evidence] = field(default_factory=dict)
+    _left_out: float = inf
+    """The first minute of evidence for which there was no room, in epoch seconds."""
+
+    @property
+    def due_at(self) -> float:
+        """When the first of it counts, in epoch seconds; infinity if there is none."""
+        return counts_from(min((minute for minute, _ in self._by_key), default=inf))
+
+    def add(self, evidence: Evidence) -> None:
+        """Set evidence aside."""
+        stamp = evidence.stamp
+        line = {name: value for name, value in _line(evidence).items() if name not in {"ts", "id"}}
+        key = (stamp.ts // MINUTE_S * MINUTE_S, repr(sorted(line.items())))
+        known = self._by_key.get(key)
+        if known is None or stamp > known.stamp:
+            self._by_key[key] = evidence
+        if len(self._by_key) > _MOST:
+            last = max(self._by_key)
+            del self._by_key[last]
+            self._left_out = min(self._left_out, last[0])
+
+    def take_due(self, now: float) -> list[Evidence] | None:
+        """Take out the evidence that counts now; None if there was no room for all of it: read the logs again."""
+        if now < self.due_at:
+            return []
+        if self._left_out < inf:
+            return None
+        due = sorted(key for key in self._by_key if now >= counts_from(key[0]))
+        return [self._by_key.pop(key) for key in due]
+
+    def to_json(self) -> dict[str, Any]:
+        """The form of `state.json`: equal evidence gives equal bytes."""
+        return {
+            "left_out": None if self._left_out == inf else rfc3339(self._left_out),
+            "lines": [_line(self._by_key[key]) for key in sorted(self._by_key)],
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """The reverse; KeyError, TypeError or ValueError if it is not what `to_json` made."""
+        early = cls()
+        for line in entry["lines"]:
+            evidence = evidence_in_line(line)
+            if evidence is None:
+                raise ValueError("not evidence")
+            early.add(evidence)
+        early._left_out = inf if entry["left_out"] is None else parse_rfc3339(entry["left_out"])
+        return early
+
+
+def _line(evidence: Evidence) -> dict[str, Any]:
+    """The evidence as a line of the log has it."""
+    line = {
+        **evidence_json(evidence),
+        "provider": evidence.provider,
+        "type": evidence.type,
+        "plan": evidence.plan,
+        "credits": None if evidence.credits is None else dict(credits_json(evidence.credits)),
+        "binding_window": evidence.binding,
+        "windows": [plain_numbers(window_json(window)) for window in evidence.windows],
+    }
+    return {name: value for name, value in line.items() if value is not None}
