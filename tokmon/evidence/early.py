@@ -1,7 +1,7 @@
 """Evidence from ahead of now, by a clock that runs ahead: it is set aside, and counts when its time comes. Pure.
 
-Were it folded in at once, it would outrank all other evidence until then. The rule goes by minutes, so that of equal
-evidence of one minute the newest stands for all, here as in the history.
+Were it folded in at once, it would outrank all other evidence until then. Of equal evidence of one minute the newest
+stands for all, as in the history: what is set aside may count up to a minute late.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ _Key = tuple[float, str]
 
 def counts_from(ts: float) -> float:
     """The instant from which evidence of that instant counts; both in epoch seconds."""
-    return ts // MINUTE_S * MINUTE_S - AHEAD_S
+    return ts - AHEAD_S
 
 
 def is_early(ts: float, now: float) -> bool:
     """Whether evidence of that instant does not count yet."""
-    return now < counts_from(ts)
+    return ts > now + AHEAD_S
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class EarlyEvidence:
     @property
     def due_at(self) -> float:
         """When the first of it counts, in epoch seconds; infinity if there is none."""
-        return counts_from(min((minute for minute, _ in self._by_key), default=inf))
+        return counts_from(min((evidence.stamp.ts for evidence in self._by_key.values()), default=inf))
 
     def add(self, evidence: Evidence) -> None:
         """Set evidence aside."""
@@ -62,11 +62,11 @@ class EarlyEvidence:
 
     def take_due(self, now: float) -> list[Evidence] | None:
         """Take out the evidence that counts now; None if there was no room for all of it: read the logs again."""
-        if now < self.due_at:
+        if is_early(self.due_at + AHEAD_S, now):
             return []
         if self._left_out < inf:
             return None
-        due = sorted(key for key in self._by_key if now >= counts_from(key[0]))
+        due = [key for key, evidence in self._by_key.items() if not is_early(evidence.stamp.ts, now)]
         return [self._by_key.pop(key) for key in due]
 
     def to_json(self) -> dict[str, Any]:

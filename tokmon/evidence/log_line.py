@@ -104,7 +104,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
-    if line.get("kind") == "usage" and "status" not in line:
+    if line.get("kind") == "usage" and line.get("status") is None:
         return None  # tokens and costs of an answer, whose capture is the evidence
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.

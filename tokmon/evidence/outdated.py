@@ -50,6 +50,7 @@ class _Object(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
+    kind: str | None = None
     provider: str | None = None
     ts: str | None = None
     source: str | None = None
@@ -107,7 +108,7 @@ class OutdatedLines:
                 yield data, None
                 continue
             ts = line.ts
-            if not ts or not line.provider:
+            if not ts or not line.provider or (line.kind == "usage" and line.status is None):
                 continue
             if len(ts) != _MILLISECONDS:
                 ts = _sortable(ts)

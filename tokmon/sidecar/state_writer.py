@@ -23,7 +23,7 @@ _MAX_WAITING: Final = 128
 """Events that wait to be added to the snapshot, so that memory stays small."""
 
 
-_CLOCK_EVERY_S: Final = 20.0
+_CLOCK_EVERY_S: Final = 10.0
 _CLOCK_SET_S: Final = 2.0
 """How often the sidecar looks whether the clock was set, and by how much at least."""
 
