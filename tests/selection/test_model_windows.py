@@ -29,6 +29,8 @@ from tokmon.selection.choose import choose
         ("7d_Claude Opus 4.5", "opus", True),
         ("7d_Claude Opus 4.5", "claude-opus-4-1", False),
         ("GPT-5.3-Codex-Spark:5h", "gpt-5.3-codex-spark", True),
+        ("GPT-5.3-Codex-Spark:5h_secondary", "openai/gpt-5.3-codex-spark", True),
+        ("GPT-5.3-Codex-Spark:primary", "gpt-5.3-codex-spark", True),
         ("GPT-5.3-Codex-Spark:5h", "gpt-5.3-codex", False),
         ("GPT-5.3-Codex-Spark:5h", "gpt-5.4-codex-spark", False),
         ("gemini-2.5-flash:1d", "models/gemini-2.5-flash", True),

@@ -12,7 +12,7 @@ from typing import Final
 
 from tokmon.evidence.model import Scope, Window
 
-_PERIOD: Final = re.compile(r"^\d+[smhd](?:_|:|$)|:\d+[smhd](?:_[a-z]+)?$")
+_PERIOD: Final = re.compile(r"^\d+[smhd](?:_|:|$)|:(?:\d+[smhd](?:_[a-z]+)?|primary|secondary|tertiary)$")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _VERSION: Final = re.compile(r"v?\d\w*")
 _COMMON: Final = frozenset(
@@ -25,7 +25,7 @@ _BY_RESPONSE: Final = frozenset({"oi"})
 
 
 def qualifier(name: str) -> str:
-    """The name of a window without its period: `opus` of `7d_opus`, `GPT-5.3-Codex-Spark` of `…:5h`."""
+    """The name of a window without its period or slot: `opus` of `7d_opus`, `GPT-5.3-Codex-Spark` of `…:5h`."""
     return _PERIOD.sub("", name)
 
 
