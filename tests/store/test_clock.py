@@ -139,7 +139,16 @@ def test_a_clock_that_is_set_back_uncovers_what_counts_then(paths: Paths) -> Non
     assert json.loads(paths.snapshot.read_bytes())["newest"] == lines[0]["ts"]
 
 
-@pytest.mark.parametrize("damage", [{"newest": None}, {"early": None}, {"early": {"lines": [{}], "left_out": None}}])
+def test_lines_that_are_all_from_ahead_are_read_once(paths: Paths) -> None:
+    append(paths.piggyback, [json.dumps(line("a", "allowed", age=-HOUR)).encode()] * 2)
+    state_file.save(state_file.current(paths, now=NOW), paths)
+    state = state_file.load(paths)
+    state.advance(NOW)
+    assert list(state_file.catch_up_steps(state, paths, now=NOW)) == []
+    assert len(state.early.to_json()["lines"]) == 1
+
+
+@pytest.mark.parametrize("damage", [{"newest": 5}, {"early": None}, {"early": {"lines": [{}], "left_out": None}}])
 def test_a_state_with_damaged_times_is_rebuilt(paths: Paths, damage: dict[str, Any]) -> None:
     append(paths.piggyback, [json.dumps(line("a", "allowed")).encode()])
     state_file.save(state_file.current(paths, now=NOW), paths)

@@ -53,7 +53,7 @@ class State:
     """What is not in the snapshot yet, because its clock runs ahead."""
 
     newest: float = 0.0
-    """The latest instant of evidence in the snapshot, in epoch seconds."""
+    """The latest instant of evidence in the snapshot, in epoch seconds; 0 if there is none."""
 
     now: float = field(default_factory=time.time)
     """The instant that the state is of, in epoch seconds. Not saved."""
@@ -87,7 +87,7 @@ class State:
         """The form of `state.json`."""
         return {
             "version": snapshots.VERSION,
-            "newest": rfc3339(self.newest),
+            "newest": rfc3339(self.newest) if self.newest else None,
             "early": self.early.to_json(),
             "logs": {name: self.covered[name].to_json() for name in sorted(self.covered)},
             "accounts": self.snapshot.to_json(),
@@ -101,7 +101,8 @@ def load(paths: Paths) -> State:
         return State()
     try:
         covered = {name: Coverage.from_json(entry) for name, entry in saved["logs"].items()}
-        early, newest = EarlyEvidence.from_json(saved["early"]), parse_rfc3339(saved["newest"])
+        early, newest = EarlyEvidence.from_json(saved["early"]), saved["newest"]
+        newest = 0.0 if newest is None else parse_rfc3339(newest)
         return State(Snapshot.from_json(saved["accounts"]), covered, early=early, newest=newest)
     except (KeyError, TypeError, ValueError, AttributeError):
         return State()
