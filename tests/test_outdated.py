@@ -20,9 +20,10 @@ _TIMES = st.builds(
 )
 _WINDOWS = st.lists(
     st.builds(
-        lambda name, used: {"name": name, "utilization": used, "resets_at": "2026-11-23T08:00:00Z"},
-        st.sampled_from(["5h", "7d", "requests_minute"]),
-        st.sampled_from([None, 0.1, 0.2, 1e305, True]),
+        lambda name, used, more: {"name": name, "utilization": used, "resets_at": "2026-11-23T08:00:00Z", **more},
+        st.sampled_from(["5h", "7d", "requests_minute", "7d_oi"]),
+        st.sampled_from([None, 0.1, 0.2, 1, 1.04, 1e305, True]),
+        st.sampled_from([{}, {}, {"status": "rejected"}, {"remaining": 0}, {"remaining": 3}, {"scope": "model"}]),
     ),
     max_size=2,
 )
@@ -30,7 +31,7 @@ _FIELDS = {
     "id": st.sampled_from(["a", "b", 7]),
     "type": st.sampled_from([None, "", "xai", 1]),
     "source": st.sampled_from([None, "piggyback", "probe", "pi-check"]),
-    "scope": st.sampled_from([None, "model", "request"]),
+    "scope": st.sampled_from([None, "model", "request", "provider"]),
     "substatus": st.sampled_from([None, "key_valid"]),
     "model": st.sampled_from([None, "opus"]),
     "plan": st.sampled_from([None, "pro"]),
@@ -40,7 +41,8 @@ _FIELDS = {
     "overage": st.sampled_from([None, {}, {"status": "rejected"}, []]),
     "credits": st.sampled_from([None, {"balance": "1"}]),
     "utilization_5h": st.sampled_from([None, 0.4, "0.4"]),
-    "utilization_7d": st.sampled_from([None, 1]),
+    "utilization_7d": st.sampled_from([None, 0.6, 1]),
+    "kind": st.sampled_from(["capture", "usage"]),
     "account_status": st.sampled_from([None, "invalid_key"]),
     "error": st.sampled_from([None, "429 too many requests", "invalid x-api-key"]),
 }

@@ -10,10 +10,11 @@ from tokmon.evidence.snapshot import Account, Snapshot, fold
 from tokmon.wire.instants import parse_rfc3339
 
 _WINDOW = st.builds(
-    lambda name, used, reset: {"name": name, "utilization": used, "resets_at": reset},
+    lambda name, used, reset, more: {"name": name, "utilization": used, "resets_at": reset, **more},
     st.sampled_from(["5h", "7d", "7d_oi"]),
     st.sampled_from([None, 0.1, 0.9, 1.2]),
     st.sampled_from([None, "2026-11-22T08:00:00Z"]),
+    st.sampled_from([{}, {"status": "rejected"}, {"remaining": 0}, {"scope": "model"}]),
 )
 _CREDITS = st.builds(
     lambda has, balance: {"has_credits": has, "unlimited": False, "balance": balance},
@@ -117,7 +118,7 @@ def test_refusal_of_one_model_does_not_change_the_status_of_the_account() -> Non
     )
     assert account.last is not None
     assert (account.last.status, account.last.model) == (Status.ALLOWED, "sonnet")
-    assert {name: evidence.status for name, evidence in account.models.items()} == {
+    assert {name: by_source["probe"].status for name, by_source in account.models.items()} == {
         "sonnet": Status.ALLOWED,
         "opus": Status.REJECTED,
         "": Status.NO_CREDIT,
@@ -133,8 +134,9 @@ def test_refusal_of_one_model_does_not_end_an_invalid_key() -> None:
 def test_only_a_later_response_of_the_same_model_ends_its_refusal() -> None:
     refused = _line(1, status="rejected", scope="model", model="opus")
     answered = _line(3, status="allowed_warning", model="opus")
-    assert _account(refused, _line(2, status="allowed", model="sonnet")).models["opus"].status is Status.REJECTED
-    assert _account(answered, refused).models["opus"].status is Status.ALLOWED_WARNING
+    other = _account(refused, _line(2, status="allowed", model="sonnet"))
+    assert other.models["opus"]["probe"].status is Status.REJECTED
+    assert _account(answered, refused).models["opus"]["probe"].status is Status.ALLOWED_WARNING
 
 
 def test_error_of_the_account_is_not_an_error_of_its_model() -> None:

@@ -147,7 +147,7 @@ def test_an_answer_counts_for_a_day_whatever_end_its_line_names() -> None:
 
 def test_a_refusal_that_concerns_every_account_passes_like_an_overload() -> None:
     shared = line("a", "rejected", scope="provider", substatus="shared_capacity")
-    assert verdict(shared) == ("excluded", "provider overloaded")
+    assert verdict(shared) == ("unknown", "no current data; provider overloaded")
     old = only({**shared, "ts": "2026-11-22T06:48:20Z"})
     assert old.last_known is not None
     assert (old.assessment.reason, old.last_known.why_unused) == ("no current data", "too old to use")

@@ -78,4 +78,4 @@ def test_the_saved_state_equals_the_one_rebuilt_from_the_log() -> None:
     assert codex_account.credits is not None
     assert codex_account.credits[1].balance == "12.5"
     assert seat.last is not None
-    assert (seat.last.status, seat.models["claude-opus-4-6"].status) == ("allowed", "rejected")
+    assert (seat.last.status, seat.models["claude-opus-4-6"]["piggyback"].status) == ("allowed", "rejected")

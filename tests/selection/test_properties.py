@@ -6,12 +6,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands.logbook import DAY, HOUR, NOW, Record
+from tests.commands.logbook import DAY, HOUR, NOW, Record, window
 from tests.selection.pool import POLICY, SEATS, check, pool, probe, turn
 from tokmon.evidence.model import Status
 from tokmon.selection.assessment import Fitness
 from tokmon.selection.choose import choose
 from tokmon.selection.decision_json import decision_json
+from tokmon.wire.instants import rfc3339
 
 _USED = st.one_of(st.none(), st.floats(0, 1.3))
 _NAMES = st.sampled_from([*SEATS, "xai-vigilio", "shelley-proxy", "somebody-else"])
@@ -21,7 +22,8 @@ _FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     optional={
         "week_resets": st.floats(-HOUR, 7 * DAY),
         "model": st.sampled_from(["claude-sonnet-4-6", "other"]),
-        "scope": st.sampled_from(["account", "model", "request"]),
+        "scope": st.sampled_from(["account", "model", "request", "provider"]),
+        "blocked_until": st.sampled_from([rfc3339(NOW + HOUR), rfc3339(NOW + 3 * DAY)]),
         "overage": st.sampled_from([{"status": "allowed", "in_use": True}, {"status": "rejected", "in_use": False}]),
     },
 )
@@ -29,6 +31,17 @@ LINES: st.SearchStrategy[list[Record]] = st.lists(
     st.one_of(
         st.builds(lambda name, week, five, fields: turn(name, week, five, **fields), _NAMES, _USED, _USED, _FIELDS),
         st.builds(lambda name, status, age: probe(name, status, age=age), _NAMES, _STATUS, st.floats(0, 2 * DAY)),
+        st.builds(
+            lambda name, used, model, age: {
+                **probe(name, age=age),
+                "windows": [window("7d_sonnet", used, DAY, scope="model"), window("7d", used, DAY)],
+                "model": model,
+            },
+            _NAMES,
+            _USED,
+            st.sampled_from([None, "claude-sonnet-4-6", "other"]),
+            st.floats(0, 2 * DAY),
+        ),
         st.builds(lambda name, status, age: check(name, status, age=age), _NAMES, _STATUS, st.floats(0, 2 * DAY)),
     ),
     max_size=14,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -190,8 +191,9 @@ def _choose(
         return None
     until = holds_until(policy, snapshot, decision, _probeable(paths, env))
     until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
-    # A line left out for its clock counts when its time comes; the oldest lines of a long log, when they are read.
-    if state.has_early_lines or not state.complete:
+    # A line that was set aside for its clock counts when its time comes; the oldest lines of a long log, when read.
+    until = min(until, state.early.due_at)
+    if state.early.due_at < inf or not state.complete:
         until = min(until, decision.decided_at + UNCOVERED_S)
     return replace(decision, valid_until=max(until, decision.decided_at))
 

@@ -6,6 +6,7 @@ from tokmon.decision import policy_cache
 from tokmon.decision.policy_cache import LoadedPolicy, PolicyOrigin
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError
+from tokmon.evidence.early import is_early
 from tokmon.pi import check_file
 from tokmon.pi.models_json import read_accounts
 from tokmon.report.findings import Finding, fail, ok, warn
@@ -58,7 +59,7 @@ def checks(subject: Subject) -> Finding:
     if not results:
         return ok(f"no results in `{path}` yet; `tokmon check` writes them")
     newest = max(result.checked_at for result in results)
-    if newest > subject.now + check_file.AHEAD_S:
+    if is_early(newest, subject.now):
         return warn(
             f"`{path}` has results from the future ({rfc3339(newest)}), which are not used",
             "set the clock of the machine that writes it",

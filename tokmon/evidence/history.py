@@ -52,8 +52,9 @@ class Sample(Value, frozen=True):
 class History:
     """The history of one account.
 
-    `by_source` is the newest evidence of its status from each source. `key_refusals` and `overloads` are the newest
-    refused key and overload from each source; they pass by themselves, and then `by_source` counts again.
+    `by_source` is the newest evidence of its status from each source. `key_refusals` is the newest refused key from
+    each source; it passes by itself, and then `by_source` counts again. `overloads` is the newest overload of each
+    model, "" where none is named: the provider refuses all accounts for a while.
     `throttled` is the newest 429 that concerns one request alone.
     `last_served` is the newest served request, `last_limited` the newest limit that was reached (which shows that the
     key was valid), `last_failed_check` the newest pi check that failed for any reason. `key_refusal_times` holds, by
@@ -85,11 +86,18 @@ class History:
         elif evidence.status is Status.REJECTED and evidence.scope == Scope.REQUEST:
             if newer(evidence, self.throttled):
                 self.throttled = evidence
+        elif is_overload(evidence):
+            self._add_overload(evidence)
         elif evidence.status is not Status.UNKNOWN and evidence.scope not in {Scope.REQUEST, Scope.MODEL}:
             self._add_status(evidence)
         for window in evidence.windows:
             if window.name in _SAMPLED and window.utilization is not None:
                 self._add_sample(stamp, Window(window.name, window.utilization, window.resets_at))
+
+    def _add_overload(self, evidence: Evidence) -> None:
+        model = (evidence.model or "") if evidence.scope == Scope.MODEL else ""
+        if newer(evidence, self.overloads.get(model)):
+            self.overloads[model] = evidence
 
     def _add_status(self, evidence: Evidence) -> None:
         stamp = evidence.stamp
@@ -99,7 +107,7 @@ class History:
             self.last_limited = stamp
         if evidence.substatus == KEY_VALID:
             return
-        newest = self._newest(evidence.status)
+        newest = self.key_refusals if evidence.status is Status.INVALID_KEY else self.by_source
         if newer(evidence, newest.get(stamp.source)):
             newest[stamp.source] = evidence
         if evidence.status is Status.INVALID_KEY:
@@ -108,16 +116,10 @@ class History:
             if len(self.key_refusal_times) > _MAX_REFUSALS:
                 del self.key_refusal_times[min(self.key_refusal_times)]
 
-    def _newest(self, status: Status) -> dict[str, Evidence]:
-        return {Status.INVALID_KEY: self.key_refusals, Status.OVERLOADED: self.overloads}.get(status, self.by_source)
-
     def from_source(self, source: str) -> list[Evidence]:
-        """The newest status, key refusal and overload from that source, the newest first."""
-        newest = [by_source[source] for by_source in self._by_source() if source in by_source]
+        """The newest status and key refusal from that source, the newest first."""
+        newest = [by_source[source] for by_source in (self.by_source, self.key_refusals) if source in by_source]
         return sorted(newest, key=_stamp, reverse=True)
-
-    def _by_source(self) -> tuple[dict[str, Evidence], ...]:
-        return self.by_source, self.key_refusals, self.overloads
 
     def _add_sample(self, stamp: Stamp, window: Window) -> None:
         quarters = self.quarters.setdefault(window.name, {})
@@ -204,6 +206,12 @@ class History:
                 window = Window(name, number(sample["utilization"]), resets_at)
                 history.quarters.setdefault(name, {})[int(stamp.ts // _QUARTER_S)] = (stamp, window)
         return history
+
+
+def is_overload(evidence: Evidence) -> bool:
+    """Whether the provider refuses every account for a while: it is overloaded, or its shared capacity is used up."""
+    shared = evidence.status is Status.REJECTED and evidence.scope == Scope.PROVIDER
+    return shared or evidence.status is Status.OVERLOADED
 
 
 def _newest_json(newest: Mapping[str, Evidence]) -> dict[str, Any]:

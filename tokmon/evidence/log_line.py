@@ -16,6 +16,7 @@ from tokmon.evidence.reading import (
     reading_json,
     text,
     window_from_json,
+    window_json,
 )
 from tokmon.evidence.values import plausible
 from tokmon.wire.instants import parse_rfc3339, rfc3339
@@ -38,6 +39,8 @@ CHECK: Final = "pi-check"
 
 CONFIRMED: Final = "confirmed"
 """The substatus of a key that was refused twice in one pi check."""
+
+_LIMITED: Final = frozenset({Status.REJECTED, Status.NO_CREDIT})
 
 ReadText = Callable[[RawResponse], Reading]
 """`families.read`. It is passed in because this room must not import the families."""
@@ -76,9 +79,24 @@ class Evidence(Value, frozen=True):
     plan: str | None = None
     credits: Credits | None = None
 
+    @property
+    def refusing(self) -> tuple[Window, ...]:
+        """The windows that refuse, by this evidence: those that say so, else the full ones, else the one it names.
+
+        Windows of some models refuse the account only where no other one does.
+        """
+        if self.status not in _LIMITED:
+            return ()
+        scope = Scope.MODEL if self.scope == Scope.MODEL else None
+        windows = [window for window in self.windows if window.scope is scope] or self.windows
+        refusing = tuple(window for window in windows if window.status == Status.REJECTED)
+        full = refusing or tuple(window for window in windows if window.is_full)
+        named = self.binding if self.status is Status.REJECTED else None
+        return full or tuple(window for window in windows if window.name == named)
+
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
-    """The evidence in a log line; None if the line has no provider or no instant.
+    """The evidence in a log line; None if the line has no provider or no instant, or is about usage alone.
 
     `read_text` reads the error text of a pi check that another tool logged. Without it, such a line is evidence of
     a failed check and of nothing else.
@@ -86,6 +104,8 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
+    if line.get("kind") == "usage" and line.get("status") is None:
+        return None  # tokens and costs of an answer, whose capture is the evidence
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.
         stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
@@ -95,6 +115,9 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     if fields is None:
         return None
     status, scope, substatus = fields
+    windows = _windows(line, stamp.ts)
+    if scope is None and status is Status.REJECTED and _of_some_models(windows):
+        scope = Scope.MODEL
     overage, credit = line.get("overage"), line.get("credits")
     return Evidence(
         provider=provider,
@@ -108,7 +131,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         claim=text(line, "claim"),
         binding=text(line, "binding_window"),
         blocked_until=instant(line.get("blocked_until")),
-        windows=_windows(line, stamp.ts),
+        windows=windows,
         overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
         credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
@@ -147,6 +170,12 @@ def _check_fields(line: Mapping[str, Any], read_text: ReadText | None) -> Status
     return fields if fields[0] not in SERVED else (Status.UNKNOWN, Scope.REQUEST, None)
 
 
+def _of_some_models(windows: tuple[Window, ...]) -> bool:
+    """Whether windows are full, and only such as apply to some models."""
+    full = [window for window in windows if window.is_full]
+    return bool(full) and all(window.scope is Scope.MODEL for window in full)
+
+
 def _windows(line: Mapping[str, Any], ts: float) -> tuple[Window, ...]:
     entries = line.get("windows")
     if isinstance(entries, list):
@@ -166,7 +195,11 @@ def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
 
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
-    """Evidence as saved in `state.json`, without windows, plan and type, which are saved with the account."""
+    """Evidence as saved in `state.json`, without what is saved with the account: plan, type and most windows.
+
+    A limit that was reached keeps the windows that refused: newer figures of these end it.
+    """
+    refusing = evidence.refusing
     entry: dict[str, Any] = {
         **stamp_json(evidence.stamp),
         "status": evidence.status,
@@ -175,6 +208,8 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
         "model": evidence.model,
         "http_status": evidence.http_status,
         "claim": evidence.claim,
+        "binding_window": evidence.binding if evidence.status in _LIMITED else None,
+        "windows": [plain_numbers(window_json(window)) for window in refusing] or None,
         "blocked_until": None if evidence.blocked_until is None else rfc3339(evidence.blocked_until),
         "overage": None if evidence.overage is None else plain_numbers(overage_json(evidence.overage)),
     }

@@ -29,7 +29,7 @@ __all__ = [
     "replace",
 ]
 
-_PERIOD: Final = re.compile(r"^(\d+)([smhd])(?:_|$)|_(second|minute|hour|day)$")
+_PERIOD: Final = re.compile(r"(?:^|:)(\d+)([smhd])(?:_|:|$)|_(second|minute|hour|day)$")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -83,11 +83,16 @@ class Window(Value, frozen=True):
 
     @property
     def period_s(self) -> float | None:
-        """How long the window is, by its name (`5h`, `7d_sonnet`, `requests_minute`), in seconds."""
+        """How long the window is, by its name (`5h`, `7d_sonnet`, `Spark:5h`, `requests_minute`), in seconds."""
         match = _PERIOD.search(self.name)
         if match is None:
             return None
         return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0]])
+
+    @property
+    def is_full(self) -> bool:
+        """True if nothing of the window was left when it was read."""
+        return self.status == Status.REJECTED or self.remaining == 0 or (self.utilization or 0) >= 1
 
     def expired(self, now: float) -> bool:
         """True if the window has reset since it was read, so that its figures are out of date."""

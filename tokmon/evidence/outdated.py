@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from tokmon.evidence.log_line import CHECK, Evidence
-from tokmon.evidence.model import Window
+from tokmon.evidence.model import Status, Window
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
@@ -40,6 +40,9 @@ Key = tuple[object, ...]
 class _Window(msgspec.Struct, gc=False):
     name: str | None = None
     utilization: float | None = None
+    status: str | None = None
+    remaining: float | None = None
+    scope: str | None = None
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -47,6 +50,7 @@ class _Object(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
+    kind: str | None = None
     provider: str | None = None
     ts: str | None = None
     source: str | None = None
@@ -104,7 +108,7 @@ class OutdatedLines:
                 yield data, None
                 continue
             ts = line.ts
-            if not ts or not line.provider:
+            if not ts or not line.provider or (line.kind == "usage" and line.status is None):
                 continue
             if len(ts) != _MILLISECONDS:
                 ts = _sortable(ts)
@@ -136,7 +140,21 @@ def _key(line: _Line) -> Key:
     parts: tuple[object, ...]
     # This runs for every line of a log, so it is written out: the windows as in `_parts`.
     if windows is not None:
-        parts = tuple([(window.name,) if window.utilization is None else window.name for window in windows])
+        parts = tuple(
+            [
+                window.name
+                if (used := window.utilization) is not None
+                and used < 1
+                and window.scope is None
+                and window.remaining is None
+                and window.status != Status.REJECTED
+                else _part(window)
+                for window in windows
+            ]
+        )
+    elif (line.utilization_5h or 0) >= 1 or (line.utilization_7d or 0) >= 1:
+        older = (_Window("5h", line.utilization_5h), _Window("7d", line.utilization_7d))
+        parts = tuple([_part(window) for window in older if window.utilization is not None])
     elif line.utilization_5h is not None:
         parts = _5H if line.utilization_7d is None else _5H_7D
     else:
@@ -160,8 +178,19 @@ def _key(line: _Line) -> Key:
 
 
 def _parts(windows: Iterable[Window]) -> tuple[object, ...]:
-    """The windows as parts of an account: one without a utilization fills no sample."""
-    return tuple([(window.name,) if window.utilization is None else window.name for window in windows])
+    """The windows as parts of an account."""
+    return tuple([_part(window) for window in windows])
+
+
+def _part(window: _Window | Window) -> object:
+    """The name alone, unless it fills no sample, is used up, or is of some models."""
+    used = window.utilization
+    full = window.status == Status.REJECTED or window.remaining == 0 or (used or 0) >= 1
+    return (
+        window.name
+        if used is not None and not full and window.scope is None
+        else (window.name, used is None, full, window.scope)
+    )
 
 
 def _sortable(ts: str) -> str:

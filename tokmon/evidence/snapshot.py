@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tokmon.evidence.history import History, Sample, later, newer
+from tokmon.evidence.history import KEY_VALID, History, Sample, is_overload, later, newer
 from tokmon.evidence.log_line import (
     SERVED,
     Evidence,
@@ -25,6 +25,7 @@ from tokmon.evidence.log_line import (
     stamp_json,
 )
 from tokmon.evidence.model import Credits, Scope, Status, Value, Window
+from tokmon.evidence.model_windows import names_no_model
 from tokmon.evidence.reading import credits_from_json, credits_json, window_from_json, window_json
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 11
+VERSION: Final = 12
 """Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
 
 
@@ -71,19 +72,22 @@ class Account:
     """The newest evidence about one account, kept separately for each part.
 
     `last` is the evidence of its status, `overage_evidence` that of its overage. `models` holds the newest refusal
-    or served request of each model ("" if the model is not known). `binding` is the name of the window that limits
-    the account, or the provider's own word for it.
+    or served request of each model ("" if the model is not known), by source. `binding` is the name of the window that
+    limits the account, or the provider's own word for it. `full` holds the newest figures of each window that was used
+    up, `read_on` the models on whose responses windows stood whose names have no model (`7d_oi`).
     """
 
     provider: str
     last: Evidence | None = None
     overage_evidence: Evidence | None = None
-    models: dict[str, Evidence] = field(default_factory=dict)
+    models: dict[str, dict[str, Evidence]] = field(default_factory=dict)
     type: tuple[Stamp, str] | None = None
     plan: tuple[Stamp, str] | None = None
     credits: tuple[Stamp, Credits] | None = None
     binding: tuple[Stamp, str] | None = None
     windows: dict[str, WindowEvidence] = field(default_factory=dict)
+    full: dict[str, WindowEvidence] = field(default_factory=dict)
+    read_on: dict[str, set[str]] = field(default_factory=dict)
     history: History = field(default_factory=History)
 
     def add(self, evidence: Evidence) -> None:
@@ -104,23 +108,38 @@ class Account:
             self.binding = (stamp, binding)
         self.history.add(evidence)
         for window in evidence.windows:
-            known = self.windows.get(window.name)
+            self._add_window(window, stamp)
+            if evidence.model and names_no_model(window):
+                self.read_on.setdefault(window.name, set()).add(evidence.model)
+
+    def _add_window(self, window: Window, stamp: Stamp) -> None:
+        for newest in (self.windows, self.full) if window.is_full else (self.windows,):
+            known = newest.get(window.name)
             if known is None or later(stamp, window, (known.stamp, known.window)):
-                self.windows[window.name] = WindowEvidence(window, stamp)
+                newest[window.name] = WindowEvidence(window, stamp)
 
     def copy(self) -> "Account":
         """A copy that can be added to without a change of this one."""
-        return replace(self, models=dict(self.models), windows=dict(self.windows), history=self.history.copy())
+        return replace(
+            self,
+            models={model: dict(by_source) for model, by_source in self.models.items()},
+            windows=dict(self.windows),
+            full=dict(self.full),
+            read_on={name: set(models) for name, models in self.read_on.items()},
+            history=self.history.copy(),
+        )
 
     def _add_status(self, evidence: Evidence) -> None:
         """A served request is evidence about account and model, a refusal of one model about that model only."""
         served = evidence.status in SERVED
         if (served or evidence.scope != Scope.MODEL) and newer(evidence, self.last):
             self.last = evidence
+        if is_overload(evidence) or evidence.substatus == KEY_VALID:
+            return
         if served or evidence.scope == Scope.MODEL:
-            model = evidence.model or ""
-            if newer(evidence, self.models.get(model)):
-                self.models[model] = evidence
+            by_source = self.models.setdefault(evidence.model or "", {})
+            if newer(evidence, by_source.get(evidence.stamp.source)):
+                by_source[evidence.stamp.source] = evidence
 
 
 class Snapshot:
@@ -178,12 +197,31 @@ def _account_json(account: Account) -> dict[str, Any]:
         "binding": _value_json(account.binding),
         "last": None if account.last is None else evidence_json(account.last),
         "overage": None if account.overage_evidence is None else evidence_json(account.overage_evidence),
-        "models": {name: evidence_json(evidence) for name, evidence in sorted(account.models.items())},
+        "models": {
+            model: {source: evidence_json(evidence) for source, evidence in sorted(by_source.items())}
+            for model, by_source in sorted(account.models.items())
+        },
         "history": account.history.to_json(),
-        "windows": [
-            {**plain_numbers(window_json(newest.window)), **stamp_json(newest.stamp)}
-            for _, newest in sorted(account.windows.items())
+        "windows": [_window_json(known) for _, known in sorted(account.windows.items())],
+        # Of those that are full by their newest figures too, these are the same.
+        "full": [
+            _window_json(known)
+            for name, known in sorted(account.full.items())
+            if not account.windows[name].window.is_full
         ],
+        "read_on": {name: sorted(models) for name, models in sorted(account.read_on.items())},
+    }
+
+
+def _window_json(known: WindowEvidence) -> dict[str, Any]:
+    return {**plain_numbers(window_json(known.window)), **stamp_json(known.stamp)}
+
+
+def _windows_from_json(entries: Iterable[Mapping[str, Any]]) -> dict[str, WindowEvidence]:
+    return {
+        window.name: WindowEvidence(window, stamp_from_json(saved))
+        for saved in entries
+        if (window := window_from_json(saved))
     }
 
 
@@ -192,23 +230,25 @@ def _value_json(value: tuple[Stamp, str] | None) -> dict[str, Any] | None:
 
 
 def _account_from_json(name: str, entry: Mapping[str, Any]) -> Account:
-    credit = entry["credits"]
+    credit, windows = entry["credits"], _windows_from_json(entry["windows"])
+    full = {window: known for window, known in windows.items() if known.window.is_full}
     return Account(
         name,
         last=evidence_from_json(name, entry["last"]),
         overage_evidence=evidence_from_json(name, entry["overage"]),
         models={
-            model: evidence for model, saved in entry["models"].items() if (evidence := evidence_from_json(name, saved))
+            model: {
+                source: evidence for source, saved in by_source.items() if (evidence := evidence_from_json(name, saved))
+            }
+            for model, by_source in entry["models"].items()
         },
         type=_value_from_json(entry["type"]),
         plan=_value_from_json(entry["plan"]),
         credits=None if credit is None else (stamp_from_json(credit), credits_from_json(credit)),
         binding=_value_from_json(entry["binding"]),
-        windows={
-            window.name: WindowEvidence(window, stamp_from_json(saved))
-            for saved in entry["windows"]
-            if (window := window_from_json(saved))
-        },
+        windows=windows,
+        full=full | _windows_from_json(entry["full"]),
+        read_on={window: set(map(required_text, models)) for window, models in entry["read_on"].items()},
         history=History.from_json(name, entry["history"]),
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tokmon.errors import StoreError
+from tokmon.evidence.early import counts_from, is_early
 from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.evidence.values import instant
@@ -33,9 +34,6 @@ from tokmon.wire.instants import rfc3339
 
 LARGEST: Final = 1 << 20
 """Bytes of a file that is read."""
-
-AHEAD_S: Final = 300.0
-"""Seconds by which a clock may be ahead of ours."""
 
 _LOCK_WAIT_S: Final = 5.0
 _NOT_SUCH: Final = {errno.EFBIG: "has more than 1 MiB", errno.EINVAL: "is not a file"}
@@ -71,7 +69,7 @@ def valid_until(path: Path | None, now: float) -> float:
         results = () if path is None else read(path)
     except StoreError:
         results = ()
-    turns = (turn for result in results for turn in (result.checked_at - AHEAD_S, result.checked_at + CHECK_S))
+    turns = (turn for result in results for turn in (counts_from(result.checked_at), result.checked_at + CHECK_S))
     return min((turn for turn in turns if turn >= now), default=math.inf)
 
 
@@ -122,11 +120,15 @@ def _instant(value: object) -> float | None:
 
 def _evidence(result: CheckResult, now: float) -> Evidence | None:
     """What it says of the account, if it is of now: not of a clock that runs ahead, and not too old to count."""
-    if not -AHEAD_S <= now - result.checked_at <= CHECK_S:
+    if not _counts(result, now):
         return None
     fields = {name: result.fields[name] for name in _SAYS if name in result.fields}
     when = {"ts": rfc3339(result.checked_at), "id": "check_file", "source": CHECK}
     return evidence_in_line({**fields, **when, "provider": result.provider}, read_error_text)
+
+
+def _counts(result: CheckResult, now: float) -> bool:
+    return not is_early(result.checked_at, now) and now - result.checked_at <= CHECK_S
 
 
 def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], now: float) -> None:
@@ -140,7 +142,7 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
         current = {
             result.provider: {**result.fields, "checked_at": rfc3339(result.checked_at)}
             for result in read(path)
-            if -AHEAD_S <= now - result.checked_at <= CHECK_S
+            if _counts(result, now)
         }
         both = {**current, **results}
         oldest = min((result["checked_at"] for result in both.values()), key=_instant_of, default=rfc3339(now))

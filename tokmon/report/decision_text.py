@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tokmon.evidence.model import Scope, Window
 from tokmon.evidence.snapshot import WindowEvidence
 from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
 from tokmon.selection.assessment import Assessment, Fitness
@@ -58,13 +59,17 @@ def _line(candidate: Candidate, decision: Decision, width: int, style: Style) ->
 def _remarks(candidate: Candidate, now: float) -> Iterator[str]:
     """The figures that the choice looks at, each with its age, and the status with its own."""
     assessment = candidate.assessment
-    yield from (_figure(known, now) for known in assessment.figures if known.window.name in {"5h", "7d"})
+    yield from (_figure(known, now) for known in assessment.figures if _is_watched(known.window))
     yield from (f"{clean(name)} has reset since" for name in assessment.expired)
     exhausted = candidate.exhausted
     if exhausted is not None and exhausted.hits_in_s is not None and assessment.fitness is not Fitness.EXCLUDED:
         yield f"{exhausted.name} would be used up in {duration(exhausted.hits_in_s)}"
     if assessment.evidence is not None:
         yield _status(assessment, now)
+
+
+def _is_watched(window: Window) -> bool:
+    return window.name in {"5h", "7d"} or window.scope is Scope.MODEL
 
 
 def _figure(known: WindowEvidence, now: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokmon.evidence.model import Window
+from tokmon.evidence.model_windows import models_of
 from tokmon.evidence.snapshot import Account, Stamp, WindowEvidence
 
 
@@ -18,6 +19,8 @@ class Gauge:
     expired: bool
     limiting: bool
     period: float | None
+    models: tuple[str, ...] = ()
+    """The models or families that a window of some models concerns."""
 
 
 def gauges(account: Account, now: float) -> Iterable[Gauge]:
@@ -29,7 +32,8 @@ def gauges(account: Account, now: float) -> Iterable[Gauge]:
     for known in sorted(account.windows.values(), key=_order):
         window, stamp = known.window, known.stamp
         limiting = binding is not None and window_named(binding[1]) == window.name and not binding[0] < stamp
-        yield Gauge(window, stamp, now - stamp.ts, known.expired(now), limiting, window.period_s)
+        models = models_of(window, account.read_on.get(window.name, ()))
+        yield Gauge(window, stamp, now - stamp.ts, known.expired(now), limiting, window.period_s, models)
 
 
 def _order(known: WindowEvidence) -> tuple[float, str]:

@@ -47,7 +47,8 @@ def _of_assessment(assessment: Assessment, now: float, *, other_models_refused: 
     if assessment.fitness is Fitness.EXCLUDED:
         passes_soon = assessment.until is not None and assessment.until - now <= PASSING_S
         return Severity.WARN if passes_soon else Severity.CRITICAL
-    doubtful = assessment.check_failed or assessment.unreachable or assessment.throttled or other_models_refused
+    doubtful = assessment.check_failed or assessment.unreachable or assessment.throttled or assessment.overloaded
+    doubtful = doubtful or other_models_refused
     warned = assessment.fitness is Fitness.BILLED or assessment.status is Status.ALLOWED_WARNING
     if warned or doubtful:
         return Severity.WARN

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokmon.evidence.model import Credits, Overage, Window
+from tokmon.evidence.model_windows import names_no_model
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
 from tokmon.report.severity import Severity, window_severity
@@ -166,7 +167,12 @@ class _Page:
         if gauge.expired:
             then = f"reset since, was {percent(window.utilization)}"
             return self._line(start, [then], self._origin(gauge.stamp))
-        return self._line(start, self._resets(window), self._origin(gauge.stamp))
+        return self._line(start, [*self._resets(window), *self._models(gauge)], self._origin(gauge.stamp))
+
+    def _models(self, gauge: Gauge) -> list[str]:
+        """Which models a window concerns whose name does not tell."""
+        models = gauge.models if names_no_model(gauge.window) else ()
+        return [f"for {fit(clean(', '.join(models)), self.width // 3)}"] if models else []
 
     def _resets(self, window: Window) -> list[str]:
         if window.resets_at is None:

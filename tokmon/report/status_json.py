@@ -87,6 +87,7 @@ def _gauge_json(gauge: Gauge, now: float) -> dict[str, Any]:
         "status": window.status,
         "surpassed_threshold": window.surpassed,
         "scope": window.scope,
+        "models": list(gauge.models),
         "resets_at": _instant(window.resets_at),
         "resets_in_s": None if window.resets_at is None else round(window.resets_at - now, 3),
         **_origin(gauge.stamp, now),

@@ -10,7 +10,8 @@ from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.severity import Severity, severity_of
 from tokmon.selection.assessment import Assessment, Fitness, assess
 from tokmon.selection.choose import choose
-from tokmon.selection.current import counts, passes_at, refused_models, reset_since
+from tokmon.selection.current import counts, passes_at, refused_models
+from tokmon.selection.limits import ended_since
 from tokmon.selection.policy import Policy
 
 
@@ -103,7 +104,7 @@ def _last_known(account: Account, assessment: Assessment, now: float) -> LastKno
     if assessment.evidence is not None or last is None:
         return None
     ended = last.status not in SERVED and last.blocked_until is not None and last.blocked_until <= now
-    if ended or reset_since(account, last, now):
+    if ended or ended_since(account, last, now):
         return LastKnown(last, "reset since" if last.status is Status.REJECTED else "ended since")
     if last.substatus == KEY_VALID and counts(last, now):
         return LastKnown(last, "")

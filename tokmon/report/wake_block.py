@@ -14,7 +14,6 @@ from tokmon.report.status import credits_words
 from tokmon.report.view import AccountView, View
 from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
 from tokmon.selection.assessment import WORKS, Assessment, Fitness
-from tokmon.selection.current import concerns_everybody
 
 HEADER: Final = "## Token Economics"
 NOTHING: Final = "No accounts yet: none is configured, and no response has been recorded."
@@ -142,8 +141,7 @@ def _excluded(view: AccountView, now: float) -> list[str]:
     if assessment.until is None:
         return [f"{reason}{age}{_remedy(assessment)}"]
     limit = assessment.status in {Status.REJECTED, Status.NO_CREDIT, Status.UNKNOWN}
-    retry = not limit or (evidence is not None and concerns_everybody(evidence))
-    return [f"{reason}{age}", f"{'retry' if retry else 'resets'} in {about(assessment.until - now)}"]
+    return [f"{reason}{age}", f"{'resets' if limit else 'retry'} in {about(assessment.until - now)}"]
 
 
 def _remedy(assessment: Assessment) -> str:

@@ -8,29 +8,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from tokmon.evidence.history import History
-from tokmon.evidence.log_line import CHECK, CONFIRMED, SERVED
-from tokmon.evidence.model import Status, Window
-from tokmon.evidence.snapshot import Account, Evidence, Stamp, WindowEvidence
+from tokmon.evidence.log_line import CHECK, SERVED
+from tokmon.evidence.model import Scope, Status, Window
+from tokmon.evidence.snapshot import Account, Evidence, WindowEvidence
+from tokmon.selection.credit import is_billed, overage_is_open
 from tokmon.selection.current import (
     PROBE_S,
-    TURN_S,
+    SESSIONS,
     check_failed,
     check_passed,
-    concerns_everybody,
     counts,
-    ends_at,
-    full_windows,
-    is_full,
+    model_served,
     passes_at,
     ranked,
     refused_models,
 )
+from tokmon.selection.limits import concern, lifting_figures
 from tokmon.selection.policy import Policy
-
-KEY_REFUSALS: Final = 3
-KEY_REFUSED_OVER_S: Final = 120.0
-"""So many 401s, over so many seconds, exclude a key that has worked."""
+from tokmon.selection.refused_keys import key_is_refused, refused_to_a_probe
 
 _REFUSED: Final = {
     Status.REJECTED: "usage limit reached",
@@ -40,6 +35,7 @@ _REFUSED: Final = {
 WORKS: Final = "works"
 """The reason of a usable account, if there is no more to say."""
 
+_LIFTED: Final = "newer figures ended the limit"
 _KEY_REFUSED: Final = "login or key refused"
 _NO_QUOTA_DATA: Final = "responses recorded, none with quota data"
 
@@ -69,7 +65,10 @@ class Assessment:
 
     age_s: float | None = None
     figures: tuple[WindowEvidence, ...] = ()
-    """The account's windows that have not reset since they were read, each with where its figures come from."""
+    """The windows that bind the model and have not reset since they were read, each with where its figures come from.
+
+    By name: the account's own, and those of some models that concern this one.
+    """
 
     expired: tuple[str, ...] = ()
     """Names of windows that have reset since they were read."""
@@ -91,6 +90,9 @@ class Assessment:
 
     throttled: bool = False
     """The newest evidence is a 429 that names no limit: other accounts go first, nothing is excluded."""
+
+    overloaded: bool = False
+    """The provider refused every account a moment ago: other accounts go first, nothing is excluded."""
 
     @property
     def status(self) -> Status:
@@ -116,9 +118,27 @@ class Assessment:
         """The window of that name, if it has not reset since."""
         return next((known.window for known in self.figures if known.window.name == name), None)
 
+    def binding(self, name: str) -> Window | None:
+        """Of the account's window of that name and those of some models that are as long, the one with the most used.
+
+        None if none of them has current figures.
+        """
+        own = self.window(name)
+        windows = [*([] if own is None else [own]), *self.model_windows(name)]
+        return max(windows, key=lambda window: window.utilization or 0.0, default=None)
+
+    def model_windows(self, name: str) -> list[Window]:
+        """The windows of some models that bind this one, are as long as the window of that name, and have a figure."""
+        period = Window(name).period_s
+        return [
+            window
+            for window in self.windows
+            if window.scope is Scope.MODEL and window.period_s == period and window.utilization is not None
+        ]
+
     def utilization(self, name: str) -> float | None:
-        """The fraction of that window that is used."""
-        window = self.window(name)
+        """The fraction of that window that is used, or of one of some models that is as long and has more used."""
+        window = self.binding(name)
         return None if window is None else window.utilization
 
 
@@ -128,7 +148,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
     if account is None:
         return Assessment(provider, model, Fitness.UNKNOWN, "no response recorded yet")
     evidence = ranked(account, now)
-    windows = [known for known in account.windows.values() if known.window.scope is None]
+    windows = [known for _, known in sorted(account.windows.items()) if concern(account, known.window, model)]
     facts = Assessment(
         provider,
         model,
@@ -137,11 +157,12 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
         evidence=evidence,
         age_s=None if evidence is None else now - evidence.stamp.ts,
         figures=tuple(known for known in windows if not known.expired(now)),
-        expired=tuple(sorted(known.window.name for known in windows if known.expired(now))),
+        expired=tuple(known.window.name for known in windows if known.expired(now)),
         check_passed=check_passed(account, now),
         check_failed=check_failed(account, now),
         unreachable=_is_newest(account.history.network_error, account, evidence, now),
         throttled=_is_throttled(account, evidence, now),
+        overloaded=any(_is_newest(account.history.overloads.get(name), account, evidence, now) for name in {"", model}),
     )
     return _with_remarks(_judged(account, facts, policy, now), account, now)
 
@@ -149,7 +170,7 @@ def assess(provider: str, account: Account | None, policy: Policy, now: float) -
 def _with_remarks(assessment: Assessment, account: Account, now: float) -> Assessment:
     """The same, with what makes other accounts go first in its reason."""
     if assessment.fitness is Fitness.EXCLUDED:
-        refused = assessment.key_refused and _refused_to_a_probe(account.history, now)
+        refused = assessment.key_refused and refused_to_a_probe(account.history, now)
         return replace(assessment, key_refused_by_probe=refused)
     remarks = [assessment.reason]
     if assessment.check_failed:
@@ -158,6 +179,8 @@ def _with_remarks(assessment: Assessment, account: Account, now: float) -> Asses
         remarks.append("last attempt failed (network)")
     if assessment.throttled:
         remarks.append("last response was a 429 without details")
+    if assessment.overloaded:
+        remarks.append("provider overloaded")
     return replace(assessment, reason="; ".join(remarks))
 
 
@@ -175,52 +198,60 @@ def _is_newest(event: Evidence | None, account: Account, evidence: Evidence | No
     return all(event.stamp > stamp for stamp in newer if stamp is not None)
 
 
-def _refused_to_a_probe(history: History, now: float) -> bool:
-    """Whether a probe or check of the last two minutes was answered with a refusal of the key."""
-    answers = [evidence for source, evidence in history.key_refusals.items() if source in {CHECK, "probe"}]
-    return any(now - evidence.stamp.ts <= KEY_REFUSED_OVER_S for evidence in answers)
-
-
 def _judged(account: Account, facts: Assessment, policy: Policy, now: float) -> Assessment:
     refused = refused_models(account, now).get(facts.model)
     if refused is not None:
         reason = f"{facts.model} refused ({refused.status.replace('_', ' ')})"
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(refused))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=refused.blocked_until)
     evidence = facts.evidence
     if evidence is not None and evidence.status is Status.INVALID_KEY:
-        if _key_is_refused(account, evidence, now):
+        if key_is_refused(account, evidence, now):
             return replace(facts, fitness=Fitness.EXCLUDED, reason=_KEY_REFUSED, key_refused=True)
         # One 401 is no evidence yet, and hides no refusal of another kind.
         other = ranked(account, now, keys=False)
         refusal = None if other is None or other.status in SERVED else other
         facts = replace(facts, reason="one 401 on a key that worked", evidence=refusal or evidence)
         evidence = refusal
-    if evidence is not None and concerns_everybody(evidence):
-        return replace(facts, fitness=Fitness.EXCLUDED, reason="provider overloaded", until=ends_at(evidence))
     if evidence is not None and evidence.status not in {*SERVED, Status.REJECTED}:
         reason = _REFUSED.get(evidence.status, str(evidence.status))
-        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=ends_at(evidence))
+        return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=evidence.blocked_until)
     return _by_use(account, facts, evidence, policy, now)
 
 
 def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, policy: Policy, now: float) -> Assessment:
     """By what is left of the plan, and whether credit pays where nothing is left."""
-    full = next((window for window in facts.windows if _binds_the_plan(window)), None)
+    full = [known for known in facts.figures if _binds_the_plan(known.window)]
+    used_up = [known.window for known in full if _is_used_up(known, account, facts.model, evidence)]
     rejected = evidence is not None and evidence.status is Status.REJECTED
-    billed = _is_billed(account, facts.model, now)
-    if billed or ((full is not None or rejected) and _overage_is_open(account, evidence, now)):
+    billed = is_billed(account, facts.model, now)
+    if billed or ((full or rejected) and overage_is_open(account, evidence, now)):
         if policy.spend_credit == "never":
             return replace(facts, fitness=Fitness.EXCLUDED, reason='would spend credit (`spend_credit = "never"`)')
         reason = "answers are billed: paid from credit" if billed else "plan used up: paid from credit"
         return replace(facts, fitness=Fitness.BILLED, reason=reason)
-    if rejected or (evidence is None and full is not None):
-        limits = [full] if full is not None else [window for window in facts.windows if is_full(window)]
+    if rejected or used_up:
+        limits = used_up or [window for window in facts.windows if window.scope is None and window.is_full]
         names = " and ".join(window.name for window in limits)
         reason = f"{names} used up" if limits else _REFUSED[Status.REJECTED]
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
         return replace(facts, fitness=Fitness.USABLE, reason=WORKS)
+    if any(counts(one, now) and lifting_figures(account, one, now) for one in account.history.by_source.values()):
+        return replace(facts, fitness=Fitness.USABLE, reason=_LIFTED)
     return facts
+
+
+def _is_used_up(known: WindowEvidence, account: Account, model: str, evidence: Evidence | None) -> bool:
+    """Whether a full window stops a session: not if a session was served since, or the same answer was served."""
+    if known.window.scope is Scope.MODEL:
+        served = model_served(account, model)
+        return served is None or not served > known.stamp
+    if evidence is None or evidence.status not in SERVED:
+        return True
+    if evidence.stamp.source in SESSIONS:
+        # A check starts a session to see whether the figures bind; a turn says nothing of later figures.
+        return evidence.stamp.source != CHECK and known.stamp > evidence.stamp
+    return known.stamp != evidence.stamp
 
 
 def _without_status(account: Account, now: float) -> str:
@@ -244,48 +275,6 @@ def _limit_ends(limits: list[Window], evidence: Evidence | None) -> float | None
 
 
 def _binds_the_plan(window: Window) -> bool:
+    if window.scope is Scope.MODEL:
+        return window.is_full
     return (window.utilization or 0) >= 1 and window.name in {"5h", "7d"}
-
-
-def _overage_is_open(account: Account, evidence: Evidence | None, now: float) -> bool:
-    """Whether credit pays beyond the plan, by the newest evidence of that: a later refusal (`evidence`) is one."""
-    paid = account.overage_evidence
-    if paid is None or paid.overage is None or now - paid.stamp.ts > TURN_S:
-        return False
-    if evidence is not None and evidence.status is Status.REJECTED and evidence.stamp > paid.stamp:
-        return False
-    return paid.overage.in_use or paid.overage.status in SERVED or paid.overage.permitted is True
-
-
-def _is_billed(account: Account, model: str, now: float) -> bool:
-    """Whether the last answer that reported windows was paid from credit although none of the plan's was used up.
-
-    Where one was used up, that ends with the window.
-    """
-    paid = account.overage_evidence
-    if paid is None or paid.overage is None or not paid.overage.in_use or now - paid.stamp.ts > TURN_S:
-        return False
-    newer = any(known.stamp > paid.stamp for known in account.windows.values())
-    return paid.model in {None, model} and not newer and not any(full_windows(account))
-
-
-def _key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
-    """Whether the key counts as invalid: 401s flap on valid keys.
-
-    It takes three in a row over two minutes, a second try or a second source that says so too, or a key that never
-    worked.
-    """
-    history = account.history
-    served = history.last_served
-    if served is None or (evidence.substatus == CONFIRMED and evidence.stamp > served):
-        return True
-    known_good = max(served.ts, _instant(history.last_limited))
-    refusals = [ts for ts in history.key_refusal_times.values() if ts > known_good]
-    if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
-        return True
-    others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
-    return any(other.stamp.ts > known_good and counts(other, now) for other in others)
-
-
-def _instant(stamp: Stamp | None) -> float:
-    return 0.0 if stamp is None else stamp.ts

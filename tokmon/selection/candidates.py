@@ -52,9 +52,13 @@ def _recent(rates: Mapping[str, demand.Rates]) -> dict[str, float]:
 def _candidate(
     assessment: Assessment, account: Account | None, burn: demand.Burn, policy: Policy, now: float
 ) -> Candidate:
-    windows = {name: assessment.window(name) for name in demand.WATCHED}
+    windows = [(name, assessment.window(name)) for name in demand.WATCHED]
+    windows += [(name, window) for name in demand.WATCHED for window in assessment.model_windows(name)]
     hours = policy.session_minutes / 60
-    projections = tuple(demand.project(name, window, burn, hours, now) for name, window in windows.items())
+    projections = tuple(demand.project(name, window, burn, hours, now) for name, window in windows)
     week = None if account is None else account.windows.get("7d")
-    urgency = demand.urgency(windows["7d"], None if week is None else week.window.resets_at, now)
+    last_reset = None if week is None else week.window.resets_at
+    # What the model's own week leaves is all that a session on it can use.
+    weeks = [assessment.window("7d"), *(week for week in assessment.model_windows("7d") if week.resets_at is not None)]
+    urgency = min(demand.urgency(window, last_reset, now) for window in weeks)
     return Candidate(assessment, projections, urgency * demand.headroom(projections), next_change(account, now))

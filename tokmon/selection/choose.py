@@ -96,7 +96,7 @@ class Choice(NamedTuple):
 def pick(policy: Policy, candidates: Mapping[str, Candidate], current: str | None) -> Choice:
     """The choice among the candidates, which must not be empty."""
     resume = policy.resume_account
-    if resume in policy.chain and _can_resume(policy, candidates[resume]):
+    if resume in policy.chain and _can_resume(policy, candidates[resume]) and not _others_first(policy, candidates):
         return Choice(resume, "resuming on the same account: enough quota left")
     by_policy = _by_threshold if policy.policy == "threshold" else _by_forecast
     choice = by_policy(policy, candidates, current)
@@ -111,6 +111,12 @@ def _can_resume(policy: Policy, candidate: Candidate) -> bool:
     if policy.policy == "threshold":
         return (assessment.utilization("7d") or 0.0) < policy.threshold
     return _has_enough(candidate, policy)
+
+
+def _others_first(policy: Policy, candidates: Mapping[str, Candidate]) -> bool:
+    """Whether the provider of the resumed session is overloaded, and another account of the chain is not."""
+    plan = [one for one in _eligible(candidates, policy.chain).plan if _has_enough(one, policy)]
+    return candidates[policy.resume_account or ""].assessment.overloaded and _calm(plan) != plan
 
 
 def all_keys_refused(policy: Policy, candidates: Mapping[str, Candidate]) -> list[str]:
@@ -134,8 +140,8 @@ def _eligible(candidates: Mapping[str, Candidate], names: tuple[str, ...]) -> _E
     able = [one for one in able if not (one.assessment.check_failed or one.assessment.throttled)] or able
     credit = [one for one in able if one.assessment.fitness is Fitness.BILLED]
     plan = [one for one in able if one.assessment.fitness is not Fitness.BILLED]
-    # A network failure excludes nothing; it only lets others go first.
-    plan.sort(key=lambda one: one.assessment.unreachable)
+    # Neither an overload nor a network failure excludes anything; they only let others go first.
+    plan.sort(key=lambda one: (one.assessment.overloaded, one.assessment.unreachable))
     return _Eligible(plan, credit)
 
 
@@ -155,13 +161,16 @@ def _by_threshold(policy: Policy, candidates: Mapping[str, Candidate], _current:
         return Choice(credit[0].provider, credit[0].assessment.reason)
     limit = _percent(policy.threshold)
     for candidate in plan:
-        used = candidate.assessment.utilization("7d")
+        week = candidate.assessment.binding("7d")
+        used = None if week is None else week.utilization
         only_reachable = not candidate.assessment.unreachable and any(one.assessment.unreachable for one in plan)
         note = "; the network failed for others" if only_reachable else ""
-        if used is None:
+        if week is None or used is None:
             return Choice(candidate.provider, f"first of the chain; weekly usage unknown, assumed unused{note}")
         if used < policy.threshold:
-            return Choice(candidate.provider, f"first of the chain under {limit}: 7d at {_percent(used)}{note}")
+            return Choice(
+                candidate.provider, f"first of the chain under {limit}: {week.name} at {_percent(used)}{note}"
+            )
     if plan:
         lowest = min(plan, key=lambda one: one.assessment.utilization("7d") or 0.0)
         used = lowest.assessment.utilization("7d") or 0.0
@@ -182,7 +191,7 @@ def _from_fallback(policy: Policy, candidates: Mapping[str, Candidate]) -> Choic
 def _by_forecast(policy: Policy, candidates: Mapping[str, Candidate], current: str | None) -> Choice | None:
     """The account with enough quota for the session whose week expires soonest; else the one that lasts longest."""
     plan, credit = _eligible(candidates, policy.chain)
-    safe = [candidate for candidate in plan if _has_enough(candidate, policy)]
+    safe = _calm([candidate for candidate in plan if _has_enough(candidate, policy)])
     if policy.spend_credit == "first" and credit:
         return Choice(credit[0].provider, f"{credit[0].assessment.reason}, which expires")
     if safe:
@@ -197,6 +206,11 @@ def _by_forecast(policy: Policy, candidates: Mapping[str, Candidate], current: s
         reason = f"no account has enough quota for a session; this one lasts longest ({_limit_of(longest)})"
         return Choice(longest.provider, reason)
     return _from_fallback(policy, candidates)
+
+
+def _calm(candidates: list[Candidate]) -> list[Candidate]:
+    """Those whose provider is not overloaded; all if there are no such: an overload never leads to a paid account."""
+    return [candidate for candidate in candidates if not candidate.assessment.overloaded] or candidates
 
 
 def _has_enough(candidate: Candidate, policy: Policy) -> bool:

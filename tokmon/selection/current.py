@@ -3,20 +3,22 @@
 A real pi turn outranks a pi check, which outranks a probe of the bare API, each within its age limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tokmon.evidence.log_line import CHECK, SERVED
-from tokmon.evidence.model import Scope, Status, Window
-from tokmon.evidence.snapshot import Account, Evidence, WindowEvidence
-
-SOURCES: Final = ("piggyback", CHECK, "probe")
-"""By rank."""
+from tokmon.evidence.history import is_overload
+from tokmon.evidence.log_line import CHECK, SERVED, Stamp
+from tokmon.evidence.model import Status
+from tokmon.evidence.snapshot import Account, Evidence
+from tokmon.selection.limits import SOURCES, ended_since
 
 CHECK_S: Final = 2 * 3600.0
 PROBE_S: Final = 20 * 60.0
 TURN_S: Final = 24 * 3600.0
 """How long evidence of each source counts if the provider names no end. Windows have resets of their own."""
+
+SESSIONS: Final = frozenset({"piggyback", CHECK})
+"""The sources that are sessions of pi. A probe is a request to the bare API."""
 
 PASSING_S: Final = 600.0
 """How long an overload, a network failure or a 429 without details counts if no end is named."""
@@ -48,7 +50,7 @@ def ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | Non
 def _is_usable(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
     if evidence.status is Status.INVALID_KEY and (not keys or served_since(account, evidence)):
         return False
-    return counts(evidence, now) and not reset_since(account, evidence, now)
+    return counts(evidence, now) and not ended_since(account, evidence, now)
 
 
 def counts(evidence: Evidence, now: float) -> bool:
@@ -60,35 +62,9 @@ def counts_until(evidence: Evidence) -> float:
     """Until when that evidence of a status counts, in epoch seconds."""
     if evidence.status not in SERVED and evidence.blocked_until is not None:
         return evidence.blocked_until
-    if concerns_everybody(evidence):
-        return evidence.stamp.ts + PASSING_S
+    if is_overload(evidence):
+        return passes_at(evidence)
     return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
-
-
-def concerns_everybody(evidence: Evidence) -> bool:
-    """Whether the provider refuses every account for a while: it is overloaded, or its shared capacity is used up."""
-    shared = evidence.status is Status.REJECTED and evidence.scope == Scope.PROVIDER
-    return shared or evidence.status is Status.OVERLOADED
-
-
-def reset_since(account: Account, evidence: Evidence, now: float) -> bool:
-    """Whether a refusal that names no end has ended with the windows that were used up."""
-    if evidence.status is not Status.REJECTED or evidence.blocked_until is not None:
-        return False
-    full = list(full_windows(account))
-    return bool(full) and all(known.expired(now) for known in full)
-
-
-def full_windows(account: Account) -> Iterator[WindowEvidence]:
-    """The account's windows of which nothing was left when they were read."""
-    for known in account.windows.values():
-        if known.window.scope is None and is_full(known.window):
-            yield known
-
-
-def is_full(window: Window) -> bool:
-    """Whether nothing of the window was left when it was read."""
-    return window.status == Status.REJECTED or window.remaining == 0 or (window.utilization or 0) >= 1
 
 
 def passes_at(event: Evidence) -> float:
@@ -97,17 +73,32 @@ def passes_at(event: Evidence) -> float:
 
 
 def refused_models(account: Account, now: float) -> dict[str, Evidence]:
-    """The newest evidence of each model that is refused now, by the model's name ("" where none was named)."""
+    """The refusal of each model that is refused now, by the model's name ("" where none was named)."""
+    refusals = ((model, _refusal(by_source)) for model, by_source in sorted(account.models.items()))
     return {
         model: evidence
-        for model, evidence in sorted(account.models.items())
-        if evidence.status not in SERVED and counts(evidence, now)
+        for model, evidence in refusals
+        if evidence is not None and counts(evidence, now) and not ended_since(account, evidence, now)
     }
 
 
-def ends_at(evidence: Evidence) -> float | None:
-    """When a refusal ends by itself, in epoch seconds; missing credit does not, it only gets too old to count."""
-    return counts_until(evidence) if concerns_everybody(evidence) else evidence.blocked_until
+def _refusal(by_source: Mapping[str, Evidence]) -> Evidence | None:
+    """The refusal of a model; None if it was served since. A probe's answer ends no refusal in a session."""
+    session = _newest(evidence for source, evidence in by_source.items() if source in SESSIONS)
+    if session is not None and session.status not in SERVED:
+        return session
+    newest = _newest(by_source.values())
+    return newest if newest is not None and newest.status not in SERVED else None
+
+
+def _newest(evidence: Iterable[Evidence]) -> Evidence | None:
+    return max(evidence, key=lambda one: one.stamp, default=None)
+
+
+def model_served(account: Account, model: str) -> Stamp | None:
+    """When that model last served a request."""
+    served = [one.stamp for one in account.models.get(model, {}).values() if one.status in SERVED]
+    return max(served, default=None)
 
 
 def served_since(account: Account, evidence: Evidence) -> bool:
@@ -133,7 +124,8 @@ def check_failed(account: Account, now: float) -> bool:
     failed, turn = history.last_failed_check, history.by_source.get("piggyback")
     if failed is None or now - failed.ts > CHECK_S:
         return False
-    reasons = [history.network_error, history.throttled, *history.from_source(CHECK), *account.models.values()]
+    reasons = [history.network_error, history.throttled, *history.from_source(CHECK), *history.overloads.values()]
+    reasons += [evidence for by_source in account.models.values() for evidence in by_source.values()]
     if any(reason is not None and reason.stamp == failed for reason in reasons):
         return False
     return turn is None or turn.status not in SERVED or turn.stamp < failed

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any, Final
 
+from tokmon.evidence.model import Scope, Window
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision
 from tokmon.wire.instants import rfc3339
@@ -32,18 +33,30 @@ def decision_json(decision: Decision) -> dict[str, Any]:
 def _candidate_json(candidate: Candidate) -> dict[str, Any]:
     assessment = candidate.assessment
     window = assessment.window("7d") or assessment.window("5h")
-    resets_at = None if window is None else window.resets_at
     return {
         "provider": assessment.provider,
         "model": assessment.model,
         "fitness": assessment.fitness,
         "reason": assessment.reason,
-        "until": None if assessment.until is None else rfc3339(assessment.until),
+        "until": _instant(assessment.until),
         "status": assessment.status,
         "source": assessment.source,
         "age_s": None if assessment.age_s is None else round(assessment.age_s, 1),
-        "utilization_5h": assessment.utilization("5h"),
-        "utilization_7d": assessment.utilization("7d"),
-        "resets_at": None if resets_at is None else rfc3339(resets_at),
+        "utilization_5h": _utilization(assessment.window("5h")),
+        "utilization_7d": _utilization(assessment.window("7d")),
+        "model_windows": [
+            {"name": window.name, "utilization": window.utilization, "resets_at": _instant(window.resets_at)}
+            for window in assessment.windows
+            if window.scope is Scope.MODEL
+        ],
+        "resets_at": _instant(None if window is None else window.resets_at),
         "expired": list(assessment.expired),
     }
+
+
+def _utilization(window: Window | None) -> float | None:
+    return None if window is None else window.utilization
+
+
+def _instant(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)

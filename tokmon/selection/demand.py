@@ -49,9 +49,13 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A window at the end of the session. `hits_in_s` is when it would be used up, None if not within the session."""
+    """A window at the end of the session. `hits_in_s` is when it would be used up, None if not within the session.
+
+    `watched` is the window of the account that is as long; a window of some models is expected to burn as fast.
+    """
 
     name: str
+    watched: str
     now: float
     end: float
     hits_in_s: float | None
@@ -100,15 +104,16 @@ def _same(one: float | None, other: float | None) -> bool:
     return one is None or other is None or abs(one - other) < _SAME_S
 
 
-def project(name: str, window: Window | None, burn: Burn, hours: float, now: float) -> Projection:
-    """The window at the end of a session of so many hours that starts now.
+def project(watched: str, window: Window | None, burn: Burn, hours: float, now: float) -> Projection:
+    """The window at the end of a session of so many hours that starts now, by the burn of the one that is as long.
 
     A window that starts afresh within the session counts up to its reset, and then anew.
     """
     used = None if window is None else window.utilization
     assumed = used is None
     used = used or 0.0
-    an_hour = burn.account.get(name, 0.0) + burn.session.get(name, 0.0)
+    name = watched if window is None else window.name
+    an_hour = burn.account.get(watched, 0.0) + burn.session.get(watched, 0.0)
     left = None if window is None or window.resets_at is None else (window.resets_at - now) / HOUR
     counted = hours if left is None or left >= hours else max(0.0, left)
     at_reset = used + an_hour * counted
@@ -118,7 +123,7 @@ def project(name: str, window: Window | None, burn: Burn, hours: float, now: flo
     end = at_reset if counted == hours else an_hour * (hours - counted)
     if hits is None and counted < hours and an_hour * (hours - counted) >= 1:
         hits = (counted + 1 / an_hour) * HOUR
-    return Projection(name, used, end, hits, assumed)
+    return Projection(name, watched, used, end, hits, assumed)
 
 
 def urgency(window: Window | None, last_reset: float | None, now: float) -> float:
@@ -139,6 +144,6 @@ def urgency(window: Window | None, last_reset: float | None, now: float) -> floa
 
 def headroom(projections: Iterable[Projection]) -> float:
     """What would be left of 5h after the session, as a factor: sessions go where 5h has headroom for more of them."""
-    return next(
-        (max(0.0, 1 - projection.end) ** _HEADROOM_ROOT for projection in projections if projection.name == "5h"), 1.0
-    )
+    ends = [projection.end for projection in projections if projection.watched == "5h"]
+    left: float = max(0.0, 1 - max(ends, default=0.0)) ** _HEADROOM_ROOT
+    return left

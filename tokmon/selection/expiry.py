@@ -6,8 +6,8 @@ from typing import Final
 
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.snapshot import Account
-from tokmon.selection.assessment import KEY_REFUSED_OVER_S
 from tokmon.selection.current import CHECK_S, PROBE_S, TURN_S, counts_until, passes_at
+from tokmon.selection.refused_keys import KEY_REFUSED_OVER_S
 
 _AFTER_S: Final = 0.001
 """Some limits include their last instant, so both it and the moment after it are instants of change."""
@@ -28,8 +28,8 @@ def next_after(ends: Iterable[float], now: float) -> float:
 
 def _ends(account: Account) -> Iterator[float]:
     history = account.history
-    for evidence in (history.by_source, history.key_refusals, history.overloads, account.models):
-        yield from map(counts_until, evidence.values())
+    for newest in (history.by_source, history.key_refusals, history.overloads, *account.models.values()):
+        yield from map(counts_until, newest.values())
     yield from _ends_of_key_refusals(account)
     yield from (passes_at(failure) for failure in (history.network_error, history.throttled) if failure is not None)
     if history.last_failed_check is not None:

@@ -23,6 +23,15 @@ _MAX_WAITING: Final = 128
 """Events that wait to be added to the snapshot, so that memory stays small."""
 
 
+_CLOCK_EVERY_S: Final = 10.0
+_CLOCK_SET_S: Final = 2.0
+"""How often the sidecar looks whether the clock was set, and by how much at least."""
+
+
+def _clock_offset() -> float:
+    return time.time() - time.monotonic()
+
+
 class StateWriter:
     """Saves `state.json`. A failed save is reported once and tried again after the next event: the file is a cache."""
 
@@ -39,6 +48,8 @@ class StateWriter:
         self._expiry: asyncio.TimerHandle | None = None
         self.state = states.load(paths)
         self._catch_up: Iterator[int] | None = None
+        self._clock_offset = _clock_offset()
+        self._clock_timer = loop.call_later(_CLOCK_EVERY_S, self._watch_clock)
 
     def start(self) -> None:
         """Read new lines of the logs in small steps, so that a long log does not keep a session waiting."""
@@ -96,8 +107,17 @@ class StateWriter:
         if self._catch_up is None:
             self._decide()
 
+    def _watch_clock(self) -> None:
+        """After the clock was set, other evidence counts: bring state and decision up to date without waiting."""
+        self._clock_timer = self._loop.call_later(_CLOCK_EVERY_S, self._watch_clock)
+        offset = _clock_offset()
+        if abs(offset - self._clock_offset) > _CLOCK_SET_S:
+            self._clock_offset = offset
+            self.save()
+
     def close(self) -> None:
         """Save, and decide for the wakes until the next sidecar."""
+        self._clock_timer.cancel()
         self.save()
         if self._expiry is not None:
             self._expiry.cancel()
@@ -119,5 +139,7 @@ class StateWriter:
             self._expiry = self._loop.call_later(max(1.0, until - time.time()), self._decide)
 
     def _add_evidence(self) -> None:
+        if self.state.advance(time.time()):
+            self.start()
         for evidence in self._ingest.drain_evidence():
             self.state.add(evidence)

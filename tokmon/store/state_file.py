@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from tokmon.errors import StoreError
 from tokmon.evidence import snapshot as snapshots
+from tokmon.evidence.early import EarlyEvidence, is_early
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.outdated import OutdatedLines
 from tokmon.evidence.snapshot import Evidence, Snapshot
@@ -29,8 +30,7 @@ from tokmon.store.codec import encode, parse, read_json
 from tokmon.store.coverage import Coverage
 from tokmon.store.opener import open_file
 from tokmon.store.reader import blocks_before
-
-_CLOCK_AHEAD_S: Final = 300.0
+from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 _WORTH_SAVING: Final = 1 << 20
 """Bytes of logs that take longer to read again than to save."""
@@ -42,21 +42,44 @@ _SAVING: Final = 0.05
 
 @dataclass(slots=True)
 class State:
-    """A snapshot, and what it covers of each log, by name."""
+    """A snapshot as of an instant, and what it covers of each log, by name."""
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     covered: dict[str, Coverage] = field(default_factory=dict)
     complete: bool = True
     """False if a deadline came before the oldest lines were read. Not saved."""
 
-    has_early_lines: bool = False
-    """Whether something was left out because its clock runs ahead. Not saved."""
+    early: EarlyEvidence = field(default_factory=EarlyEvidence)
+    """What is not in the snapshot yet, because its clock runs ahead."""
+
+    newest: float = 0.0
+    """The latest instant of evidence in the snapshot, in epoch seconds; 0 if there is none."""
+
+    now: float = field(default_factory=time.time)
+    """The instant that the state is of, in epoch seconds. Not saved."""
+
+    def advance(self, now: float) -> bool:
+        """Make it the state of that instant; True if it is empty then and the logs must be read again.
+
+        That is so where the clock was set back: the snapshot holds evidence from ahead of now, which has replaced what
+        counts now.
+        """
+        self.now = now
+        due = None if is_early(self.newest, now) else self.early.take_due(now)
+        if due is None:
+            self.snapshot, self.early, self.newest = Snapshot(), EarlyEvidence(), 0.0
+            self.covered.clear()
+            return True
+        for evidence in due:
+            self.add(evidence)
+        return False
 
     def add(self, evidence: Evidence) -> bool:
-        """Fold evidence in; False for that of a clock which runs ahead: it would outrank all other until then."""
-        if evidence.stamp.ts > time.time() + _CLOCK_AHEAD_S:
-            self.has_early_lines = True
+        """Fold evidence in; False if it is set aside until its time comes."""
+        if is_early(evidence.stamp.ts, self.now):
+            self.early.add(evidence)
             return False
+        self.newest = max(self.newest, evidence.stamp.ts)
         self.snapshot.add(evidence)
         return True
 
@@ -64,6 +87,8 @@ class State:
         """The form of `state.json`."""
         return {
             "version": snapshots.VERSION,
+            "newest": rfc3339(self.newest) if self.newest else None,
+            "early": self.early.to_json(),
             "logs": {name: self.covered[name].to_json() for name in sorted(self.covered)},
             "accounts": self.snapshot.to_json(),
         }
@@ -76,7 +101,9 @@ def load(paths: Paths) -> State:
         return State()
     try:
         covered = {name: Coverage.from_json(entry) for name, entry in saved["logs"].items()}
-        return State(Snapshot.from_json(saved["accounts"]), covered)
+        early, newest = EarlyEvidence.from_json(saved["early"]), saved["newest"]
+        newest = 0.0 if newest is None else parse_rfc3339(newest)
+        return State(Snapshot.from_json(saved["accounts"]), covered, early=early, newest=newest)
     except (KeyError, TypeError, ValueError, AttributeError):
         return State()
 
@@ -86,26 +113,29 @@ def save(state: State, paths: Paths) -> None:
     replace_private(paths.snapshot, encode(state.to_json()) + b"\n")
 
 
-def current(paths: Paths, deadline: float | None = None) -> State:
+def current(paths: Paths, deadline: float | None = None, now: float | None = None) -> State:
     """The state as of now: as saved, and caught up with the logs; `complete` says whether with all of them.
+
+    `now` is epoch seconds, by default those of this clock.
 
     `deadline` is an instant of `time.monotonic`; one step is done in any case. Progress is saved every half second and
     at the end, unless there was little to read: that is read again as quickly.
     """
     state = load(paths)
-    unfinished = any(coverage.unfinished for coverage in state.covered.values())
+    worth_saving = state.advance(time.time() if now is None else now)
+    worth_saving |= any(coverage.unfinished for coverage in state.covered.values())
     unsaved, next_save = 0, time.monotonic() + _SAVE_EVERY_S
-    for size in catch_up_steps(state, paths):
+    for size in _read_logs(state, paths):
         unsaved += size
-        now = time.monotonic()
-        if deadline is not None and now >= deadline:
+        at = time.monotonic()
+        if deadline is not None and at >= deadline:
             state.complete = False
             break
-        if now >= next_save and unsaved > _WORTH_SAVING:
+        if at >= next_save and unsaved > _WORTH_SAVING:
             _try_to_save(state, paths)
             unsaved = 0
-            next_save = now + max(_SAVE_EVERY_S, (time.monotonic() - now) / _SAVING)
-    if unsaved > _WORTH_SAVING or unfinished or not state.complete:
+            next_save = at + max(_SAVE_EVERY_S, (time.monotonic() - at) / _SAVING)
+    if unsaved > _WORTH_SAVING or worth_saving or not state.complete:
         _try_to_save(state, paths)
     return state
 
@@ -115,19 +145,24 @@ def _try_to_save(state: State, paths: Paths) -> None:
         save(state, paths)
 
 
-def catch_up(state: State, paths: Paths, deadline: float | None = None) -> None:
-    """Fold in what the logs hold and the state does not cover, the newest first, until `deadline` as of `current`."""
-    for _ in catch_up_steps(state, paths):
+def catch_up(state: State, paths: Paths, deadline: float | None = None, now: float | None = None) -> None:
+    """Fold in what the logs hold and the state does not cover, the newest first; deadline and `now` as of `current`."""
+    for _ in catch_up_steps(state, paths, now):
         if deadline is not None and time.monotonic() >= deadline:
             state.complete = False
             break
 
 
-def catch_up_steps(state: State, paths: Paths) -> Iterator[int]:
+def catch_up_steps(state: State, paths: Paths, now: float | None = None) -> Iterator[int]:
     """The same in steps of some hundred lines, for a caller with other work or a deadline; yields the bytes of each.
 
     Between two steps the state holds all that it covers, and can be saved.
     """
+    state.advance(time.time() if now is None else now)
+    yield from _read_logs(state, paths)
+
+
+def _read_logs(state: State, paths: Paths) -> Iterator[int]:
     logs = _newest_first(evidence_logs(paths))
     _follow_renames(state, {path.name: inode for path, inode in logs})
     outdated = OutdatedLines(state.snapshot)
