@@ -115,13 +115,20 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     )
 
 
+_OLDER_WORDS: Final = {
+    "quota_exhausted": Status.REJECTED,
+    "rate_limited": Status.REJECTED,
+    "exhausted": Status.REJECTED,
+}
+"""Statuses in lines of older tools."""
+
 StatusFields = tuple[Status, str | None, str | None]
 """Status, scope and substatus of an account."""
 
 
 def _status_fields(line: Mapping[str, Any], key: str = "status") -> StatusFields:
     word = text(line, key)
-    status = Status(word) if word is not None and word in _STATUSES else Status.UNKNOWN
+    status = Status(word) if word in _STATUSES else _OLDER_WORDS.get(word or "", Status.UNKNOWN)
     return status, text(line, "scope"), text(line, "substatus")
 
 

@@ -27,7 +27,12 @@ _DAY_MINUTES: Final = 1440
 _FRAME: Final = "codex.rate_limits"
 _RESET_KEYS: Final = ("reset_at", "resets_at")
 _WAIT_KEYS: Final = ("reset_after_seconds", "resets_in_seconds")
-_LIMIT_KEYS: Final = ("metered_limit_name", "limit_name")
+_LIMIT_KEYS: Final = ("metered_limit_name", "limit_name", "limit_id")
+_ADDITIONAL: Final = "additional_rate_limits"
+_ACCOUNT: Final = "codex"
+"""The account's own limit."""
+
+_NAME_KEYS: Final = ("limit_name", "metered_limit_name", "limit_id", "metered_feature")
 
 Slots = dict[tuple[str, str], dict[str, str]]
 """The fields of each slot, by limit and slot."""
@@ -81,7 +86,7 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
         warnings += reset_warnings
         if not percent and not minutes and resets_at is None:
             continue
-        of_account = limit == "codex"
+        of_account = limit == _ACCOUNT
         name = _period(minutes) or slot
         name = name if of_account else f"{limit}:{name}"
         if name in windows:
@@ -121,19 +126,19 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
         return None
     limits = frame.get("rate_limits")
     limits = limits if isinstance(limits, Mapping) else {}
-    slots: Slots = {}
-    for slot in _SLOTS:
-        entry = limits.get(slot)
-        if isinstance(entry, Mapping):
-            slots[_limit(frame), slot] = _fields(entry)
+    slots = _slots(_limit(frame), limits)
+    for name, entry in _additional(frame.get(_ADDITIONAL)):
+        slots |= _slots(name, entry)
     windows, warnings = _windows(slots, at)
     refused = limits.get("allowed") is False or limits.get("limit_reached") is True
     plan, credit = frame.get("plan_type"), _credits(frame.get("credits"))
-    full = [window for window in windows if (window.utilization or 0) >= 1] if refused else []
+    of_limit = _limit(frame) != _ACCOUNT
+    own = [window for window in windows if of_limit or window.scope is None]
+    full = [window for window in own if (window.utilization or 0) >= 1] if refused else []
     binding = max(full, key=lambda window: window.resets_at or 0.0, default=None)
     return Reading(
         status=Status.REJECTED if refused else Status.ALLOWED,
-        scope=(Scope.ACCOUNT if _limit(frame) == "codex" else Scope.MODEL) if refused else None,
+        scope=(Scope.MODEL if of_limit else Scope.ACCOUNT) if refused else None,
         windows=windows,
         binding=None if binding is None else binding.name,
         blocked_until=None if binding is None else binding.resets_at,
@@ -142,6 +147,31 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
         family=NAME,
         warnings=warnings,
     )
+
+
+def _slots(limit: str, entry: Mapping[str, object]) -> Slots:
+    """The slots of one limit: `primary`, or `primary_window` in the answers of the usage endpoint."""
+    slots: Slots = {}
+    for slot in _SLOTS:
+        fields = next((value for key in (slot, f"{slot}_window") if isinstance(value := entry.get(key), Mapping)), None)
+        if fields is not None:
+            slots[limit, slot] = _fields(fields)
+    return slots
+
+
+def _additional(entries: object) -> list[tuple[str, Mapping[str, object]]]:
+    """Name and slots of the further limits, each of some models: an object by name, or a list."""
+    if isinstance(entries, Mapping):
+        named = [(str(name), entry) for name, entry in entries.items()]
+    else:
+        named = [("", entry) for entry in entries] if isinstance(entries, list) else []
+    limits = []
+    for key, entry in named:
+        if isinstance(entry, Mapping):
+            name = key or next((name for field in _NAME_KEYS if isinstance(name := entry.get(field), str) and name), "")
+            inner = entry.get("rate_limit")
+            limits.append((name.strip()[:60] or _ADDITIONAL, inner if isinstance(inner, Mapping) else entry))
+    return limits
 
 
 def _credits(entry: object) -> Credits:
@@ -157,15 +187,16 @@ def _credits(entry: object) -> Credits:
 
 def _limit(frame: Mapping[str, object]) -> str:
     """The metered limit that the frame is about; `codex`, the account's own, if it names none."""
-    name = next((name for key in _LIMIT_KEYS if isinstance(name := frame.get(key), str) and name.strip()), "codex")
-    return name.strip().lower().replace("-", "_")[:60]
+    name = next((name for key in _LIMIT_KEYS if isinstance(name := frame.get(key), str) and name.strip()), _ACCOUNT)
+    name = name.strip()[:60]
+    return name.lower().replace("-", "_") if name.lower().startswith(_ACCOUNT) else name
 
 
 def _fields(entry: Mapping[str, object]) -> dict[str, str]:
     """The fields of a slot in a frame, by their names in the headers."""
     keys = {
         "used-percent": ("used_percent",),
-        "window-minutes": ("window_minutes",),
+        "window-minutes": ("window_minutes", "window_duration_mins"),
         "reset-at": _RESET_KEYS,
         "reset-after-seconds": _WAIT_KEYS,
     }
@@ -174,6 +205,9 @@ def _fields(entry: Mapping[str, object]) -> dict[str, str]:
         value = next((entry[key] for key in alternatives if entry.get(key) is not None), None)
         if value is not None:
             fields[field] = str(value)
+    seconds = entry.get("limit_window_seconds")
+    if "window-minutes" not in fields and isinstance(seconds, (int, float)):
+        fields["window-minutes"] = str(seconds / 60)
     return fields
 
 
