@@ -29,9 +29,24 @@ _ZONES_H: Final = {
     **dict.fromkeys(("mst", "pdt", "america/phoenix"), -7.0),
     **dict.fromkeys(("pst",), -8.0),
 }
+_SUMMER: Final = {
+    **dict.fromkeys(("america/new_york", "america/toronto", "america/detroit", "et", "eastern time"), (-5.0, "us")),
+    **dict.fromkeys(("america/chicago", "ct", "central time"), (-6.0, "us")),
+    **dict.fromkeys(("america/denver", "mt", "mountain time"), (-7.0, "us")),
+    **dict.fromkeys(("america/los_angeles", "america/vancouver", "pt", "pacific time"), (-8.0, "us")),
+    **dict.fromkeys(("europe/london", "europe/dublin", "europe/lisbon"), (0.0, "eu")),
+    **dict.fromkeys(("europe/berlin", "europe/paris", "europe/madrid", "europe/rome", "europe/amsterdam"), (1.0, "eu")),
+    **dict.fromkeys(
+        ("europe/vienna", "europe/zurich", "europe/brussels", "europe/warsaw", "europe/prague"), (1.0, "eu")
+    ),
+    **dict.fromkeys(("europe/stockholm", "europe/oslo", "europe/copenhagen"), (1.0, "eu")),
+    **dict.fromkeys(("europe/helsinki", "europe/athens", "europe/kyiv", "europe/bucharest"), (2.0, "eu")),
+}
+"""Zones with daylight saving time: their offset in winter, and whose rule they follow."""
+
 _MOST_H: Final = 15
 _OFFSET: Final = re.compile(r"(?:utc|gmt)? ?([+-])(\d\d?)(?::?(\d\d))?")
-_NAMES: Final = "|".join(sorted(map(re.escape, _ZONES_H), key=len, reverse=True))
+_NAMES: Final = "|".join(sorted(map(re.escape, (*_ZONES_H, *_SUMMER)), key=len, reverse=True))
 
 
 def _zone(form: str) -> str:
@@ -102,7 +117,7 @@ def first(text: str, at: float, utc_offset_h: float) -> float | None:
 def _moment(match: re.Match[str], at: float, utc_offset_h: float) -> float | None:
     """The epoch seconds of a match; None if there is no such date, or its zone is not known."""
     fields = {name[2:]: value for name, value in match.groupdict().items() if value is not None}
-    offset_h = _offset_h(fields["zone"].strip()) if "zone" in fields else utc_offset_h
+    offset_h = _offset_h(fields["zone"].strip(), at) if "zone" in fields else utc_offset_h
     if offset_h is None:
         return None
     offset = timedelta(hours=offset_h)
@@ -142,11 +157,32 @@ def _of_month(fields: dict[str, str], clock: datetime, now: datetime) -> datetim
     return moment if moment > now - timedelta(days=1) else moment.replace(year=now.year + 1)
 
 
-def _offset_h(zone: str) -> float | None:
+def _offset_h(zone: str, at: float) -> float | None:
+    """The offset of a zone from UTC in hours, in summer if `at` lies in it; None if the zone is not known."""
     if zone in _ZONES_H:
         return _ZONES_H[zone]
+    if zone in _SUMMER:
+        winter_h, rule = _SUMMER[zone]
+        return winter_h + (
+            1.0 if _is_summer(datetime.fromtimestamp(at, UTC) + timedelta(hours=winter_h), rule) else 0.0
+        )
     match = _OFFSET.fullmatch(zone)
     if match is None:
         return None
     hours = int(match[2]) + int(match[3] or 0) / 60
     return (-hours if match[1] == "-" else hours) if hours <= _MOST_H else None
+
+
+def _is_summer(local: datetime, rule: str) -> bool:
+    """True from the second Sunday of March to the first of November (US), or the last of March to that of October."""
+    if rule == "us":
+        first, last = _sunday(local, 3, 8), _sunday(local, 11, 1)
+    else:
+        first, last = _sunday(local, 3, 25), _sunday(local, 10, 25)
+    return first <= local < last
+
+
+def _sunday(local: datetime, month: int, day: int) -> datetime:
+    """The first Sunday from that day on, at two in the morning."""
+    moment = local.replace(month=month, day=day, hour=2, minute=0, second=0, microsecond=0)
+    return moment + timedelta(days=6 - moment.weekday())

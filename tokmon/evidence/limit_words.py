@@ -7,6 +7,9 @@ _UNITS: Final = {
     **dict.fromkeys(("h", "hr", "hour", "hours", "小时", "小時", "个小时", "個小時"), "h"),
     **dict.fromkeys(("d", "day", "days", "天", "日"), "d"),
 }
+_MOST: Final = 96
+"""The greatest number that counts hours or days. A greater one is a status code."""
+
 _DAYS: Final = {
     **dict.fromkeys(("week", "weeks", "周", "週", "星期"), 7),
     **dict.fromkeys(("month", "months", "个月", "個月", "月"), 30),
@@ -14,10 +17,18 @@ _DAYS: Final = {
 _NAMED: Final = (
     (re.compile(r"\bfive[- ]hour"), "5h"),
     (
-        re.compile(r"\bseven[- ]day|\bweekly\b|\b(?:this|per|each|the|a|current) week\b|每周|每週|本周|本週|周限|週限"),
+        re.compile(
+            r"\bseven[- ]day|\bweekly\b|\b(?:this|per|each|the|a|current) week\b|\bweek (?:allocat|quota)"
+            r"|每周|每週|本周|本週|周限|週限"
+        ),
         "7d",
     ),
-    (re.compile(r"\bmonthly\b|\b(?:this|per|each|the|a|current|calendar) month\b|每月|本月|月度"), "30d"),
+    (
+        re.compile(
+            r"\bmonthly\b|\b(?:this|per|each|the|a|current|calendar) month\b|\bmonth (?:allocat|quota)|每月|本月|月度"
+        ),
+        "30d",
+    ),
     (re.compile(r"\bdaily\b|\b(?:per|a|each)[- ]day\b|\btoday\b|\bof the day\b|每日|每天|今日|当日|當日"), "1d"),
     (re.compile(r"\bhourly\b|\b(?:per|an|each)[- ]hour\b|每小时|每小時"), "1h"),
 )
@@ -37,6 +48,9 @@ _FOR: Final = re.compile(
 )
 """What precedes it: "limit reached for 5 hour"."""
 
+_WAIT: Final = re.compile(r"\b(?:in|after|wait|within|another|about) ~?$")
+"""What precedes a wait instead."""
+
 _JSON_MODEL: Final = re.compile(r'"model(?:_?id|_?name)?" ?: ?"([^"\s]{1,80})"', re.IGNORECASE)
 _MODEL: Final = re.compile(
     r"\b(?:for|of|on|using|model) (?:the )?(?:model )?[\"'`]?(?!org-|user-|proj|key-|sk-|req|tier-|plan-)"
@@ -47,7 +61,7 @@ _A_MODEL: Final = re.compile(
     r"\b(?:limit|quota|capacity|cap|allowance|usage|request|credential)s? (?:is |was |has been |been )?"
     r"(?:reached |exceeded |exhausted |available |left )?"
     r"(?:for|on|of|with) (?:this|that|the requested|the selected) model\b"
-    r"|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
+    r"|\bresume using this model\b|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
     r"|\bper[- ]model (?:rate )?(?:limit|quota)"
     r"|\b(?:user_)?model_(?:rate_limited|cooldown|quota|limit|usage)"
 )
@@ -62,13 +76,15 @@ def named_window(text: str) -> str | None:
     """The window of the limit that a sentence (lower case) names: `5h`, `7d`, `30d`, `1d`; None if it names none."""
     for match in _COUNTED.finditer(text):
         before, after = text[max(0, match.start() - 24) : match.start()], text[match.end() : match.end() + 48]
-        if _OF_LIMIT.match(after) or _FOR.search(before):
-            return _name(int(match[1]), match[2])
+        of_limit = (_OF_LIMIT.match(after) and not _WAIT.search(before)) or _FOR.search(before)
+        name = _name(int(match[1]), match[2]) if of_limit else None
+        if name is not None:
+            return name
     return next((name for pattern, name in _NAMED if pattern.search(text)), None)
 
 
 def _name(number: int, unit: str) -> str | None:
-    if number == 0:
+    if not 0 < number <= _MOST:
         return None
     if unit in _UNITS:
         return f"{number}{_UNITS[unit]}"

@@ -175,6 +175,8 @@ _TEXTS: Final = (
     ("this organization has been disabled", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
     ("usage credits are required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
     ("extra usage is required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("long context beta", ErrorClass(Status.POLICY_REJECTED, Scope.REQUEST, "long_context")),
+    ("required for 1m context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
     ("usage credits are required for", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
     ("credits_required", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
     ("monthly spend limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),

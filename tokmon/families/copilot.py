@@ -92,7 +92,9 @@ def classify(error: ErrorText) -> ErrorClass | None:
 
 _OWN: Final = re.compile(r"\bcopilot\b|\buser_[a-z]{1,20}_rate_limited")
 _LIMIT: Final = re.compile(
-    r"(?<!not )(?:exceeded|reached|hit) (?:your|the) (?:(5[- ]hour|session)|weekly|7[- ]day)\b|(session_)quota_exceeded"
+    r"(?:^|[.,!?:;\"\d] ?)you(?:'ve| have) (?:exceeded|reached|hit) (?:your|the) "
+    r"(?:(5[- ]hour|session)|weekly|7[- ]day)\b"
+    r"|(session_)quota_exceeded"
     r"|user_weekly_rate_limited"
 )
 _BAD_REQUEST: Final = 400

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tokmon.evidence.ends import stated_end
+from tokmon.evidence.ends import End, stated_end
 from tokmon.evidence.limit_words import claude_family, concerns_a_model, named_model, named_window
 from tokmon.evidence.model import ErrorClass, ErrorText, Scope, Status, Window, replace
 
@@ -25,14 +25,16 @@ _LIMIT: Final = re.compile(
 _ENDED: Final = re.compile(
     r"\b(?:reach(?:ed|es)|hit(?:ting)?|exceed(?:s|ed|ing)?|exhausted|used (?:up|all)|depleted|consumed)\b"
     r"|\bspent\b|\bmaxed out\b"
-    r"|\b(?:(?:run|ran) out|out of|over (?:your|the|its|quota)|limited)\b"
+    r"|\b(?:(?:run|ran) out|out of|over (?:your|the|its|quota))\b"
     r"|\bno (?:more |remaining )?(?:\w{1,20} )?(?:quota|credits?|usage|allowance|requests)\b"
     r"|达到|達到|已达|已達|用完|用尽|用盡|耗尽|耗盡|超出|超过|超過|超限"
 )
 _OF_USE: Final = re.compile(
     r"\b(?:usage|session|week|month|hour|subscription|membership|spend|billing (?:cycle|period)|premium|allowance)"
     r"|\b(?:daily|day|today|plan|budget|credits?|key|account|workspace|organi[sz]ation|team|seat|tier|free|individual)\b"
-    r"|\b(?:quota|allotments?)\b|\b\d{1,3} ?-? ?(?:h|d|hr)\b"
+    r"|\b(?:allotments?|opus|sonnet|haiku|fable)\b|\byour (?:current |full |entire )?(?:quota|limit)\b"
+    r"|\bquota (?:is |has been |was )?(?:exhausted|used up|depleted)"
+    r"|\b\d{1,3} ?-? ?(?:h|d|hr)\b"
     r"|使用|用量|额度|額度|限额|限額|配额|配額|小时|小時|每周|每週|每月|每日|每天|套餐"
 )
 _MONEY: Final = re.compile(
@@ -47,7 +49,7 @@ _OTHER_KIND: Final = re.compile(
     r"|\b(?:input|output|prompt|completion) tokens?\b"
     # a rate
     r"|\bconcurren|\bparallel|\bsimultaneous|\bper[- ](?:minute|second|min|sec|request|message|conversation)\b"
-    r"|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
+    r"|\bevery \d{1,3} (?:sec|min)|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
     # people and things
     r"|\bseats\b|\bmembers\b|\bdevices\b"
     # not yet, or only a condition
@@ -72,17 +74,21 @@ _WITH_END: Final = _OF_LIMITS | {Status.OVERLOADED}
 _ACCOUNTS: Final = frozenset({Status.REJECTED, Status.NO_CREDIT, Status.INVALID_KEY, Status.POLICY_REJECTED})
 _CHINESE_TYPES: Final = ("zai", "z-ai", "z.ai", "zhipu", "glm", "bigmodel")
 _CHINA_H: Final = 8.0
+_BURST_S: Final = 60.0
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def classify(error: ErrorText) -> ErrorClass | None:
     """The refusal of an account, or of the model that the text names; None if the text states no reached limit."""
     if not _may_state_one(error) or _POLICY.search(error.lowercase):
         return None
-    clause = next(_reached_limits(error.lowercase), None)
+    clause = next(_reached_limits(_CAMEL.sub(" ", error.text).lower()), None)
     if clause is None:
         return None
     status = Status.NO_CREDIT if _MONEY.search(clause) else Status.REJECTED
     window = named_window(clause) or ("5h" if "session" in clause else None)
+    if window is None and _is_burst(error):
+        return None
     return of_window(ErrorClass(status, Scope.ACCOUNT), window, error, clause)
 
 
@@ -106,7 +112,7 @@ def of_window(error_class: ErrorClass, window: str | None, error: ErrorText, cla
     """The class with the window that a clause names; of a model if the text is about a limit of that model."""
     family, model = claude_family(clause), named_model(error.text)
     if family is not None:
-        name: str | None = f"{'7d' if window is None else window}_{family}"
+        name = f"{window}_{family}" if window else None
     elif model is not None or concerns_a_model(error.lowercase):
         name = f"{model}:{window}" if model and window else None
     else:
@@ -114,6 +120,17 @@ def of_window(error_class: ErrorClass, window: str | None, error: ErrorText, cla
         return replace(error_class, windows=windows)
     windows = () if name is None else (Window(name, 1.0, status=Status.REJECTED, scope=Scope.MODEL),)
     return replace(error_class, scope=Scope.MODEL, windows=windows)
+
+
+def _is_burst(error: ErrorText) -> bool:
+    """True if the text names a wait of some seconds: that is a rate."""
+    end = _end(error)
+    return end is not None and end.wait_s is not None and end.wait_s <= _BURST_S
+
+
+def _end(error: ErrorText) -> End | None:
+    offset_h = _CHINA_H if error.account_type.startswith(_CHINESE_TYPES) else 0.0
+    return stated_end(error.lowercase, error.at, offset_h)
 
 
 def _may_state_one(error: ErrorText) -> bool:
@@ -151,8 +168,7 @@ def with_end(error: ErrorText, error_class: ErrorClass) -> ErrorClass:
     known = error_class.resets_at is not None or error_class.retry_after_s is not None
     if known or error_class.status not in _WITH_END:
         return error_class
-    offset_h = _CHINA_H if error.account_type.startswith(_CHINESE_TYPES) else 0.0
-    end = stated_end(error.lowercase, error.at, offset_h)
+    end = _end(error)
     if end is None:
         return error_class
     of_limit = error_class.status in _OF_LIMITS and error_class.scope in {Scope.ACCOUNT, Scope.MODEL}
