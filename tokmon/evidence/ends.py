@@ -13,11 +13,8 @@ from typing import Final, NamedTuple
 from tokmon.evidence import dates
 from tokmon.evidence.values import duration, instant, number, plausible
 
-_EARLY_S: Final = 300.0
-"""An end so little before the capture comes from clocks that differ; an earlier one is not an end."""
-
-_LATEST_S: Final = 400 * 86_400.0
-"""No limit lasts longer than a year and some days."""
+_FARTHEST_S: Final = 400 * 86_400.0
+"""No limit lasts longer than a year and some days, so an instant farther from the capture is not an end."""
 
 _BEFORE: Final = 90
 _AFTER: Final = 40
@@ -72,9 +69,10 @@ def stated_end(text: str, at: float, utc_offset_h: float = 0.0) -> End | None:
     `at` is the instant of the capture. `utc_offset_h` is the offset of dates without zone; a Chinese text is in China's
     time.
     """
+    text = text.replace("midnight", "00:00")
     offset_h = utc_offset_h or (_CHINA_H if _CHINESE.search(text) else 0.0)
     ends = [end for end in (*_fields(text, at, offset_h), *_waits(text, at), *_dates(text, at, offset_h)) if end]
-    ends = [end for end in ends if at - _EARLY_S <= end.resets_at <= at + _LATEST_S]
+    ends = [end for end in ends if abs(end.resets_at - at) <= _FARTHEST_S]
     return max(ends, key=lambda end: (end.resets_at, end.wait_s is None), default=None)
 
 

@@ -33,7 +33,7 @@ _NAMED: Final = (
     (re.compile(r"\bhourly\b|\b(?:per|an|each)[- ]hour\b|每小时|每小時"), "1h"),
 )
 _COUNTED: Final = re.compile(
-    r"(?<![\d.])(\d{1,3}) ?-? ?(hours?|hrs?|h|days?|d|weeks?|months?|个小时|個小時|小时|小時|天|日|周|週|个月|個月)"
+    r"(?<![a-z0-9.])(\d{1,3}) ?-? ?(hours?|hrs?|h|days?|d|weeks?|months?|个小时|個小時|小时|小時|天|日|周|週|个月|個月)"
     r"(?![a-z0-9])(?!后|後|内|內)"
 )
 _OF_LIMIT: Final = re.compile(
@@ -54,7 +54,7 @@ _WAIT: Final = re.compile(r"\b(?:in|after|wait|within|another|about) ~?$")
 _JSON_MODEL: Final = re.compile(r'"model(?:_?id|_?name)?" ?: ?"([^"\s]{1,80})"', re.IGNORECASE)
 _MODEL: Final = re.compile(
     r"\b(?:for|of|on|using|model) (?:the )?(?:model )?[\"'`]?(?!org-|user-|proj|key-|sk-|req|tier-|plan-)"
-    r"([a-z][a-z0-9]{0,20}(?:[-./:][a-z0-9]{1,24}){1,8})[\"'`]?(?![\w-])",
+    r"([a-z][a-z0-9]{0,20}(?:\.\d{1,3})?[-/:][a-z0-9]{1,24}(?:[-./:][a-z0-9]{1,24}){0,8})[\"'`]?(?![\w-])",
     re.IGNORECASE,
 )
 _A_MODEL: Final = re.compile(

@@ -7,7 +7,7 @@ Sources: openai/codex, captured responses and frames.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -27,12 +27,11 @@ _DAY_MINUTES: Final = 1440
 _FRAME: Final = "codex.rate_limits"
 _RESET_KEYS: Final = ("reset_at", "resets_at")
 _WAIT_KEYS: Final = ("reset_after_seconds", "resets_in_seconds")
-_LIMIT_KEYS: Final = ("metered_limit_name", "limit_name", "limit_id")
+_ID_KEYS: Final = ("metered_limit_name", "limit_id", "metered_feature")
 _ADDITIONAL: Final = "additional_rate_limits"
 _ACCOUNT: Final = "codex"
 """The account's own limit."""
 
-_NAME_KEYS: Final = ("limit_name", "metered_limit_name", "limit_id", "metered_feature")
 
 Slots = dict[tuple[str, str], dict[str, str]]
 """The fields of each slot, by limit and slot."""
@@ -43,11 +42,13 @@ def parse(response: RawResponse) -> Reading | None:
     if not any(name.startswith(PREFIXES) for name in response.headers):
         return None
     slots: Slots = {}
+    get = response.headers.get
     for name, value in response.headers.items():
         place = _place(name) if name.startswith(PREFIXES) else None
         if place is not None:
-            slots.setdefault(place[:2], {})[place[2]] = value
-    get = response.headers.get
+            named = values.first_value(get(f"x-{place[0].replace('_', '-')}-limit-name"))
+            limit = place[0] if named is None or place[0] == _ACCOUNT else named[:60]
+            slots.setdefault((limit, place[1]), {})[place[2]] = value
     credit = Credits(
         values.flag(get("x-codex-credits-has-credits")),
         values.flag(get("x-codex-credits-unlimited")),
@@ -168,9 +169,9 @@ def _additional(entries: object) -> list[tuple[str, Mapping[str, object]]]:
     limits = []
     for key, entry in named:
         if isinstance(entry, Mapping):
-            name = key or next((name for field in _NAME_KEYS if isinstance(name := entry.get(field), str) and name), "")
+            name = key.strip()[:60] or _first_text(entry, ("limit_name", *_ID_KEYS)) or _ADDITIONAL
             inner = entry.get("rate_limit")
-            limits.append((name.strip()[:60] or _ADDITIONAL, inner if isinstance(inner, Mapping) else entry))
+            limits.append((name, inner if isinstance(inner, Mapping) else entry))
     return limits
 
 
@@ -187,9 +188,14 @@ def _credits(entry: object) -> Credits:
 
 def _limit(frame: Mapping[str, object]) -> str:
     """The metered limit that the frame is about; `codex`, the account's own, if it names none."""
-    name = next((name for key in _LIMIT_KEYS if isinstance(name := frame.get(key), str) and name.strip()), _ACCOUNT)
-    name = name.strip()[:60]
-    return name.lower().replace("-", "_") if name.lower().startswith(_ACCOUNT) else name
+    limit = _first_text(frame, _ID_KEYS).lower().replace("-", "_")
+    return _ACCOUNT if limit == _ACCOUNT else _first_text(frame, ("limit_name",)) or limit or _ACCOUNT
+
+
+def _first_text(entry: Mapping[str, object], keys: Iterable[str]) -> str:
+    """The first text under these keys, stripped and cut to 60 characters, or ""."""
+    texts = (value.strip() for key in keys if isinstance(value := entry.get(key), str))
+    return next((text[:60] for text in texts if text), "")
 
 
 def _fields(entry: Mapping[str, object]) -> dict[str, str]:

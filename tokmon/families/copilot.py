@@ -83,6 +83,8 @@ def classify(error: ErrorText) -> ErrorClass | None:
     if limit is not None and error.http_status != _BAD_REQUEST:
         window = Window("session" if limit[1] else "weekly", 1.0, status=Status.REJECTED)
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
+    if "quota_exceeded" in text and "copilot" in error.account_type and error.http_status != _BAD_REQUEST:
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
     if "additional_spend_limit_reached" in text:
         return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
     if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.account_type:

@@ -101,9 +101,14 @@ def _leading_status(text: str) -> int | None:
 
 
 def is_believable(error: ErrorText, error_class: ErrorClass) -> bool:
-    """True if a response of this status code can mean that: a 400 is no throttle and no overload."""
+    """True if a response of this status code can mean that: a 400 is no throttle, a served answer no error.
+
+    Prose in a served answer is believed if pi's status code precedes it, or if it is about the provider only.
+    """
     if error.http_status == _BAD_REQUEST:
         return error_class.scope is not None and error_class.status is not Status.OVERLOADED
+    if _is_prose(error):
+        return error_class.scope is Scope.PROVIDER or _leading_status(error.text) is not None
     return error.http_status not in _REQUEST_ONLY
 
 
@@ -112,9 +117,16 @@ def by_text(error: ErrorText) -> ErrorClass | None:
     status = error.http_status
     if status not in _SERVED:
         return by_status_code(status, error.text)
-    code = _leading_status(error.text) or _named_status(error.lowercase)
+    is_prose = _is_prose(error)
+    code = _leading_status(error.text) or (None if is_prose else _named_status(error.lowercase))
     error_class = by_status_code(code, error.text)
-    return None if code is None and error_class is not None and error_class.status is Status.UNKNOWN else error_class
+    no_error = {Status.UNKNOWN, Status.REJECTED} if is_prose else {Status.UNKNOWN}
+    return None if code is None and error_class is not None and error_class.status in no_error else error_class
+
+
+def _is_prose(error: ErrorText) -> bool:
+    """True if the text came with a served answer, and is no error of its stream."""
+    return error.http_status in _SERVED and not _STREAM_ERROR.match(error.text)
 
 
 def _named_status(text: str) -> int | None:

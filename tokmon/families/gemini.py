@@ -18,14 +18,11 @@ _VALUE: Final = re.compile(r'"quotaValue": ?"?(\d{1,15})')
 _DELAY: Final = re.compile(r'"retryDelay": ?"([0-9.hms]{1,20})"')
 _RETRY: Final = re.compile(r"please retry in ([0-9.hms]{1,20})\b")
 _MODEL: Final = re.compile(r'"model": ?"[^"]{1,100}"')
-_CODE_ASSIST: Final = (
-    "exhausted your capacity on this model",
-    "individual quota reached",
-    "cloudcode-pa.googleapis.com",
-)
+_CODE_ASSIST: Final = ("exhausted your capacity on this model", "individual quota reached", '"quota_exhausted"')
 _REFUSED: Final = ("resource_exhausted", "quotafailure", "exceeded your current quota, please check your plan")
 _WORDS: Final = (
     (("prepayment credits are depleted",), ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    (("model_capacity_exhausted",), ErrorClass(Status.OVERLOADED, Scope.MODEL)),
     (
         ("api_key_invalid", "api key not valid", "api key expired", "reported as leaked"),
         ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT),

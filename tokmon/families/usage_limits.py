@@ -26,7 +26,7 @@ _ENDED: Final = re.compile(
     r"\b(?:reach(?:ed|es)|hit(?:ting)?|exceed(?:s|ed|ing)?|exhausted|used (?:up|all)|depleted|consumed)\b"
     r"|\bspent\b|\bmaxed out\b"
     r"|\b(?:(?:run|ran) out|out of|over (?:your|the|its|quota))\b"
-    r"|\bno (?:more |remaining )?(?:\w{1,20} )?(?:quota|credits?|usage|allowance|requests)\b"
+    r"|\b(?:no|0|zero) (?:more |remaining )?(?:\w{1,20} )?(?:quota|credits?|usage|allowance|requests)\b"
     r"|达到|達到|已达|已達|用完|用尽|用盡|耗尽|耗盡|超出|超过|超過|超限"
 )
 _OF_USE: Final = re.compile(
@@ -69,6 +69,9 @@ _RELAYED: Final = re.compile(
     r"|\bupstream[_ ](?:error|provider|request|api|response|rate)|\bfrom upstream\b"
     r"|\blitellm\.\w{1,40}(?:error|exception)\b|\b[a-z]{3,20}exception - "
 )
+_WINDOW_FIELD: Final = re.compile(
+    r'"(?:limit_?(?:name|type|window)|window|period|quota_?type|interval)" ?: ?"([a-z0-9 _-]{1,24})"'
+)
 _OF_LIMITS: Final = frozenset({Status.REJECTED, Status.NO_CREDIT})
 _WITH_END: Final = _OF_LIMITS | {Status.OVERLOADED}
 _ACCOUNTS: Final = frozenset({Status.REJECTED, Status.NO_CREDIT, Status.INVALID_KEY, Status.POLICY_REJECTED})
@@ -86,7 +89,7 @@ def classify(error: ErrorText) -> ErrorClass | None:
     if clause is None:
         return None
     status = Status.NO_CREDIT if _MONEY.search(clause) else Status.REJECTED
-    window = named_window(clause) or ("5h" if "session" in clause else None)
+    window = named_window(clause) or ("5h" if "session" in clause else None) or _window_field(error.lowercase)
     if window is None and _is_burst(error):
         return None
     return of_window(ErrorClass(status, Scope.ACCOUNT), window, error, clause)
@@ -106,6 +109,12 @@ def refine(error: ErrorText, error_class: ErrorClass | None) -> ErrorClass | Non
     if general is None or error_class.scope is None:
         return general or error_class
     return replace(error_class, scope=general.scope, windows=general.windows)
+
+
+def _window_field(text: str) -> str | None:
+    """The window in a JSON field: `"limitName": "weekly"`."""
+    match = _WINDOW_FIELD.search(text)
+    return None if match is None else named_window(match[1].replace("_", " ").strip())
 
 
 def of_window(error_class: ErrorClass, window: str | None, error: ErrorText, clause: str) -> ErrorClass:

@@ -21,9 +21,14 @@ _PLAIN: Final = {
     "1302": ErrorClass(Status.REJECTED),
     "1303": ErrorClass(Status.REJECTED),
     "1305": ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
+    "1309": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "plan_expired"),
     "1313": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
 _LIMITS: Final = {"1308": "5h", "1310": "7d", "1316": "5h", "1317": "7d"}
+_WEEK_OR_MONTH: Final = "1310"
+"""One code for both: an end in more than a week is that of the month."""
+
+_WEEK_S: Final = 7 * 86_400.0
 _SENTENCES: Final = (
     ("limit reached for", _PERIOD, "1308"),
     ("limit exhausted. your limit will reset", None, "1310"),
@@ -48,7 +53,10 @@ def classify(error: ErrorText) -> ErrorClass | None:
         return _PLAIN.get(code)
     end = stated_end(error.lowercase, error.at, _CHINA_H)
     resets_at = None if end is None else end.resets_at
-    window = Window(named_window(error.lowercase) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
+    name = named_window(error.lowercase) or _LIMITS[code]
+    if resets_at is not None and resets_at - error.at > _WEEK_S and code == _WEEK_OR_MONTH:
+        name = "30d"
+    window = Window(name, 1.0, resets_at, status=Status.REJECTED)
     return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
 
 
