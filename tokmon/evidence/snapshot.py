@@ -40,7 +40,7 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 11
+VERSION: Final = 12
 """Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
 
 

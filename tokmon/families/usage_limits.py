@@ -52,22 +52,26 @@ _OTHER_KIND: Final = re.compile(
     r"|\bevery \d{1,3} (?:sec|min)|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
     # people and things
     r"|\bseats\b|\bmembers\b|\bdevices\b"
-    # not yet, or only a condition
-    r"|\b(?:not|never)\b|n't\b|\bwithin\b|\bapproaching\b|\babout to\b|\bnearly\b|\bif\b|\b(?:when|once) you\b"
-    r"|\bwill (?:be )?(?:reach|exceed|hit)|\b\d{1,2}% of\b"
-    r"|并发|並發|频率|頻率|速率|每分钟|每分鐘|每秒|长度|長度|上下文|字数|字數|大小|未达|未達"
+    r"|并发|並發|频率|頻率|速率|每分钟|每分鐘|每秒|长度|長度|上下文|字数|字數|大小"
 )
+_CONDITION: Final = re.compile(
+    r"\b(?:not|never|approaching|about to|nearly|almost|if|when|once|until|unless|before|will|may|might|could)\b"
+    r"|n't\b|未|如果|即将|即將"
+)
+"""Words before the verb: the limit is not reached yet, or the sentence is a condition."""
+
 _RATE: Final = re.compile(r"\brate[ -]?limit")
 _PERIOD_OF_RATE: Final = re.compile(r"\b(?:hour|dai|day|week|month|session|\d{1,3} ?-? ?(?:h|d|hours?|days?)\b)")
 _POLICY: Final = re.compile(
-    r"\b(?:policy|policies|flagged|safety|harmful|prohibited|moderat\w{0,10}|violat\w{0,10}|guardrails?)\b"
+    r"\b(?:content polic|polic(?:y|ies) violation|blocked by)"
+    r"|\b(?:flagged|safety|harmful|prohibited|moderat\w{0,10}|violat\w{0,10}|guardrails?)\b"
     r"|\bcontent[_ ]filter|\bpermission[_ ]denied\b|\bunsupported_country"
     r"|\bnot (?:available|supported) in your (?:country|region|location)"
 )
 _RELAYED: Final = re.compile(
-    r"\berror from (?:the )?(?:upstream )?provider\b|\bprovider returned (?:an )?error\b|\"provider_name\""
+    r"\berror from (?:the )?(?:upstream )?provider\b|\bprovider returned (?:an )?error\b|\"provider_name\" ?: ?\""
     r"|\bupstream[_ ](?:error|provider|request|api|response|rate)|\bfrom upstream\b"
-    r"|\blitellm\.\w{1,40}(?:error|exception)\b|\b[a-z]{3,20}exception - "
+    r"|\blitellm\.(?!budget)\w{1,40}(?:error|exception)\b|\b[a-z]{3,20}exception - "
 )
 _WINDOW_FIELD: Final = re.compile(
     r'"(?:limit_?(?:name|type|window)|window|period|quota_?type|interval)" ?: ?"([a-z0-9 _-]{1,24})"'
@@ -152,9 +156,12 @@ def _reached_limits(text: str) -> Iterator[str]:
     """The clauses of a lower-case text that state a reached limit of use."""
     for match in _CLAUSE.finditer(text):
         clause = match[0].replace("_", " ")
-        if not _LIMIT.search(clause) or not _ENDED.search(clause) or not _OF_USE.search(clause):
+        ended = _ENDED.search(clause)
+        if ended is None or not _LIMIT.search(clause) or not _OF_USE.search(clause):
             continue
-        if _OTHER_KIND.search(clause) or (_RATE.search(clause) and not _PERIOD_OF_RATE.search(clause)):
+        if _CONDITION.search(clause, 0, ended.start()) or _OTHER_KIND.search(clause):
+            continue
+        if _RATE.search(clause) and not _PERIOD_OF_RATE.search(clause):
             continue
         yield clause
 
