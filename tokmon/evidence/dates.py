@@ -50,8 +50,8 @@ _NAMES: Final = "|".join(sorted(map(re.escape, (*_ZONES_H, *_SUMMER)), key=len, 
 
 
 def _zone(form: str) -> str:
-    known, named = rf"(?:{_NAMES})(?![a-z/])", r"[a-z]{2,12}/[a-z_/]{2,30}"
-    return rf"(?: ?\(?(?P<{form}_zone>{known}|{named}|(?:utc|gmt)? ?[+-]\d\d?(?::?\d\d)?(?!\d))\)?)?"
+    offset, known = r"(?:utc|gmt)? ?[+-]\d\d?(?::?\d\d)?(?!\d)", rf"(?:{_NAMES})(?![a-z/])"
+    return rf"(?: ?\(?(?P<{form}_zone>{offset}|{known}|[a-z]{{2,12}}/[a-z_/]{{2,30}})\)?)?"
 
 
 def _clock(form: str, *, alone: bool = False) -> str:
@@ -72,7 +72,7 @@ def _year(form: str) -> str:
 
 def _day(form: str) -> str:
     weekday = rf"(?P<{form}_weekday>{'|'.join(_DAYS)})(?:[a-z]{{0,5}}day|s)?"
-    return rf"(?:(?<![a-z])(?:{weekday}|(?P<{form}_tomorrow>tomorrow)),? (?:at )?)?"
+    return rf"(?:(?<![a-z])(?:{weekday}|(?P<{form}_tomorrow>tomorrow|明天|明日)),? ?(?:at )?)?"
 
 
 _NTH: Final = "(?:st|nd|rd|th)?"

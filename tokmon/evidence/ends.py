@@ -20,7 +20,9 @@ _BEFORE: Final = 90
 _AFTER: Final = 40
 """How far a word for a reset may be from its date, in characters."""
 
-_FIELD: Final = re.compile(r'"([a-z_-]{2,40})" {0,4}: {0,4}"?([^",}\]\s][^",}\]]{0,63})')
+_FIELD: Final = re.compile(
+    r"""(?<![a-z_-])([a-z][a-z_-]{2,40})["']? {0,4}[:=] {0,4}["']?([^"',}\]\s][^"',}\]]{0,63})"""
+)
 _OF_RESET: Final = re.compile(r"reset|retry|cooldown|available|unblock|blockeduntil|unlock|resume|renew|refresh")
 _NO_END: Final = re.compile(r"count|attempt|max|reason|type|message|able$")
 _IN_MS: Final = re.compile(r"(?:ms|millis|milliseconds)$")
@@ -47,9 +49,10 @@ _CUE: Final = re.compile(
 )
 _BEFORE_WAIT: Final = re.compile(
     r"(?:\bin|\bafter|\bfor|\bwithin|\banother|\bnext|\bwait|\babout|~|:|=|→|\bresets?|在|于|於|待|请|請|约|約|\bdelay)"
-    r"(?: (?:about|approximately|roughly|around|at least|the next|another))? ?[~(\"'≈]{0,2}$"
+    r"(?: (?:about|approximately|roughly|around|at least|less than|under|up to|the next|another))? ?[~(\"'≈]{0,2}$"
 )
-_FOLLOWED: Final = re.compile(r"^ ?(?:之?[后後內内]|(?:before|until) |retry delay)")
+_FOLLOWED: Final = re.compile(r"^ ?(?:之?[后後內内]|(?:(?:left|remaining) )?(?:before|until) |retry delay)")
+_CLOCK_WAIT: Final = re.compile(r"\bin (\d{1,3}):([0-5]\d):([0-5]\d)(?![\d:])")
 _DETERMINER: Final = re.compile(r"(?:every|per|each|of|last|past|max:|\d) ?$")
 _BREAK: Final = re.compile(r"[.!?;] |\n")
 _CHINESE: Final = re.compile("[\u4e00-\u9fff]")
@@ -110,12 +113,17 @@ def _waits(text: str, at: float) -> Iterator[End | None]:
         introduced = _BEFORE_WAIT.search(before) and _CUE.search(before)
         if introduced or (_FOLLOWED.search(after) and _CUE.search(before + after)):
             yield _after(at, _seconds(match[0]))
+    for match in _CLOCK_WAIT.finditer(text):
+        if _CUE.search(_around(text, match.start(), match.end())[0]):
+            yield _after(at, int(match[1]) * 3600.0 + int(match[2]) * 60.0 + int(match[3]))
 
 
 def _dates(text: str, at: float, offset_h: float) -> Iterator[End | None]:
     """The dates and times in words beside a word for a reset, in one sentence."""
     for start, end, moment in dates.all_in(text, at, offset_h):
         before, after = _around(text, start, end)
+        if before.endswith(" in "):
+            continue
         if _CUE.search(before) or _CUE.search(after) or before.endswith("reached|"):
             yield End(moment)
 
