@@ -208,7 +208,8 @@ def test_refusal_in_a_codex_frame_is_bound_by_the_windows_of_the_account() -> No
 
 @pytest.mark.parametrize("status", ["quota_exhausted", "rate_limited"])
 def test_status_of_an_older_log_line_is_a_refusal(status: str) -> None:
-    line = {"ts": "2026-11-29T12:00:00Z", "provider": "a", "type": "xai", "status": status, "utilization_7d": 1.0}
-    evidence = evidence_in_line(line)
-    assert evidence is not None
-    assert evidence.status is Status.REJECTED
+    line = {"ts": "2026-11-29T12:00:00Z", "provider": "a", "type": "xai", "status": status}
+    for wait, end in ((None, None), (10800, AT + 10800)):
+        evidence = evidence_in_line({**line, "reset_in_seconds": wait})
+        assert evidence is not None
+        assert (evidence.status, evidence.blocked_until) == (Status.REJECTED, end)

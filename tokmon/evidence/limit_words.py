@@ -57,11 +57,17 @@ _MODEL: Final = re.compile(
     r"([a-z][a-z0-9]{0,20}(?:\.\d{1,3})?[-/:][a-z0-9]{1,24}(?:[-./:][a-z0-9]{1,24}){0,8})[\"'`]?(?![\w-])",
     re.IGNORECASE,
 )
+_KNOWN_MODEL: Final = re.compile(
+    r"\b(?:for|of|on|using|your) (?:the )?((?:claude|deepseek|gemini|glm|gpt|grok|kimi|llama|minimax|mistral|qwen)"
+    r"[ -](?:[a-z]{1,10} )?[kmvro]?\d[\d.]{0,5}(?: (?:pro|flash|fast|lite|max|mini|nano|opus|sonnet|turbo))?)\b",
+    re.IGNORECASE,
+)
 _A_MODEL: Final = re.compile(
     r"\b(?:limit|quota|capacity|cap|allowance|usage|request|credential)s? (?:is |was |has been |been )?"
     r"(?:reached |exceeded |exhausted |available |left )?"
     r"(?:for|on|of|with) (?:this|that|the requested|the selected) model\b"
-    r"|\bresume using this model\b|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
+    r"|\b(?:this|that) model's (?:rate |usage )?(?:limit|quota)|\bresume using this model\b"
+    r"|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
     r"|\bper[- ]model (?:rate )?(?:limit|quota)"
     r"|\b(?:user_)?model_(?:rate_limited|cooldown|quota|limit|usage)"
 )
@@ -97,7 +103,9 @@ def named_model(text: str) -> str | None:
     if match is not None:
         return match[1]
     names = (match[1] for match in _MODEL.finditer(text))
-    return next((name for name in names if any(map(str.isdigit, name))), None)
+    name = next((name for name in names if any(map(str.isdigit, name))), None)
+    match = _KNOWN_MODEL.search(text) if name is None else None
+    return name if match is None else match[1]
 
 
 def claude_family(text: str) -> str | None:

@@ -70,6 +70,7 @@ _POLICY: Final = re.compile(
 )
 _RELAYED: Final = re.compile(
     r"\berror from (?:the )?(?:upstream )?provider\b|\bprovider returned (?:an )?error\b|\"provider_name\" ?: ?\""
+    r"|上游|\bupstream ?:|\[[a-z0-9._-]{1,40}/[a-z0-9._:-]{1,60}\] ?\[?\d{3}\b"
     r"|\bupstream[_ ](?:error|provider|request|api|response|rate)|\bfrom upstream\b"
     r"|\blitellm\.(?!budget)\w{1,40}(?:error|exception)\b|\b[a-z]{3,20}exception - "
 )
