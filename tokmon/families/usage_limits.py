@@ -90,10 +90,10 @@ def classify(error: ErrorText) -> ErrorClass | None:
     """The refusal of an account, or of the model that the text names; None if the text states no reached limit."""
     if not _may_state_one(error) or _POLICY.search(error.lowercase):
         return None
-    clause = next(_reached_limits(_CAMEL.sub(" ", error.text).lower()), None)
-    if clause is None:
+    clause, statement = next(_reached_limits(_CAMEL.sub(" ", error.text).lower()), ("", ""))
+    if not clause:
         return None
-    status = Status.NO_CREDIT if _MONEY.search(clause) else Status.REJECTED
+    status = Status.NO_CREDIT if _MONEY.search(statement) else Status.REJECTED
     window = named_window(clause) or ("5h" if "session" in clause else None) or _window_field(error.lowercase)
     if window is None and _is_burst(error):
         return None
@@ -153,18 +153,21 @@ def _may_state_one(error: ErrorText) -> bool:
     return error.http_status in _CODES
 
 
-def _reached_limits(text: str) -> Iterator[str]:
-    """The clauses of a lower-case text that state a reached limit of use."""
+def _reached_limits(text: str) -> Iterator[tuple[str, str]]:
+    """The clauses of a lower-case text that state a reached limit of use, each with the part up to limit and verb.
+
+    What follows may be an offer ("add credits to continue").
+    """
     for match in _CLAUSE.finditer(text):
         clause = match[0].replace("_", " ")
-        ended = _ENDED.search(clause)
-        if ended is None or not _LIMIT.search(clause) or not _OF_USE.search(clause):
+        ended, limit = _ENDED.search(clause), _LIMIT.search(clause)
+        if ended is None or limit is None or not _OF_USE.search(clause):
             continue
         if _CONDITION.search(clause, 0, ended.start()) or _OTHER_KIND.search(clause):
             continue
         if _RATE.search(clause) and not _PERIOD_OF_RATE.search(clause):
             continue
-        yield clause
+        yield clause, clause[: max(ended.end(), limit.end())]
 
 
 def with_model(error: ErrorText, error_class: ErrorClass) -> ErrorClass:
