@@ -87,7 +87,7 @@ def test_error_text_matches_with_straight_and_curly_apostrophes(apostrophe: str)
         ("429 Please try again in 250ms.", "rejected", "request", 0.25),
         ("429 Please try again in 5 minutes", "rejected", "request", 300),
         ("429 Please try again in 5 somethings", "rejected", "request", None),
-        ("Server requested 7835s retry delay (max: 60s). 429 {}", "rejected", "request", 7835),
+        ("Server requested 7835s retry delay (max: 60s). 429 {}", "rejected", "account", 7835),
         (
             '403 "Your team f-1 has either used all available credits or reached its limit."',
             "no_credit",

@@ -130,7 +130,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         http_status=line["http_status"] if isinstance(line.get("http_status"), int) else None,
         claim=text(line, "claim"),
         binding=text(line, "binding_window"),
-        blocked_until=instant(line.get("blocked_until")),
+        blocked_until=_blocked_until(line, stamp.ts),
         windows=windows,
         overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
@@ -138,14 +138,27 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     )
 
 
+_OLDER_WORDS: Final = {
+    "quota_exhausted": Status.REJECTED,
+    "rate_limited": Status.REJECTED,
+    "exhausted": Status.REJECTED,
+}
+"""Statuses in lines of older tools."""
+
 StatusFields = tuple[Status, str | None, str | None]
 """Status, scope and substatus of an account."""
 
 
 def _status_fields(line: Mapping[str, Any], key: str = "status") -> StatusFields:
     word = text(line, key)
-    status = Status(word) if word is not None and word in _STATUSES else Status.UNKNOWN
+    status = Status(word) if word in _STATUSES else _OLDER_WORDS.get(word or "", Status.UNKNOWN)
     return status, text(line, "scope"), text(line, "substatus")
+
+
+def _blocked_until(line: Mapping[str, Any], ts: float) -> float | None:
+    """The end of a refusal; in a line of an older tool the reset of the window that was used up."""
+    wait = number(line.get("reset_in_seconds")) if text(line, "status") in _OLDER_WORDS else None
+    return instant(line.get("blocked_until")) if wait is None else plausible(ts + wait)
 
 
 def _check_fields(line: Mapping[str, Any], read_text: ReadText | None) -> StatusFields | None:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _PERIOD: Final = re.compile(r"(?:^|:)(\d+)([smhd])(?:_|:|$)|_(second|minute|hour|day)$")
+_NAMED_S: Final = {"session": 5 * 3600.0, "weekly": 7 * 86_400.0}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -86,7 +87,7 @@ class Window(Value, frozen=True):
         """How long the window is, by its name (`5h`, `7d_sonnet`, `Spark:5h`, `requests_minute`), in seconds."""
         match = _PERIOD.search(self.name)
         if match is None:
-            return None
+            return _NAMED_S.get(self.name)
         return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0]])
 
     @property
@@ -161,6 +162,8 @@ class ErrorClass(Value, frozen=True):
     retry_after_s: float | None = None
     windows: tuple[Window, ...] = ()
     plan: str | None = None
+    of_model: bool = False
+    """True if the text names a model: a long wait is then that model's."""
 
 
 class Reading(Value, frozen=True):

@@ -79,8 +79,22 @@ def count(value: str | None) -> float | None:
 
 def percent(value: str | None) -> float | None:
     """A percentage as a fraction, not negative: `12.5` gives 0.125."""
+    parsed = percent_left(value)
+    return parsed if parsed is not None and parsed >= 0 else None
+
+
+def percent_left(value: str | None) -> float | None:
+    """The percentage that remains as a fraction, negative once more than all is used: `-0.33` gives -0.0033."""
     parsed = number((first_value(value) or "").removesuffix("%"))
-    return round(parsed / 100, 9) if parsed is not None and parsed >= 0 else None
+    return None if parsed is None else round(parsed / 100, 9)
+
+
+def count_left(value: str | None, limit: float | None) -> float | None:
+    """A count that remains: negative once more than the limit is used. Without a limit, -1 means unlimited."""
+    parsed = number(value)
+    if parsed is None or parsed >= 0:
+        return count(value)
+    return (int(parsed) if parsed.is_integer() else parsed) if limit else None
 
 
 def unparseable(name: str, raw: Mapping[str, str], parsed: Mapping[str, float | None]) -> list[str]:
@@ -97,7 +111,8 @@ def counted_window(name: str, raw: Mapping[str, str], at: float) -> tuple[Window
 
     `at` is the instant of the capture (epoch seconds), from which a relative reset counts.
     """
-    limit, remaining = count(raw.get("limit")), count(raw.get("remaining"))
+    limit = count(raw.get("limit"))
+    remaining = count_left(raw.get("remaining"), limit)
     resets_at = reset(raw.get("reset"), at)
     window = Window(name, used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining)
     if limit is not None and remaining is not None and resets_at is not None:

@@ -20,8 +20,9 @@ from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
 from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Window, replace
+from tokmon.families import usage_limits
 from tokmon.families.combine import combine
-from tokmon.families.error_texts import by_status_code, by_text, error_part, error_text, is_believable, wait_in_text
+from tokmon.families.error_texts import by_status_code, by_text, error_part, error_text, is_believable
 
 
 class Family(Protocol):
@@ -87,10 +88,7 @@ def read(response: RawResponse) -> Reading:
         status = response.http_status if response.frame is None else None
         return combine(response, status, parsed, by_status_code(status, None))
     error = error_text(text, response.http_status, response.at, response.account_type)
-    error_class = _classify(error) or by_text(error)
-    if error_class is not None and error_class.retry_after_s is None and (wait := wait_in_text(error)) is not None:
-        error_class = replace(error_class, retry_after_s=wait)
-    return combine(response, error.http_status, parsed, error_class)
+    return combine(response, error.http_status, parsed, _class_of(error))
 
 
 def is_timeless(response: RawResponse, reading: Reading) -> bool:
@@ -177,6 +175,12 @@ def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
         longest = max(lengths)
         indexes.update(index for index, length in enumerate(lengths) if longest and length == longest)
     return tuple(FAMILIES[index] for index in sorted(indexes))
+
+
+def _class_of(error: ErrorText) -> ErrorClass | None:
+    """The class of an error text with the end that it states: families first, the general wording last."""
+    error_class = usage_limits.refine(error, _classify(error)) or by_text(error)
+    return None if error_class is None else usage_limits.with_end(error, usage_limits.with_model(error, error_class))
 
 
 def _classify(error: ErrorText) -> ErrorClass | None:

@@ -22,13 +22,9 @@ _PREFIX: Final = PREFIXES[0]
 _STATUSES: Final = {str(word): word for word in (Status.ALLOWED, Status.ALLOWED_WARNING, Status.REJECTED)}
 _WINDOW_FIELD: Final = re.compile(r"^(\d+[a-z](?:_[a-z0-9_]+)?)-(utilization|reset|status|surpassed-threshold)$")
 _MODEL_SCOPED: Final = re.compile(r"^\d+[a-z]_")
-_CLAIMS: Final = {
-    "five_hour": "5h",
-    "seven_day": "7d",
-    "seven_day_overage_included": "7d_oi",
-    "seven_day_sonnet": "7d_sonnet",
-    "seven_day_opus": "7d_opus",
-}
+_CLAIM: Final = re.compile(r"(five_hour|seven_day)(?:_fallback)?(?:_(.+))?")
+_PERIODS: Final = {"five_hour": "5h", "seven_day": "7d"}
+_OVERAGE_INCLUDED: Final = "overage_included"
 
 
 def parse(response: RawResponse) -> Reading | None:
@@ -55,7 +51,7 @@ def parse(response: RawResponse) -> Reading | None:
         status=status,
         windows=windows,
         claim=claim,
-        binding=_CLAIMS.get(claim or "", claim),
+        binding=_binding(claim, windows),
         overage=overage,
         account=account,
         billing="overage" if billed else None,
@@ -63,6 +59,19 @@ def parse(response: RawResponse) -> Reading | None:
         family=NAME,
         warnings=tuple(warning for _, warnings in parsed for warning in warnings) + status_warnings + overage_warnings,
     )
+
+
+def _binding(claim: str | None, windows: tuple[Window, ...]) -> str | None:
+    """The window of a claim: `five_hour_overage_included` is `5h_oi`, `seven_day_opus` is `7d_opus`.
+
+    A claim that names no window stays the provider's word, unless a window refuses.
+    """
+    match = _CLAIM.fullmatch(claim.lower()) if claim else None
+    if match is not None:
+        kind = "oi" if match[2] == _OVERAGE_INCLUDED else match[2]
+        return f"{_PERIODS[match[1]]}_{kind}" if kind else _PERIODS[match[1]]
+    refusing = any(window.status == Status.REJECTED for window in windows)
+    return None if refusing and claim not in {window.name for window in windows} else claim
 
 
 _TOO_MANY: Final = 429
@@ -110,7 +119,7 @@ def _window(
         utilization=used,
         resets_at=resets_at,
         status=word if word is None or word in _STATUSES else f"unknown:{word[:40]}",
-        surpassed=values.number(surpassed),
+        surpassed=values.fraction(surpassed),
         scope=Scope.MODEL if _MODEL_SCOPED.match(name) else None,
     )
     return window, tuple(warnings)
@@ -166,6 +175,8 @@ _TEXTS: Final = (
     ("this organization has been disabled", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
     ("usage credits are required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
     ("extra usage is required for long context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
+    ("long context beta", ErrorClass(Status.POLICY_REJECTED, Scope.REQUEST, "long_context")),
+    ("required for 1m context", ErrorClass(Status.NO_CREDIT, Scope.REQUEST)),
     ("usage credits are required for", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
     ("credits_required", ErrorClass(Status.NO_CREDIT, Scope.MODEL)),
     ("monthly spend limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),

@@ -7,7 +7,7 @@ Sources: openai/codex, captured responses and frames.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -27,7 +27,11 @@ _DAY_MINUTES: Final = 1440
 _FRAME: Final = "codex.rate_limits"
 _RESET_KEYS: Final = ("reset_at", "resets_at")
 _WAIT_KEYS: Final = ("reset_after_seconds", "resets_in_seconds")
-_LIMIT_KEYS: Final = ("metered_limit_name", "limit_name")
+_ID_KEYS: Final = ("metered_limit_name", "limit_id", "metered_feature")
+_ADDITIONAL: Final = "additional_rate_limits"
+_ACCOUNT: Final = "codex"
+"""The account's own limit."""
+
 
 Slots = dict[tuple[str, str], dict[str, str]]
 """The fields of each slot, by limit and slot."""
@@ -38,11 +42,13 @@ def parse(response: RawResponse) -> Reading | None:
     if not any(name.startswith(PREFIXES) for name in response.headers):
         return None
     slots: Slots = {}
+    get = response.headers.get
     for name, value in response.headers.items():
         place = _place(name) if name.startswith(PREFIXES) else None
         if place is not None:
-            slots.setdefault(place[:2], {})[place[2]] = value
-    get = response.headers.get
+            named = values.first_value(get(f"x-{place[0].replace('_', '-')}-limit-name"))
+            limit = place[0] if named is None or place[0] == _ACCOUNT else named[:60]
+            slots.setdefault((limit, place[1]), {})[place[2]] = value
     credit = Credits(
         values.flag(get("x-codex-credits-has-credits")),
         values.flag(get("x-codex-credits-unlimited")),
@@ -81,7 +87,7 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
         warnings += reset_warnings
         if not percent and not minutes and resets_at is None:
             continue
-        of_account = limit == "codex"
+        of_account = limit == _ACCOUNT
         name = _period(minutes) or slot
         name = name if of_account else f"{limit}:{name}"
         if name in windows:
@@ -121,19 +127,19 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
         return None
     limits = frame.get("rate_limits")
     limits = limits if isinstance(limits, Mapping) else {}
-    slots: Slots = {}
-    for slot in _SLOTS:
-        entry = limits.get(slot)
-        if isinstance(entry, Mapping):
-            slots[_limit(frame), slot] = _fields(entry)
+    slots = _slots(_limit(frame), limits)
+    for name, entry in _additional(frame.get(_ADDITIONAL)):
+        slots |= _slots(name, entry)
     windows, warnings = _windows(slots, at)
     refused = limits.get("allowed") is False or limits.get("limit_reached") is True
     plan, credit = frame.get("plan_type"), _credits(frame.get("credits"))
-    full = [window for window in windows if (window.utilization or 0) >= 1] if refused else []
+    of_limit = _limit(frame) != _ACCOUNT
+    own = [window for window in windows if of_limit or window.scope is None]
+    full = [window for window in own if (window.utilization or 0) >= 1] if refused else []
     binding = max(full, key=lambda window: window.resets_at or 0.0, default=None)
     return Reading(
         status=Status.REJECTED if refused else Status.ALLOWED,
-        scope=(Scope.ACCOUNT if _limit(frame) == "codex" else Scope.MODEL) if refused else None,
+        scope=(Scope.MODEL if of_limit else Scope.ACCOUNT) if refused else None,
         windows=windows,
         binding=None if binding is None else binding.name,
         blocked_until=None if binding is None else binding.resets_at,
@@ -142,6 +148,31 @@ def frame(frame: Mapping[str, object], at: float) -> Reading | None:
         family=NAME,
         warnings=warnings,
     )
+
+
+def _slots(limit: str, entry: Mapping[str, object]) -> Slots:
+    """The slots of one limit: `primary`, or `primary_window` in the answers of the usage endpoint."""
+    slots: Slots = {}
+    for slot in _SLOTS:
+        fields = next((value for key in (slot, f"{slot}_window") if isinstance(value := entry.get(key), Mapping)), None)
+        if fields is not None:
+            slots[limit, slot] = _fields(fields)
+    return slots
+
+
+def _additional(entries: object) -> list[tuple[str, Mapping[str, object]]]:
+    """Name and slots of the further limits, each of some models: an object by name, or a list."""
+    if isinstance(entries, Mapping):
+        named = [(str(name), entry) for name, entry in entries.items()]
+    else:
+        named = [("", entry) for entry in entries] if isinstance(entries, list) else []
+    limits = []
+    for key, entry in named:
+        if isinstance(entry, Mapping):
+            name = key.strip()[:60] or _first_text(entry, ("limit_name", *_ID_KEYS)) or _ADDITIONAL
+            inner = entry.get("rate_limit")
+            limits.append((name, inner if isinstance(inner, Mapping) else entry))
+    return limits
 
 
 def _credits(entry: object) -> Credits:
@@ -157,15 +188,21 @@ def _credits(entry: object) -> Credits:
 
 def _limit(frame: Mapping[str, object]) -> str:
     """The metered limit that the frame is about; `codex`, the account's own, if it names none."""
-    name = next((name for key in _LIMIT_KEYS if isinstance(name := frame.get(key), str) and name.strip()), "codex")
-    return name.strip().lower().replace("-", "_")[:60]
+    limit = _first_text(frame, _ID_KEYS).lower().replace("-", "_")
+    return _ACCOUNT if limit == _ACCOUNT else _first_text(frame, ("limit_name",)) or limit or _ACCOUNT
+
+
+def _first_text(entry: Mapping[str, object], keys: Iterable[str]) -> str:
+    """The first text under these keys, stripped and cut to 60 characters, or ""."""
+    texts = (value.strip() for key in keys if isinstance(value := entry.get(key), str))
+    return next((text[:60] for text in texts if text), "")
 
 
 def _fields(entry: Mapping[str, object]) -> dict[str, str]:
     """The fields of a slot in a frame, by their names in the headers."""
     keys = {
         "used-percent": ("used_percent",),
-        "window-minutes": ("window_minutes",),
+        "window-minutes": ("window_minutes", "window_duration_mins"),
         "reset-at": _RESET_KEYS,
         "reset-after-seconds": _WAIT_KEYS,
     }
@@ -174,6 +211,9 @@ def _fields(entry: Mapping[str, object]) -> dict[str, str]:
         value = next((entry[key] for key in alternatives if entry.get(key) is not None), None)
         if value is not None:
             fields[field] = str(value)
+    seconds = entry.get("limit_window_seconds")
+    if "window-minutes" not in fields and isinstance(seconds, (int, float)):
+        fields["window-minutes"] = str(seconds / 60)
     return fields
 
 

@@ -4,6 +4,7 @@
 Sources: microsoft/vscode-copilot-chat, captured responses; docs/families.md.
 """
 
+import re
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -63,7 +64,7 @@ def parse(response: RawResponse) -> Reading | None:
 def _quota(name: str, fields: dict[str, str], at: float) -> Window:
     """The window of one quota; an unlimited one has no limit."""
     entitlement = values.number(fields.get("ent"))
-    left = values.percent(fields.get("rem"))
+    left = values.percent_left(fields.get("rem"))
     if entitlement is not None and entitlement < 0:
         entitlement = None
     return Window(
@@ -78,13 +79,25 @@ def _quota(name: str, fields: dict[str, str], at: float) -> Window:
 def classify(error: ErrorText) -> ErrorClass | None:
     """Classify an error text of Copilot."""
     text = error.lowercase
-    limit_exceeded = "exceeded your" in text and ("session limit" in text or "weekly" in text)
-    if limit_exceeded and error.http_status != _BAD_REQUEST:
+    limit = _LIMIT.search(text) if _OWN.search(text) or "copilot" in error.account_type else None
+    if limit is not None and error.http_status != _BAD_REQUEST:
+        window = Window("session" if limit[1] else "weekly", 1.0, status=Status.REJECTED)
+        return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
+    if "quota_exceeded" in text and "copilot" in error.account_type and error.http_status != _BAD_REQUEST:
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
+    if "additional_spend_limit_reached" in text:
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
     if error.http_status == _CLIENT_UNSUPPORTED and "copilot" in error.account_type:
         return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "client_unsupported")
     return None
 
 
+_OWN: Final = re.compile(r"\bcopilot\b|\buser_[a-z]{1,20}_rate_limited")
+_LIMIT: Final = re.compile(
+    r"(?:^|[.,!?:;\"\d] ?)you(?:'ve| have) (?:exceeded|reached|hit) (?:your|the) "
+    r"(?:(5[- ]hour|session)|weekly|7[- ]day)\b"
+    r"|(session_)quota_exceeded"
+    r"|user_weekly_rate_limited"
+)
 _BAD_REQUEST: Final = 400
 _CLIENT_UNSUPPORTED: Final = 466

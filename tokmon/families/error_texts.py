@@ -3,7 +3,6 @@
 import re
 
 from tokmon.evidence.model import ErrorClass, ErrorText, Scope, Status
-from tokmon.evidence.values import duration
 
 _NETWORK = re.compile(
     r"\bE(?:CONN|NOTFOUND|AI_|TIMEDOUT|PIPE|HOST|NET|ADDR)|UND_ERR|fetch failed|connection error|socket hang up"
@@ -19,15 +18,32 @@ _REQUEST_ONLY = frozenset({404, 405, 413, 415, 422})
 
 _BAD_REQUEST = 400
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/nrt']))")
-_PI_RETRY = re.compile(r"^\s*Server requested (\d{1,9})s retry delay \(max: \d+s\)\.?\s*")
-_RETRY_IN = re.compile(
-    r"(?:(?:try again|retry) (?:in|after)|resets in) ~?(?:((?:\d{1,9}(?:\.\d{1,12})?(?:h|ms|m|s))+)(?![a-z0-9])"
-    r"|(\d{1,9}(?:\.\d{1,12})?) ?(second|sec|minute|min|hour|day))"
+_MOST_ESCAPES = 6
+_PLAIN_MARKS = str.maketrans(
+    {
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{IDEOGRAPHIC FULL STOP}": ". ",
+        "\N{FULLWIDTH COMMA}": ", ",
+        "\N{FULLWIDTH COLON}": ": ",
+        "\N{FULLWIDTH SEMICOLON}": "; ",
+        "\N{FULLWIDTH EXCLAMATION MARK}": "! ",
+        "\N{FULLWIDTH QUESTION MARK}": "? ",
+    }
 )
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_QUOTED_REQUEST = re.compile(
+    r'"(?:prompt|input|messages|contents?|instructions|request_body|user_input)" {0,4}:'
+    r"|\b(?:prompt|input|policy|filter|flagged|instructions?)(?: was| is| contains| says)?[:=]? ?"
+    r"[\"'`\u201c](?=[^\W\d_]|\[)",
+    re.IGNORECASE,
+)
+"""Where an error body quotes the request: what follows may be any sentence."""
+
+_PI_RETRY = re.compile(r"^\s*Server requested (\d{1,9})s retry delay \(max: \d+s\)\.?\s*")
 _OVERLOADED = re.compile(r"\boverloaded\b|service unavailable", re.IGNORECASE)
 _THROTTLED = re.compile(r"\brate[ _-]?limit|too many requests", re.IGNORECASE)
-_LEADING_CODE = re.compile(r"^\s*(?:(?:.{0,300}?\bAPI error|[A-Za-z ]*error)[^0-9]{0,12})?\(?(\d{3})\b", re.IGNORECASE)
+_LEADING_CODE = re.compile(
+    r"^\s*(?:(?:.{0,300}?\bAPI error|[A-Za-z ]{0,60}error)[^0-9]{0,12})?\(?(\d{3})\b", re.IGNORECASE
+)
 _CONTENT = re.compile(r"\s*(?:[{\[:]|(?:event|data|id|retry):)")
 _STREAM_ERROR = re.compile(r'event: ?error\b|"type": ?"(?:error|response\.failed)"|"error": ?[{"]|"base_resp": ?{')
 _QUOTED_CODE = re.compile(r'"(?:code|status)": ?"?(\d{3})\b')
@@ -55,15 +71,19 @@ def error_part(text: str, http_status: int | None) -> str | None:
 
 
 def error_text(text: str, http_status: int | None, at: float, account_type: str | None) -> ErrorText:
-    """An error text without escapes, with the status code that pi puts in front of it.
+    """An error text without escapes and without what it quotes of the request, with the status code in front of it.
 
-    Bodies are not parsed as JSON: they are cut to a length, and Google's client escapes them inside other JSON once
-    or twice.
+    Full-width punctuation is plain in it. Bodies are not parsed as JSON: they are cut to a length, and Google's client
+    escapes them inside other JSON once or twice.
     """
     plain = text
-    while "\\" in plain and (unescaped := _ESCAPED.sub(_unescape, plain)) != plain:
+    for _ in range(_MOST_ESCAPES):
+        if "\\" not in plain or (unescaped := _ESCAPED.sub(_unescape, plain)) == plain:
+            break
         plain = unescaped
-    plain = plain.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    plain = plain.translate(_PLAIN_MARKS)
+    quoted = _QUOTED_REQUEST.search(plain)
+    plain = plain[: quoted.start()] if quoted else plain
     status = http_status if http_status is not None else _leading_status(plain)
     return ErrorText(status, plain, plain.lower(), at, account_type or "")
 
@@ -80,21 +100,15 @@ def _leading_status(text: str) -> int | None:
     return code if code in _ERRORS else None
 
 
-def wait_in_text(error: ErrorText) -> float | None:
-    """Seconds to wait according to the text: `try again in 6.35s`, or pi's `7835s retry delay`."""
-    match = _PI_RETRY.match(error.text)
-    if match:
-        return float(match[1])
-    match = _RETRY_IN.search(error.lowercase)
-    if match is None:
-        return None
-    return duration(match[1]) if match[1] else float(match[2]) * _UNITS[match[3][:1]]
-
-
 def is_believable(error: ErrorText, error_class: ErrorClass) -> bool:
-    """True if a response of this status code can mean that: a 400 is no throttle and no overload."""
+    """True if a response of this status code can mean that: a 400 is no throttle, a served answer no error.
+
+    Prose in a served answer is believed if pi's status code precedes it, or if it is about the provider only.
+    """
     if error.http_status == _BAD_REQUEST:
         return error_class.scope is not None and error_class.status is not Status.OVERLOADED
+    if _is_prose(error):
+        return error_class.scope is Scope.PROVIDER or _leading_status(error.text) is not None
     return error.http_status not in _REQUEST_ONLY
 
 
@@ -103,9 +117,16 @@ def by_text(error: ErrorText) -> ErrorClass | None:
     status = error.http_status
     if status not in _SERVED:
         return by_status_code(status, error.text)
-    code = _leading_status(error.text) or _named_status(error.lowercase)
+    is_prose = _is_prose(error)
+    code = _leading_status(error.text) or (None if is_prose else _named_status(error.lowercase))
     error_class = by_status_code(code, error.text)
-    return None if code is None and error_class is not None and error_class.status is Status.UNKNOWN else error_class
+    no_error = {Status.UNKNOWN, Status.REJECTED} if is_prose else {Status.UNKNOWN}
+    return None if code is None and error_class is not None and error_class.status in no_error else error_class
+
+
+def _is_prose(error: ErrorText) -> bool:
+    """True if the text came with a served answer, and is no error of its stream."""
+    return error.http_status in _SERVED and not _STREAM_ERROR.match(error.text)
 
 
 def _named_status(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Google's Gemini API: error bodies only. No header has rate limits, and pi does not show the headers.
+"""Google's Gemini API and Code Assist: error bodies only. No header has rate limits, and pi does not show the headers.
 
 A quota is named by its id, which also contains its period and whether it counts per model. The retry time of a daily
 quota is useless: it is about the minute. Sources: captured error bodies; docs/families.md.
@@ -17,9 +17,21 @@ _VIOLATION: Final = re.compile(r'"quotaId": ?"([A-Za-z0-9_-]{1,120})"(.*?)(?="qu
 _VALUE: Final = re.compile(r'"quotaValue": ?"?(\d{1,15})')
 _DELAY: Final = re.compile(r'"retryDelay": ?"([0-9.hms]{1,20})"')
 _RETRY: Final = re.compile(r"please retry in ([0-9.hms]{1,20})\b")
+_MODEL: Final = re.compile(r'"model": ?"[^"]{1,100}"')
+_CODE_ASSIST: Final = ("exhausted your capacity on this model", "individual quota reached", '"quota_exhausted"')
 _REFUSED: Final = ("resource_exhausted", "quotafailure", "exceeded your current quota, please check your plan")
-_BAD_KEY: Final = ("api_key_invalid", "api key not valid", "api key expired", "reported as leaked")
-_POLICY: Final = ("api_key_service_blocked", "user location is not supported", "service_disabled")
+_WORDS: Final = (
+    (("prepayment credits are depleted",), ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    (("model_capacity_exhausted",), ErrorClass(Status.OVERLOADED, Scope.MODEL)),
+    (
+        ("api_key_invalid", "api key not valid", "api key expired", "reported as leaked"),
+        ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT),
+    ),
+    (
+        ("api_key_service_blocked", "user location is not supported", "service_disabled"),
+        ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT),
+    ),
+)
 
 
 def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
@@ -30,17 +42,22 @@ def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape 
 def classify(error: ErrorText) -> ErrorClass | None:
     """Classify an error body, complete or cut."""
     text = error.lowercase
-    if "prepayment credits are depleted" in text:
-        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
-    if any(words in text for words in _BAD_KEY):
-        return ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)
-    if any(words in text for words in _POLICY):
-        return ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)
+    known = next((error_class for words, error_class in _WORDS if any(word in text for word in words)), None)
+    if known is not None:
+        return known
+    if any(words in text for words in _CODE_ASSIST):
+        return _code_assist(error)
     if any(words in text for words in _REFUSED[:2]) or ("gemini" in error.account_type and _REFUSED[2] in text):
         return _quota_exceeded(error)
     if '"unavailable"' in text or "the model is overloaded" in text:
         return ErrorClass(Status.OVERLOADED, Scope.PROVIDER)
     return None
+
+
+def _code_assist(error: ErrorText) -> ErrorClass:
+    """A refusal by Code Assist or Antigravity: the quota of one model, however short the wait."""
+    of_model = _MODEL.search(error.lowercase) is not None or "on this model" in error.lowercase
+    return ErrorClass(Status.REJECTED, Scope.MODEL if of_model else Scope.ACCOUNT)
 
 
 def _quota_exceeded(error: ErrorText) -> ErrorClass:

@@ -7,13 +7,7 @@ from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, S
 NAME: Final = "opencode"
 PREFIXES: Final = ()
 
-_WORDS: Final = (
-    "gousagelimiterror",
-    "freeusagelimiterror",
-    "-hour usage limit reached",
-    "weekly usage limit reached",
-    "monthly usage limit reached",
-)
+_TYPES: Final = ("gousagelimiterror", "freeusagelimiterror")
 
 
 def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape of a family
@@ -23,4 +17,4 @@ def parse(response: RawResponse) -> Reading | None:  # noqa: ARG001 - the shape 
 
 def classify(error: ErrorText) -> ErrorClass | None:
     """A plan that is used up."""
-    return ErrorClass(Status.REJECTED, Scope.ACCOUNT) if any(word in error.lowercase for word in _WORDS) else None
+    return ErrorClass(Status.REJECTED, Scope.ACCOUNT) if any(word in error.lowercase for word in _TYPES) else None

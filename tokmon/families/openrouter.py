@@ -7,12 +7,14 @@ import re
 from typing import Final
 
 from tokmon.evidence import values
+from tokmon.evidence.limit_words import named_window
 from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "openrouter"
 PREFIXES: Final = ()
 
 _HEADER: Final = re.compile(r'"x-ratelimit-(limit|remaining|reset)": ?"?(\d{1,16})')
+_KEY_LIMIT: Final = re.compile(r"\bkey limit (?:exceeded|reached)(?: ?\(([a-z -]{1,30})\))?")
 _SHARED: Final = ("openrouter_shared_capacity", "upstream_provider_shared_pool")
 
 
@@ -35,6 +37,11 @@ def classify(error: ErrorText) -> ErrorClass | None:
             f"free_requests_{unit}", values.used_fraction(limit, remaining), resets_at, limit=limit, remaining=remaining
         )
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,) if counts else ())
+    key_limit = _KEY_LIMIT.search(text)
+    if key_limit is not None:
+        name = named_window(key_limit[1] or "")
+        windows = () if name is None else (Window(name, 1.0, status=Status.REJECTED),)
+        return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT, "key_limit", windows=windows)
     if "insufficient credits" in text or "requires more credits" in text:
         return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
     if "no auth credentials found" in text or '"user not found' in text:

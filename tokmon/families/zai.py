@@ -6,14 +6,14 @@ Sources: error bodies as pi showed them; docs/families.md.
 import re
 from typing import Final
 
-from tokmon.evidence import values
+from tokmon.evidence.ends import stated_end
+from tokmon.evidence.limit_words import named_window
 from tokmon.evidence.model import ErrorClass, ErrorText, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "zai"
 PREFIXES: Final = ()
 
 _CODE: Final = re.compile(r'(?:"(?:code|type)": ?"?|\[)(1\d{3})(?:"|\]|\b)')
-_RESET: Final = re.compile(r"reset at (\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d)?)")
 _PERIOD: Final = re.compile(r"limit reached for (?:the )?(\d+)?[ -]?(hour|day|week|month)")
 _CHINA_H: Final = 8.0
 _PLAIN: Final = {
@@ -21,13 +21,19 @@ _PLAIN: Final = {
     "1302": ErrorClass(Status.REJECTED),
     "1303": ErrorClass(Status.REJECTED),
     "1305": ErrorClass(Status.OVERLOADED, Scope.PROVIDER),
+    "1309": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "plan_expired"),
     "1313": ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT, "fair_use"),
 }
 _LIMITS: Final = {"1308": "5h", "1310": "7d", "1316": "5h", "1317": "7d"}
+_WEEK_OR_MONTH: Final = "1310"
+"""One code for both: an end in more than a week is that of the month."""
+
+_WEEK_S: Final = 7 * 86_400.0
 _SENTENCES: Final = (
     ("limit reached for", _PERIOD, "1308"),
     ("limit exhausted. your limit will reset", None, "1310"),
     ("fair usage policy", None, "1313"),
+    ("余额不足", None, "1113"),
 )
 
 
@@ -45,22 +51,15 @@ def classify(error: ErrorText) -> ErrorClass | None:
         return None
     if code not in _LIMITS:
         return _PLAIN.get(code)
-    reset = _RESET.search(error.lowercase)
-    resets_at = values.local_instant(reset[1], _CHINA_H) if reset else None
-    window = Window(_window(error.lowercase) or _LIMITS[code], 1.0, resets_at, status=Status.REJECTED)
+    end = stated_end(error.lowercase, error.at, _CHINA_H)
+    resets_at = None if end is None else end.resets_at
+    name = named_window(error.lowercase) or _LIMITS[code]
+    if resets_at is not None and resets_at - error.at > _WEEK_S and code == _WEEK_OR_MONTH:
+        name = "30d"
+    window = Window(name, 1.0, resets_at, status=Status.REJECTED)
     return ErrorClass(Status.REJECTED, Scope.ACCOUNT, resets_at=resets_at, windows=(window,))
 
 
 def _code_of_sentence(text: str) -> str | None:
     """The code that belongs to the sentence, for a text without a code."""
     return next((code for words, also, code in _SENTENCES if words in text and (not also or also.search(text))), None)
-
-
-def _window(text: str) -> str | None:
-    """The window in the sentence: `5 hour` gives `5h`; None if it names none."""
-    period = _PERIOD.search(text)
-    if period is None:
-        return None
-    number = int(period[1] or 1)
-    days = {"hour": 0, "day": 1, "week": 7, "month": 30}[period[2]]
-    return f"{number * days}d" if days else f"{number}h"
