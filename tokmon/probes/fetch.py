@@ -8,6 +8,7 @@ from typing import Any, Final
 import httpx
 
 from tokmon import families
+from tokmon.probes.body import kept_text
 from tokmon.probes.kinds import ProbeStep
 from tokmon.store.codec import parse
 from tokmon.wire.messages import MAX_TEXT
@@ -23,7 +24,8 @@ _REQUEST_ID: Final = re.compile(r"[\w.:-]{1,100}")
 class Answer:
     """The response to a probe: the allowed headers, and the body if it is a JSON object of a successful response.
 
-    `http_status` is None if no response came. `error` is the text of a refusal or of a network error, scrubbed.
+    `http_status` is None if no response came. `error` is the text of a refusal or of a network error, scrubbed, and
+    `text` that of a successful response whose body is no JSON object.
     """
 
     http_status: int | None
@@ -31,6 +33,7 @@ class Answer:
     body: dict[str, Any] | None = None
     error: str | None = None
     request_id: str | None = None
+    text: str | None = None
 
 
 def http_client() -> httpx.Client:
@@ -78,12 +81,14 @@ def _answer(response: httpx.Response, body: bytes | None, secrets: tuple[str, ..
         if families.allowed(name)
     }
     request_id = redact(response.headers.get("request-id") or response.headers.get("x-request-id") or "", secrets)
+    json = parse(text.encode()) if response.is_success and text else None
     return Answer(
         http_status=response.status_code,
         headers=headers,
-        body=parse(text.encode()) if response.is_success and text else None,
+        body=json,
         error=None if response.is_success else scrub(text)[:MAX_TEXT],
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        text=kept_text(text) if response.is_success and text and json is None else None,
     )
 
 
