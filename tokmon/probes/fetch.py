@@ -3,7 +3,7 @@
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -12,12 +12,24 @@ from tokmon.probes.body import kept_text
 from tokmon.probes.kinds import ProbeStep
 from tokmon.store.codec import parse
 from tokmon.wire.messages import MAX_TEXT
-from tokmon.wire.scrub import PLACEHOLDER, scrub
+from tokmon.wire.scrub import scrub, without_values
 
 MAX_BODY: Final = 1 << 20
 _MAX_HEADER: Final = 1000
 _MAX_HEADERS: Final = 100
 _REQUEST_ID: Final = re.compile(r"[\w.:-]{1,100}")
+
+
+class Secrets(Protocol):
+    """The secrets of a request (`ProbeTarget`): credentials, whose ends are removed too, and all secrets."""
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Texts of which no part may appear."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not appear as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ def http_client() -> httpx.Client:
     return httpx.Client(follow_redirects=False, limits=limits, headers=headers)
 
 
-def fetch(client: httpx.Client, step: ProbeStep, until: float, secrets: tuple[str, ...]) -> Answer:
+def fetch(client: httpx.Client, step: ProbeStep, until: float, secrets: Secrets) -> Answer:
     """Send one request and return its answer before `until` (monotonic). Network errors are returned, not raised."""
     left = until - time.monotonic()
     if left <= 0:
@@ -73,7 +85,7 @@ def _body(response: httpx.Response, until: float) -> bytes | None:
     return bytes(body)
 
 
-def _answer(response: httpx.Response, body: bytes | None, secrets: tuple[str, ...]) -> Answer:
+def _answer(response: httpx.Response, body: bytes | None, secrets: Secrets) -> Answer:
     text = redact((body or b"").decode("utf-8", "replace"), secrets) if body else ""
     headers = {
         name: scrub(redact(value, secrets))[:_MAX_HEADER]
@@ -92,8 +104,6 @@ def _answer(response: httpx.Response, body: bytes | None, secrets: tuple[str, ..
     )
 
 
-def redact(text: str, secrets: tuple[str, ...]) -> str:
+def redact(text: str, secrets: Secrets) -> str:
     """The text without the secrets of the request, which a server may repeat."""
-    for secret in secrets:
-        text = text.replace(secret, PLACEHOLDER)
-    return text
+    return without_values(text, secrets.credentials, secrets.secrets)

@@ -89,7 +89,7 @@ def _probe(
     closed_paths: list[str] = []
     for step in probe_steps(target):
         try:
-            answer = fetch(client, step, until, target.secrets)
+            answer = fetch(client, step, until, target)
         except Exception as error:  # noqa: BLE001 - a fault of tokmon must not affect the other accounts
             answer = Answer(None, error=f"the probe failed: {type(error).__name__}")
         if answer.http_status is None or not step.try_next(answer.http_status, answer.error or ""):
