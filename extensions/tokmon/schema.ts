@@ -132,7 +132,7 @@ export const HEADERS = [
 
 export const SECRET_PATTERNS = [
 	"\\b[0-9a-f]{32}\\.[A-Za-z0-9]{16}\\b",
-	"\\b[0-9a-f]{32}\\b|\\b[0-9A-F]{32}\\b",
+	"\\b(?:[0-9a-f]{32}|[0-9A-F]{32})\\b",
 	"\\b(?=[A-Za-z]*[0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32}\\b",
 	"\\bsk-[A-Za-z0-9_-]{8,}",
 	"\\beyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_.-]*",

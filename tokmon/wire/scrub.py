@@ -15,7 +15,7 @@ PLACEHOLDER: Final = "[secret]"
 
 BARE: Final[tuple[str, ...]] = (
     r"\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b",  # z.ai (GLM)
-    r"\b[0-9a-f]{32}\b|\b[0-9A-F]{32}\b",
+    r"\b(?:[0-9a-f]{32}|[0-9A-F]{32})\b",
     r"\b(?=[A-Za-z]*[0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32}\b",  # Mistral
 )
 """Keys without a prefix. Request ids may look like these."""
@@ -43,7 +43,10 @@ PATTERNS: Final[tuple[str, ...]] = (
     ),
 )
 
-_ANY: Final = re.compile("|".join(PATTERNS))
+_WORDS: Final = "|".join(pattern.removeprefix(r"\b") for pattern in PATTERNS if pattern.startswith(r"\b"))
+_OTHERS: Final = "|".join(pattern for pattern in PATTERNS if not pattern.startswith(r"\b"))
+_ANY: Final = re.compile(rf"\b(?:{_WORDS})|{_OTHERS}")
+"""Any pattern. That of a word is tried only where a word begins, which takes half the time."""
 
 
 MIN_PART: Final = 8
