@@ -51,7 +51,7 @@ def capture(subject: Subject) -> Finding:
 
 def integrity(subject: Subject) -> Finding:
     """Every line of every log."""
-    lines, odd, problems = 0, [], []
+    lines, odd, problems, long = 0, [], [], []
     logs = sorted(subject.paths.logs.glob("*.jsonl"))
     for path in logs:
         try:
@@ -59,16 +59,18 @@ def integrity(subject: Subject) -> Finding:
             lines += good
             odd += [f"{plural(torn, 'torn line')} in `{path.name}`"] if torn else []
             odd += [f"the last line of `{path.name}` is incomplete"] if _unterminated(path) else []
+            long += [f"`{path.name}`"] if path.stat().st_size > _EXAMINED else []
         except OSError as error:
             problems.append(f"`{path}`: {error.strerror}")
     if problems:
         return fail("; ".join(problems), "check its owner and permissions, or move it away")
+    limit = f"; of {', '.join(long)} the last 256 MiB were examined" if long else ""
     if odd:
         return warn(
-            f"{', '.join(odd)}; {plural(lines, 'complete line')}",
+            f"{', '.join(odd)}; {plural(lines, 'complete line')}{limit}",
             "nothing to do: torn lines are skipped, and the next writer completes the last one",
         )
-    return ok(f"{plural(lines, 'line')} in {plural(len(logs), 'log')}, all complete")
+    return ok(f"{plural(lines, 'line')} in {plural(len(logs), 'log')}, all complete{limit}")
 
 
 def _read(path: Path) -> tuple[int, int]:
