@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokmon.wire.scrub import PLACEHOLDER, scrub
+from tokmon.wire.scrub import PLACEHOLDER, scrub, without_values
 
 _SECRETS = [
     "sk-ant-oat01-AbCdEf_0123456789-xyz",
@@ -14,6 +14,11 @@ _SECRETS = [
     "ghu_0123456789abcdef0123",
     "ya29.a0AfB_byC0123456789",
     "AKIAIOSFODNN7EXAMPLE",
+    "xoxb-0123456789-abcdefghij",
+    "0123456789abcdef0123456789abcdef",
+    "0123456789ABCDEF0123456789ABCDEF",
+    "0123456789abcdef0123456789abcdef.aBcDeFgHiJkLmNoP",
+    "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW",
 ]
 
 
@@ -26,7 +31,18 @@ def test_secret_in_a_text_is_replaced(secret: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["postgres://me:hunter2secret@host/db", 'api_key="0123456789abcdef"', "password: hunter2hunter2"]
+    "text",
+    [
+        "postgres://me:hunter2secret@host/db",
+        'api_key="0123456789abcdef"',
+        "password: hunter2hunter2",
+        "https://host/path?token=hunter2&x=1",
+        "https://host/path?x=1&sig=hunter2%2Fhunter2",
+        "https://host/?access_token=hunter2",
+        "https://bucket/?X-Amz-Signature=0123456789&X-Amz-Credential=hunter2",
+        "x-amz-security-token: hunter2hunter2",
+        '{"x-amz-security-token":"hunter2hunter2"}',
+    ],
 )
 def test_secret_after_its_name_is_replaced(text: str) -> None:
     assert "hunter2" not in scrub(text)
@@ -40,6 +56,10 @@ def test_secret_after_its_name_is_replaced(text: str) -> None:
         "Connection error.: connect ECONNREFUSED 127.0.0.1:443",
         "max_tokens: Field required",
         "https://claude.ai/settings/usage",
+        "request 5b1c0a9e-7d0c-4b63-9f7e-0123456789ab failed",
+        "commit 0123456789abcdef0123456789abcdef01234567",
+        "AReallyLongIdentifierWithoutDigits",
+        "input_tokens=12345, max_tokens=64000",
     ],
 )
 def test_ordinary_text_is_unchanged(text: str) -> None:
@@ -56,3 +76,22 @@ def test_texts_below_the_minimum_length_match_no_pattern() -> None:
     assert all(scrub(text) != text for text in shortest), "these are what the patterns ask for at least"
     assert min(map(len, shortest)) == len("://u:p@")
     assert not any(scrub(text[:-1]) != text[:-1] for text in shortest)
+
+
+KEY = "plain-key_without/any+shape=9"
+
+
+@pytest.mark.parametrize("part", [KEY, KEY[:8], KEY[:15], KEY[-8:], KEY[-20:]])
+@pytest.mark.parametrize("text", ["{}", "key {}...", "{}{}", "ends with {}"])
+def test_credential_and_its_ends_are_removed_by_value(part: str, text: str) -> None:
+    without = without_values(text.replace("{}", part), [KEY])
+    assert PLACEHOLDER in without
+    assert not any(KEY[at : at + 8] in without for at in (0, len(KEY) - 8))
+    assert without.replace(PLACEHOLDER, "") == text.replace("{}", "")
+
+
+def test_parts_of_less_than_eight_characters_and_parts_of_other_values_are_kept() -> None:
+    text = f"{KEY[:7]} {KEY[-7:]} {KEY[5:15]} engineering platform"
+    assert without_values(text, [KEY], ["engineering-platform"]) == text
+    assert without_values("an engineering-platform", [], ["engineering-platform"]) == f"an {PLACEHOLDER}"
+    assert without_values("none none", ["none"]) == "none none"

@@ -2,6 +2,7 @@
 
 import { type Attribution, attribute, attributeToSession, basesOf, goesToModel } from "./attribution.ts";
 import { type Capture, HEADERS } from "./schema.ts";
+import { idWithoutSecrets, rememberSecrets, withoutSecrets } from "./secrets.ts";
 import { isNew, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
 
@@ -21,7 +22,7 @@ function allowedHeaders(headers: Iterable<[string, string]>): Record<string, str
 	for (const [key, value] of headers) {
 		const header = key.toLowerCase();
 		if (DENIED.test(header) || !HEADERS.some((prefix) => header.startsWith(prefix))) continue;
-		const text = value.slice(0, MAX_HEADER);
+		const text = withoutSecrets(value).slice(0, MAX_HEADER);
 		room -= header.length + text.length;
 		if (room < 0) break;
 		allowed[header] = text;
@@ -32,7 +33,7 @@ function allowedHeaders(headers: Iterable<[string, string]>): Record<string, str
 /** The provider's id of the request, by which a response seen in two ways is recognised. */
 function requestId(header: (name: string) => unknown): string | undefined {
 	for (const key of REQUEST_IDS) {
-		const id = name(header(key));
+		const id = idWithoutSecrets(name(header(key)));
 		if (id) return id;
 	}
 	return undefined;
@@ -94,7 +95,10 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 
 /** Replaces `fetch` by a function that returns the very promise of the original, and looks at its outcome. */
 export function observeFetch(state: State): void {
-	state.beforeRequest = (request) => beforeRequest(state, request);
+	state.beforeRequest = (request) => {
+		quietly(() => rememberSecrets(request));
+		return beforeRequest(state, request);
+	};
 	if (state.observing) return;
 	state.observing = true;
 	const original = globalThis.fetch;

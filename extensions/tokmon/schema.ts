@@ -131,6 +131,9 @@ export const HEADERS = [
 ];
 
 export const SECRET_PATTERNS = [
+	"\\b[0-9a-f]{32}\\.[A-Za-z0-9]{16}\\b",
+	"\\b(?:[0-9a-f]{32}|[0-9A-F]{32})\\b",
+	"\\b(?=[A-Za-z]*[0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32}\\b",
 	"\\bsk-[A-Za-z0-9_-]{8,}",
 	"\\beyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_.-]*",
 	"\\bxai-[A-Za-z0-9_-]{8,}",
@@ -140,11 +143,15 @@ export const SECRET_PATTERNS = [
 	"\\bgh[a-z]_[A-Za-z0-9]{16,}",
 	"\\b(?:csk|fw|pplx|hf|r8|nvapi|tgp)[-_][A-Za-z0-9_-]{16,}",
 	"\\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
+	"\\bx(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}",
 	"\\b[Bb]earer +[A-Za-z0-9._~+/=-]{8,}",
 	"\\b[Bb]asic +[A-Za-z0-9+/=]{12,}",
 	'://[^/\\s:@\\"]+:[^/\\s@\\"]+@',
+	"\\b[Xx]-[Aa][Mm][Zz]-[A-Za-z0-9-]{1,40}[\\\"']? *[=:] *[\\\"']?[^\\s\\\"'&,}]{4,}",
+	"[?&;](?:[A-Za-z_-]{0,20}[Tt]oken|sig|[Ss]ignature|[A-Za-z_-]{0,20}[Kk]ey|[Ss]ecret|auth)=[^\\s\\\"'&]{4,}",
 	"\\b(?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|password|key)[\\\"']? *[=:] *[\\\"']?[^\\s\\\"'&,}]{8,}",
 ];
 
 export const SECRETS = new RegExp(SECRET_PATTERNS.join("|"), "g");
+export const SECRETS_IN_IDS = new RegExp(SECRET_PATTERNS.slice(3).join("|"));
 export const PLACEHOLDER = "[secret]";

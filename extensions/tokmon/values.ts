@@ -1,6 +1,7 @@
 /** Reading values of unknown type, and making texts safe to send. */
 
 import { MAX_TEXT, PLACEHOLDER, SECRETS } from "./schema.ts";
+import { withoutSecrets } from "./secrets.ts";
 
 const MAX_NAME = 300;
 const MAX_RECENT = 1000;
@@ -27,7 +28,7 @@ export function name(value: unknown): string | undefined {
 /** A text without credentials. They are replaced before it is cut, since half a credential would not be recognised. */
 export function scrub(value: unknown, limit = MAX_TEXT): string | undefined {
 	if (typeof value !== "string") return undefined;
-	return clean(value.slice(0, 4 * MAX_TEXT).replace(SECRETS, PLACEHOLDER), limit);
+	return clean(withoutSecrets(value.slice(0, 4 * MAX_TEXT)).replace(SECRETS, PLACEHOLDER), limit);
 }
 
 function clean(value: unknown, limit: number): string | undefined {

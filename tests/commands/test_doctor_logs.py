@@ -76,3 +76,12 @@ def test_a_clock_behind_the_log_or_in_1970_fails() -> None:
     assert finding_of("clock", now=1000.0).text == "the clock shows 1970-01-01T00:16:40Z"
     assert finding_of("clock", now=NOW - DAY).text == "the clock is 1d behind the newest line of `piggyback.jsonl`"
     assert finding_of("clock", now=NOW).level is Level.OK
+
+
+def test_integrity_names_a_log_of_which_only_the_end_is_examined() -> None:
+    path = write("piggyback.jsonl", line("first"))
+    os.truncate(path, 20 << 30)
+    write("piggyback.jsonl", b"\n", line("a"), line("b"))
+    write("usage.jsonl", line("c"))
+    text = "3 lines in 2 logs, all complete; of `piggyback.jsonl` the last 256 MiB were examined"
+    assert finding_of("integrity").text == text

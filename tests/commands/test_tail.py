@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, Record, line, tokmon, window, write
 from tests.commands.screens import run
@@ -83,6 +85,24 @@ def test_a_record_without_an_instant_is_not_shown() -> None:
     assert text({"provider": "a"}) is None
     assert text({"provider": "a", "ts": "yesterday"}) is None
     assert text({"provider": ["a"], "ts": "2026-11-22T06:59:00Z"}) is not None
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda values: st.lists(values, max_size=2) | st.dictionaries(st.sampled_from(["name", "input"]), values),
+)
+FIELDS = [
+    *("kind", "provider", "source", "status", "http_status", "windows", "model", "what", "tokens", "cost_usd"),
+    *("error", "reason", "mission"),
+]
+MORE = ["reset_in_seconds", "blocked_until", "overage", "credits", "substatus", "id", "type"]
+
+
+@given(st.fixed_dictionaries({"ts": st.just("2026-11-22T06:00:00Z")}, optional=dict.fromkeys(FIELDS + MORE, ANY)))
+def test_record_with_values_of_any_type_is_one_line(record: Record) -> None:
+    shown = text(record)
+    assert shown is not None
+    assert shown.isprintable()
 
 
 def test_the_last_lines_of_all_logs_are_in_the_order_of_time() -> None:

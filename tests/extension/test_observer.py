@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
@@ -278,6 +279,63 @@ def test_an_error_text_is_told_without_secrets_as_python_would(listener: Listene
     assert usage["error"] == scrub.scrub(text)
     assert usage["stop"] == "error"
     assert scrub.PLACEHOLDER in usage["error"]
+
+
+KEYS: Final = {
+    "authorization": "Bearer plain_key.without+any/shape=1",
+    "x-api-key": "0f1e2d3c-key-of-a-gateway",
+    "x-goog-api-key": "googlish.key.0123456789",
+    "api-key": "azure~key~0123456789",
+    "x-team-token": 'quoted"token\\of-a-team',
+    "x-team": "value-of-models.json",
+}
+
+
+@pytest.mark.parametrize("header", KEYS)
+@pytest.mark.parametrize("cut", [slice(None), slice(10), slice(-10, None)])
+def test_the_key_of_a_request_is_removed_by_its_value(listener: Listener, header: str, cut: slice) -> None:
+    key = KEYS[header].removeprefix("Bearer ")
+    part = key if header == "x-team" else key[cut]
+    echoes = {"request-id": part, "anthropic-ratelimit-unified-status": f"no {part}", "x-ratelimit-reset": part}
+    text = f"401 bad key {part}, {json.dumps(part)}, {quote(part, safe='')}. Ask somebody"
+    steps = [
+        ask("team-a", URL, headers={header: KEYS[header], "user-agent": "pi/1.6.0", "x-request-id": "my-request-1"}),
+        answer_ended(stopReason="error", errorMessage=text),
+    ]
+    answer = {"status": 401, "headers": {**echoes, "retry-after": "12345678"}}
+    _, (capture, usage) = run(listener, *steps, answers=[answer])
+    assert capture["headers"] == {
+        "anthropic-ratelimit-unified-status": f"no {scrub.PLACEHOLDER}",
+        "x-ratelimit-reset": scrub.PLACEHOLDER,
+        "retry-after": "12345678",
+    }
+    assert "request_id" not in capture
+    assert usage["error"].endswith("Ask somebody")
+    for form in (part, json.dumps(part)[1:-1], quote(part, safe="")):
+        assert form.encode() not in listener.raw
+        assert json.dumps(form)[1:-1].encode() not in listener.raw
+
+
+@pytest.mark.parametrize("url", [f"{URL}?key=key-in-a-url-1234", f"{URL}?x=1&access_token=key-in-a-url-1234"])
+def test_a_key_in_the_address_is_removed_by_its_value(listener: Listener, url: str) -> None:
+    _, (capture, usage) = run(listener, ask("team-a", url), answer_ended(errorMessage="400 key-in-a-url-1234 is bad"))
+    assert usage["error"] == f"400 {scrub.PLACEHOLDER} is bad"
+    assert b"key-in-a-url" not in listener.raw
+    assert capture["origin"] == "https://a.test"
+
+
+def test_a_request_id_that_looks_like_a_bare_key_is_kept_and_one_with_a_key_is_not(listener: Listener) -> None:
+    ids = ["0123456789abcdef0123456789abcdef", SECRET]
+    answers = [{"status": 200, "headers": {"x-request-id": each}} for each in ids]
+    _, captures = run(listener, ask("team-a", URL, URL), answers=answers)
+    assert [capture.get("request_id") for capture in captures] == [ids[0], None]
+
+
+def test_names_are_kept_where_a_key_is_one_of_them(listener: Listener) -> None:
+    local = [{"provider": "lm-studio", "id": "lm-studio-model", "api": "x", "baseUrl": "https://a.test"}]
+    request = ask("lm-studio", URL, headers={"authorization": "Bearer lm-studio"})
+    _, (capture,) = run(listener, request, models=local, model="lm-studio/lm-studio-model")
+    assert (capture["provider"], capture["model"]) == ("lm-studio", "lm-studio-model")
 
 
 def test_a_long_error_text_is_cut_and_keeps_no_half_of_a_secret_or_of_a_letter(listener: Listener) -> None:

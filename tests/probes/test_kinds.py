@@ -67,7 +67,7 @@ def test_seat_is_probed_at_the_usage_endpoint_which_costs_nothing() -> None:
     assert [window["name"] for window in line["windows"]] == ["5h", "7d", "7d_sonnet"]
     assert line["windows"][2]["scope"] == "model"
     assert line["windows"][0]["resets_at"] == "2099-01-15T12:00:00Z"
-    assert "limits" not in line["frame"]
+    assert line["frame"] == {"type": "anthropic.oauth_usage", "body": USAGE}
 
 
 @pytest.mark.parametrize("refusal", [Reply(403, SCOPE), Reply(404, {})])

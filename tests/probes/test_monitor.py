@@ -210,7 +210,9 @@ def test_secrets_that_a_server_repeats_are_neither_printed_nor_stored(tmp_path: 
         headers = {"anthropic-organization-id": token, "request-id": token, "anthropic-ratelimit-unified-status": token}
         if request.path == "/api/oauth/usage":
             return Reply(403, {**SCOPE, "you": request.headers}, headers)
-        return Reply(400, {"error": {"message": f"bad {token} {json.dumps(token)}"}, "you": request.headers}, headers)
+        ends = f"{token[:10]}... ...{token[-10:]}"
+        message = f"bad {token} {json.dumps(token)} {ends}"
+        return Reply(400, {"error": {"message": message}, "you": request.headers, "ends": ends}, headers)
 
     with loopback(script) as server:
         configure(
@@ -224,7 +226,7 @@ def test_secrets_that_a_server_repeats_are_neither_printed_nor_stored(tmp_path: 
     texts = [done.stdout + done.stderr for done in printed]
     texts += [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
     for text in texts:
-        for secret in (SEAT, "SeatSeat", "second-secret", PLAIN, "with\\\\marks", "with\\marks"):
+        for secret in (SEAT, "SeatSeat", "second-secret", PLAIN, PLAIN[:10], "with\\\\marks", "with\\marks"):
             assert secret not in text
 
 

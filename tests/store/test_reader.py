@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokmon.store.coverage import Coverage
+from tokmon.store.follow import Follower
 from tokmon.store.opener import open_file
 from tokmon.store.reader import blocks_before, lines_from
 
@@ -75,3 +77,37 @@ def test_ranges_and_gaps_are_the_bytes_added_and_the_others(ranges: list[list[in
     assert all(end < start for (_, end), (start, _) in zip(coverage.ranges, coverage.ranges[1:], strict=False))
     assert sorted(coverage.gaps(size), reverse=True) == coverage.gaps(size)
     assert Coverage.from_json(coverage.to_json()) == coverage
+
+
+def test_hole_of_a_sparse_log_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"first\ncut")
+    os.truncate(path, 20 << 30)
+    with path.open("ab") as file:
+        file.write(b"off\nlast\n")
+        file.flush()
+        size = os.fstat(file.fileno()).st_size
+    assert [line for _, line in lines_from(path)] == [b"first", b"last"]
+    with open_file(path) as log:
+        blocks = list(blocks_before(log, 0, size))
+        assert [line for _, _, lines in blocks for line in lines] == [b"last", b"first"]
+        assert blocks[-1][0] == 0
+        assert len(blocks) < 100, "and not one for each 64 KiB of the hole"
+    with Follower([path]) as follower:
+        assert follower.last(5) == [b"last"]
+        with path.open("ab") as file:
+            file.write(b"new\n")
+        assert follower.lines([path]) == [b"new"]
+
+
+def test_log_of_one_hole_has_no_lines_and_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.touch()
+    os.truncate(path, 20 << 30)
+    assert list(lines_from(path)) == []
+    with Follower([path]) as follower:
+        assert follower.last(5) == []
+        assert follower.lines([path]) == []
+        with path.open("ab") as file:
+            file.write(b"end of a long line\nnew\n")
+        assert follower.lines([path]) == [b"new"]

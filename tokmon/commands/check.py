@@ -23,7 +23,6 @@ from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
 from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
-from tokmon.probes import ProbeTarget
 from tokmon.probes.records import member
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put, say, style_of
@@ -97,15 +96,15 @@ def _wanted(locations: Paths, options: argparse.Namespace) -> list[AccountToChec
         model = options.model or (policy if name in policy.accounts else others).model_of(name)
         target = targets.get(name)
         kind = None if target is None else target.account_type
-        wanted.append(AccountToCheck(name, model, kind, _secrets(target, logins.get(name))))
+        of_login = _login_secrets(logins.get(name))
+        secrets, credentials = ((), ()) if target is None else (target.secrets, target.credentials)
+        wanted.append(AccountToCheck(name, model, kind, of_login + secrets, of_login + credentials))
     return wanted
 
 
-def _secrets(target: ProbeTarget | None, login: object) -> tuple[str, ...]:
-    """The credentials that pi uses, as far as they are known here, the longest first."""
+def _login_secrets(login: object) -> tuple[str, ...]:
     values = login.values() if isinstance(login, dict) else ()
-    secrets = {value for value in values if isinstance(value, str) and len(value) >= _SECRET_MIN}
-    return tuple(sorted(secrets | {*(() if target is None else target.secrets)}, key=len, reverse=True))
+    return tuple(value for value in values if isinstance(value, str) and len(value) >= _SECRET_MIN)
 
 
 def _command(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tokmon import paths
 from tokmon.report.arguments import parser, whole_number
-from tokmon.report.line import instant, line_text
+from tokmon.report.line import account_name, instant, line_text
 from tokmon.report.terminal import put, style_of
 from tokmon.report.words import Style
 from tokmon.store import state_file
@@ -65,7 +65,7 @@ class Reader:
     def show(self, written: list[Written]) -> None:
         """Print one line for each record."""
         now = time.time()
-        self._width = max([self._width, *(len(str(record.get("provider") or "-")) for _, _, record in written)])
+        self._width = max([self._width, *(len(account_name(record)) for _, _, record in written)])
         texts = (line_text(record, now, self._style, name_width=self._width) for _, _, record in written)
         for text in texts:
             print(text)

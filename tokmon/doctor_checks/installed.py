@@ -8,14 +8,12 @@ from tokmon import __version__
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import UsageError
 from tokmon.pi import extension as pi_extension
-from tokmon.pi.models_json import read_accounts
+from tokmon.pi.models_json import MAX_MODELS, read_accounts
 from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import plural
 from tokmon.store.codec import plain_json
 from tokmon.store.opener import read_file
-
-_MAX_BYTES = 16 << 20
 
 
 def versions(subject: Subject) -> Finding:  # noqa: ARG001 - the shape of a check
@@ -66,10 +64,10 @@ def models(subject: Subject) -> Finding:
     """Pi's accounts."""
     path = subject.paths.models
     try:
-        json.loads(plain_json(read_file(path, _MAX_BYTES)))
+        json.loads(plain_json(read_file(path, MAX_MODELS)))
     except FileNotFoundError:
         return ok(f"no `{path}`; accounts appear after their first response")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return warn(f"`{path}` cannot be read, so its accounts have no type: {reason}", "correct the file")
     return ok(f"{plural(len(read_accounts(path)), 'account')} in `{path}`")

@@ -8,19 +8,22 @@ from typing import Any, Final
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Finding, fail, ok, warn
-from tokmon.report.line import instant
-from tokmon.report.words import ago, duration, plural
+from tokmon.report.line import account_name, instant
+from tokmon.report.words import ago, clean, duration, fit, plural
 from tokmon.store import spool as spools
 from tokmon.store import state_file
 from tokmon.store.codec import parse
 from tokmon.store.follow import Follower
 from tokmon.store.lock import is_held
 from tokmon.store.opener import open_file, open_to_append
-from tokmon.store.reader import lines_from
+from tokmon.store.reader import Lines
 from tokmon.wire.instants import rfc3339
 
 _LAST: Final = 200
 """Lines at the end of a log that are examined: they are nearly in the order of time."""
+
+_LONGEST_NAME: Final = 60
+_EXAMINED: Final = 256 << 20
 
 _2024: Final = 1_704_067_200.0
 _SKEW_S: Final = 60.0
@@ -39,18 +42,16 @@ def capture(subject: Subject) -> Finding:
         )
         if stamp.source == "piggyback"
     ]
-    stamps += [
-        (at, str(record.get("provider") or "an unknown provider")) for at, record in _last(subject.paths.piggyback)
-    ]
+    stamps += [(at, account_name(record)) for at, record in _last(subject.paths.piggyback)]
     if not stamps:
         return warn("no response captured yet", "run a turn of pi; if this stays, see `extension` above")
     at, provider = max(stamps)
-    return ok(f"last response {ago(subject.now - at)}, from {provider}")
+    return ok(f"last response {ago(subject.now - at)}, from {fit(clean(provider), _LONGEST_NAME)}")
 
 
 def integrity(subject: Subject) -> Finding:
     """Every line of every log."""
-    lines, odd, problems = 0, [], []
+    lines, odd, problems, long = 0, [], [], []
     logs = sorted(subject.paths.logs.glob("*.jsonl"))
     for path in logs:
         try:
@@ -58,26 +59,31 @@ def integrity(subject: Subject) -> Finding:
             lines += good
             odd += [f"{plural(torn, 'torn line')} in `{path.name}`"] if torn else []
             odd += [f"the last line of `{path.name}` is incomplete"] if _unterminated(path) else []
+            long += [f"`{path.name}`"] if path.stat().st_size > _EXAMINED else []
         except OSError as error:
             problems.append(f"`{path}`: {error.strerror}")
     if problems:
         return fail("; ".join(problems), "check its owner and permissions, or move it away")
+    limit = f"; of {', '.join(long)} the last 256 MiB were examined" if long else ""
     if odd:
         return warn(
-            f"{', '.join(odd)}; {plural(lines, 'complete line')}",
+            f"{', '.join(odd)}; {plural(lines, 'complete line')}{limit}",
             "nothing to do: torn lines are skipped, and the next writer completes the last one",
         )
-    return ok(f"{plural(lines, 'line')} in {plural(len(logs), 'log')}, all complete")
+    return ok(f"{plural(lines, 'line')} in {plural(len(logs), 'log')}, all complete{limit}")
 
 
 def _read(path: Path) -> tuple[int, int]:
-    """The numbers of lines that are records and that are not, without blank ones."""
+    """The numbers of lines that are records and that are not, without blank ones, in the last 256 MiB of a log."""
     good = torn = 0
-    for _, line in lines_from(path):
-        if parse(line) is not None:
-            good += 1
-        elif line.strip():
-            torn += 1
+    with open_file(path) as file:
+        start = max(0, os.fstat(file.fileno()).st_size - _EXAMINED)
+        for _, lines in Lines(file, start, in_a_line=start > 0).blocks():
+            for line in lines:
+                if parse(line) is not None:
+                    good += 1
+                elif line.strip():
+                    torn += 1
     return good, torn
 
 

@@ -70,6 +70,11 @@ def lock(subject: Subject) -> Finding:
     path = subject.paths.lock
     if not os.path.lexists(path):
         return ok("no sidecar has run here yet")
+    try:
+        held = is_held(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return fail(f"`{path}` cannot be opened: {reason}; no sidecar can start", "move away what is there")
     holder = holder_of(path)
     if subject.pid is not None:
         if holder == subject.pid:
@@ -78,7 +83,7 @@ def lock(subject: Subject) -> Finding:
             f"`{path}` names pid {holder}, but the sidecar that answers is pid {subject.pid}",
             "TOKMON_SOCKET or TOKMON_STATE_DIR differ between pi and the sidecar: set the same for both",
         )
-    if not is_held(path):
+    if not held:
         return ok(f"free; last held by pid {holder}")
     alive = "running" if _alive(holder) else "in another pid namespace"
     return fail(f"held by pid {holder} ({alive}), which does not answer", f"`kill -9 {holder}`; then {START}")

@@ -12,11 +12,16 @@ from functools import lru_cache
 from tokmon.evidence.model import Window
 from tokmon.wire.instants import EARLIEST, LATEST, RFC3339
 
+NO_WINDOW = "no_window"
+"""The substatus of a usage endpoint's answer without a window of the account that has a figure."""
+
 _MAX_DIGITS = 300
 """A number with more digits is not finite as a float."""
 
 _MAX_FRACTION = 20.0
 """A fraction used may exceed 1. A value of this size is something else."""
+
+_DAY_MINUTES = 1440
 
 _MILLISECONDS = 100_000_000_000.0
 
@@ -165,6 +170,18 @@ def _from_date(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def period(minutes: float | None) -> str | None:
+    """The name of a window of that length: `5h` for 300 minutes, `7d` for 10080, `30d` for a month of 43800.
+
+    None if the length is not known.
+    """
+    if not minutes or minutes < 0:
+        return None
+    if minutes >= _DAY_MINUTES:
+        return f"{round(minutes / _DAY_MINUTES)}d"
+    return f"{round(minutes / 60)}h" if minutes % 60 == 0 else f"{round(minutes)}m"
 
 
 def duration(value: str | None) -> float | None:

@@ -43,6 +43,7 @@ _TABLE: Final = (
     "anthropic_usage",
     "anthropic_classic",
     "codex",
+    "codex_usage",
     "copilot",
     "litellm",
     "exedev",

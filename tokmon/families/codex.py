@@ -23,7 +23,6 @@ _FIELD: Final = re.compile(
     r"^x-(codex(?:-[a-z0-9-]+?)?)-(primary|secondary|tertiary)"
     r"-(used-percent|window-minutes|reset-at|reset-after-seconds)$"
 )
-_DAY_MINUTES: Final = 1440
 _FRAME: Final = "codex.rate_limits"
 _RESET_KEYS: Final = ("reset_at", "resets_at")
 _WAIT_KEYS: Final = ("reset_after_seconds", "resets_in_seconds")
@@ -88,7 +87,7 @@ def _windows(slots: Slots, at: float) -> tuple[tuple[Window, ...], tuple[str, ..
         if not percent and not minutes and resets_at is None:
             continue
         of_account = limit == _ACCOUNT
-        name = _period(minutes) or slot
+        name = values.period(minutes) or slot
         name = name if of_account else f"{limit}:{name}"
         if name in windows:
             name = f"{name}_{slot}"
@@ -104,15 +103,6 @@ def _reset(slot: str, fields: Mapping[str, str], at: float) -> tuple[float | Non
     if resets_at is None and wait is not None and wait > 0:
         resets_at = values.plausible(at + wait)
     return resets_at, warnings
-
-
-def _period(minutes: float | None) -> str | None:
-    """`5h` for 300 minutes, `7d` for 10080, `30d` for a month of 43800; None if the length is not known."""
-    if not minutes or minutes < 0:
-        return None
-    if minutes >= _DAY_MINUTES:
-        return f"{round(minutes / _DAY_MINUTES)}d"
-    return f"{round(minutes / 60)}h" if minutes % 60 == 0 else f"{round(minutes)}m"
 
 
 def _status(reached_type: str | None) -> Status:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from tokmon.wire.scrub import PLACEHOLDER, scrub
+from tokmon.wire.scrub import scrub, without_values
 
 MAX_BYTES: Final = 16 << 10
 """Bytes of what pi writes that are looked at."""
@@ -17,13 +17,15 @@ _MESSAGE: Final = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.){1,2000})"')
 _CODE: Final = re.compile(r"\s*(\d{3})\b")
 
 
-def scrub_output(output: bytes, secrets: tuple[str, ...]) -> str:
-    """Pi's error text, without warnings and whatever a terminal obeys, and without secrets."""
+def scrub_output(output: bytes, secrets: tuple[str, ...], credentials: tuple[str, ...] = ()) -> str:
+    """Pi's error text, without warnings and whatever a terminal obeys, and without secrets.
+
+    Of the `credentials`, no end may be left either.
+    """
     text = _ESCAPES.sub("", output.decode("utf-8", "replace"))
     if len(output) >= MAX_BYTES:
         text = " ".join(text.split()[:-1])  # the last word may be a part of a secret
-    for secret in secrets:
-        text = text.replace(secret, PLACEHOLDER)
+    text = without_values(text, credentials, secrets)
     while (warning := _WARNING.match(text)) is not None:
         text = text[warning.end() :]
     return scrub(text).strip()[:_TEXT]

@@ -43,12 +43,16 @@ _CHUNK: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class AccountToCheck:
-    """An account to check, and with which model; `secrets` are taken out of whatever pi says."""
+    """An account to check, and with which model; `secrets` are taken out of whatever pi says.
+
+    Of the `credentials`, either end is taken out too.
+    """
 
     provider: str
     model: str
     kind: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    credentials: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ class Running:
             return replace(result, reason="pi does not end" if code is None else f"pi was killed by {_name_of(-code)}")
         if code == 0:
             return result if answer.strip() else replace(result, reason=SILENT)
-        text = scrub_output(errors, wanted.secrets)
+        text = scrub_output(errors, wanted.secrets, wanted.credentials)
         if not text:
             return replace(result, reason=f"pi said nothing, and ended with exit code {code}")
         reading = families.read(RawResponse(None, {}, result.at, text, wanted.kind))

@@ -1,28 +1,21 @@
 """The pi that is installed: its command and its version. Standard library only: the installer uses it too.
 
-The version is read from pi's `package.json` where the command leads there, since starting pi takes seconds on a loaded
-machine. Anything else (a wrapper script, a version manager's shim) is run with `--version`.
+The version is read from pi's `package.json` where the command leads there (`tokmon.pi.package`), since starting pi
+takes seconds on a loaded machine. Anything else (a version manager's shim) is run with `--version`.
 """
 
-import json
 import os
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from tokmon.errors import UsageError
-from tokmon.store.opener import read_head
+from tokmon.pi.package import VERSION, package_version
 
 TIMEOUT_S: Final = 5.0
-
-_VERSION: Final = re.compile(r"v?(\d+\.\d+\.\d+\S*)")
-_LEVELS: Final = 4
-_MAX_BYTES: Final = 1 << 20
 
 
 def command(env: Mapping[str, str]) -> list[str] | None:
@@ -45,33 +38,10 @@ def version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, s
     return (packaged, "") if packaged is not None else _ask_version(words, env)
 
 
-def package_version(words: Sequence[str]) -> str | None:
-    """The version in the `package.json` of the pi that a command runs, if one of its words leads there."""
-    for word in words:
-        if not word.startswith("/"):
-            continue
-        for folder in Path(os.path.realpath(word)).parents[:_LEVELS]:
-            version = _version_in(folder / "package.json")
-            if version is not None:
-                return version
-    return None
-
-
-def _version_in(path: Path) -> str | None:
-    try:
-        content = json.loads(read_head(path, _MAX_BYTES))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict) or not str(content.get("name")).endswith("pi-coding-agent"):
-        return None
-    match = _VERSION.fullmatch(str(content.get("version")))
-    return None if match is None else match[1]
-
-
 def _ask_version(words: Sequence[str], env: Mapping[str, str]) -> tuple[str | None, str]:
     """The version that `pi --version` prints; the older versions of pi print it on stderr."""
     text, problem = ask([*words, "--version"], env, TIMEOUT_S)
-    matches = (_VERSION.fullmatch(line.strip()) for line in text.splitlines())
+    matches = (VERSION.fullmatch(line.strip()) for line in text.splitlines())
     return next((match[1] for match in matches if match), None), problem or "named no version"
 
 

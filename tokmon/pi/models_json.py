@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 from tokmon.store.codec import parse, plain_json
 from tokmon.store.fingerprint import Fingerprint, fingerprint
-from tokmon.store.opener import open_file
+from tokmon.store.opener import read_file
+
+MAX_MODELS: Final = 4 << 20
+"""Bytes of models.json."""
 
 _HOSTS: Final = (
     ("exe.dev", "gateway"),
@@ -105,8 +108,7 @@ class Configured:
 def read_models(models: Path) -> dict[str, Any] | None:
     """models.json as pi reads it, comments and all; None if it is missing, damaged or no file."""
     try:
-        with open_file(models) as file:
-            return parse(plain_json(file.readall()))
+        return parse(plain_json(read_file(models, MAX_MODELS)))
     except OSError:
         return None
 

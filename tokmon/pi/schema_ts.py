@@ -42,6 +42,7 @@ def _lines() -> Iterator[str]:
     yield from _constant("HEADERS", families.ALLOWED_PREFIXES)
     yield from ("", *_constant("SECRET_PATTERNS", scrub.PATTERNS))
     yield from ("", 'export const SECRETS = new RegExp(SECRET_PATTERNS.join("|"), "g");')
+    yield f'export const SECRETS_IN_IDS = new RegExp(SECRET_PATTERNS.slice({len(scrub.BARE)}).join("|"));'
     yield f"export const PLACEHOLDER = {json.dumps(scrub.PLACEHOLDER)};"
 
 

@@ -1,7 +1,7 @@
 """The probe steps of each account type, the cheapest first. A step is tried only if the one before is not available.
 
-A step that opens no window and costs nothing comes before one that does. The families read the response. A body with
-quota figures is first converted to the form of a stream frame, so that the log line can be read again later.
+A step that opens no window and costs nothing comes before one that does. The families read the response, and the body
+of a usage endpoint as a frame, which the log line keeps so that it can be read again later.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tokmon.probes.targets import ProbeTarget
-
-Frame = dict[str, Any]
 
 _OAUTH: Final = {
     "anthropic-beta": "claude-code-20250219,oauth-2025-04-20",
@@ -47,7 +45,8 @@ class ProbeStep:
     """One request of a probe.
 
     `calls_model`: a successful response shows that the account serves requests, not only that the key is valid.
-    `frame` converts a body with quota figures to a frame. `try_next` decides by status code and text of a response.
+    `frame` is the type of the frame that a usage endpoint's body becomes; None for another endpoint. `try_next` decides
+    by status code and text of a response.
     """
 
     method: str
@@ -55,7 +54,7 @@ class ProbeStep:
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None = None
     calls_model: bool = False
-    frame: Callable[[Mapping[str, Any]], Frame | None] | None = None
+    frame: str | None = None
     try_next: Callable[[int, str], bool] = never
 
     def path(self, target: ProbeTarget) -> str:
@@ -77,7 +76,9 @@ def _seat(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = {**_bearer(target), **_VERSION, **_OAUTH}
     usage = {**headers, "anthropic-beta": "oauth-2025-04-20"}
     return (
-        ProbeStep("GET", f"{target.base_url}/api/oauth/usage", usage, frame=usage_frame, try_next=out_of_scope),
+        ProbeStep(
+            "GET", f"{target.base_url}/api/oauth/usage", usage, frame="anthropic.oauth_usage", try_next=out_of_scope
+        ),
         _message(target, headers),
     )
 
@@ -125,7 +126,7 @@ def _gemini(target: ProbeTarget) -> tuple[ProbeStep, ...]:
 def _codex(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     headers = _bearer(target) | ({"chatgpt-account-id": target.chatgpt_account} if target.chatgpt_account else {})
     base = target.base_url.removesuffix("/codex")
-    return (ProbeStep("GET", f"{base}/wham/usage", headers, frame=codex_frame),)
+    return (ProbeStep("GET", f"{base}/wham/usage", headers, frame="codex.usage"),)
 
 
 def _openrouter(target: ProbeTarget) -> tuple[ProbeStep, ...]:
@@ -162,49 +163,6 @@ _BY_API: Final[Mapping[str, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
     "openai-responses": _models_list,
     "mistral-conversations": _models_list,
 }
-
-_USAGE_FIELDS: Final = ("utilization", "resets_at")
-_EXTRA_FIELDS: Final = ("is_enabled", "monthly_limit", "used_credits", "utilization", "currency")
-_MAX_FIELDS: Final = 200
-_MAX_WINDOWS: Final = 20
-
-
-def usage_frame(body: Mapping[str, Any]) -> Frame | None:
-    """The windows and extra usage in the body of `oauth/usage`, and nothing else of it; None if it has no windows."""
-    windows = {
-        name: {key: entry.get(key) for key in _USAGE_FIELDS}
-        for name, entry in list(body.items())[:_MAX_FIELDS]
-        if isinstance(entry, Mapping) and "utilization" in entry and name.startswith(("five_hour", "seven_day"))
-    }
-    if "five_hour" not in body and "seven_day" not in body:
-        return None
-    extra = body.get("extra_usage")
-    extra_usage = {key: extra.get(key) for key in _EXTRA_FIELDS} if isinstance(extra, Mapping) else None
-    first_windows = dict(list(windows.items())[:_MAX_WINDOWS])
-    return {"type": "anthropic.oauth_usage", "windows": first_windows, "extra_usage": extra_usage}
-
-
-def codex_frame(body: Mapping[str, Any]) -> Frame | None:
-    """The limits in the body of `wham/usage`, in the form of a stream frame; None if it has no limits."""
-    limits = body.get("rate_limit")
-    if not isinstance(limits, Mapping):
-        return None
-    rate_limits: dict[str, Any] = {key: limits.get(key) for key in ("allowed", "limit_reached")}
-    for slot in ("primary", "secondary"):
-        window = limits.get(f"{slot}_window")
-        if isinstance(window, Mapping):
-            seconds = window.get("limit_window_seconds")
-            minutes = round(seconds / 60) if isinstance(seconds, (int, float)) else None
-            figures = {key: window.get(key) for key in ("used_percent", "reset_at", "reset_after_seconds")}
-            rate_limits[slot] = {**figures, "window_minutes": minutes}
-    entry = body.get("credits")
-    entry = entry if isinstance(entry, Mapping) else {}
-    return {
-        "type": "codex.rate_limits",
-        "plan_type": body.get("plan_type"),
-        "rate_limits": rate_limits,
-        "credits": {key: entry.get(key) for key in ("has_credits", "unlimited", "balance")},
-    }
 
 
 def unavailable_reason(target: ProbeTarget) -> str | None:

@@ -16,6 +16,7 @@ import httpx
 
 from tokmon import families
 from tokmon.evidence.model import RawResponse, Reading, Scope, Status, replace
+from tokmon.probes.body import kept_body
 from tokmon.probes.fetch import Answer, fetch, http_client
 from tokmon.probes.kinds import ProbeStep, probe_steps
 from tokmon.probes.targets import ProbeTarget
@@ -88,7 +89,7 @@ def _probe(
     closed_paths: list[str] = []
     for step in probe_steps(target):
         try:
-            answer = fetch(client, step, until, target.secrets)
+            answer = fetch(client, step, until, target)
         except Exception as error:  # noqa: BLE001 - a fault of tokmon must not affect the other accounts
             answer = Answer(None, error=f"the probe failed: {type(error).__name__}")
         if answer.http_status is None or not step.try_next(answer.http_status, answer.error or ""):
@@ -99,7 +100,8 @@ def _probe(
 
 
 def _result(target: ProbeTarget, step: ProbeStep, answer: Answer, at: float, elapsed_ms: float) -> ProbeResult:
-    frame = step.frame(answer.body) if step.frame is not None and answer.body is not None else None
+    body = kept_body(answer.body) if answer.body else answer.text
+    frame = {"type": step.frame, "body": body} if step.frame and body else None
     response = RawResponse(answer.http_status, answer.headers, at, answer.error, target.account_type, frame)
     return ProbeResult(
         provider=target.name,
@@ -109,12 +111,12 @@ def _result(target: ProbeTarget, step: ProbeStep, answer: Answer, at: float, ela
         method=step.method,
         path=step.path(target),
         answer=answer,
-        reading=_limited(families.read(response), step, answer, frame),
+        reading=_limited(families.read(response), step, answer),
         frame=frame,
     )
 
 
-def _limited(reading: Reading, step: ProbeStep, answer: Answer, frame: dict[str, Any] | None) -> Reading:
+def _limited(reading: Reading, step: ProbeStep, answer: Answer) -> Reading:
     """The reading, without what a probe cannot show: most probes do not call a model."""
     status = answer.http_status
     if status is None:
@@ -123,8 +125,8 @@ def _limited(reading: Reading, step: ProbeStep, answer: Answer, frame: dict[str,
         return replace(reading, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="redirected")
     if status not in _SUCCESS:
         return replace(reading, status=Status.UNKNOWN) if reading.substatus == "request_error" else reading
-    if frame is None and not reading.windows and (answer.body is None or step.frame is not None):
+    if not reading.windows and (answer.body is None or (step.frame is not None and not answer.body)):
         return replace(reading, status=Status.UNKNOWN, scope=Scope.REQUEST, substatus="unreadable_answer")
-    if frame is None and not step.calls_model:
+    if step.frame is None and not step.calls_model:
         return replace(reading, substatus=reading.substatus or "key_valid")
     return reading

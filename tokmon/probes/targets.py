@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tokmon.paths import Paths
 from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
@@ -15,6 +15,7 @@ _SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
 _SECRET_MIN: Final = 8
 """Characters. A shorter value (`none`, `true`) is no secret, and its removal would damage other texts."""
 
+_SECRET_HEADER: Final = re.compile("auth|key|token|secret|cookie|password|credential|signature")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
@@ -38,12 +39,15 @@ class ProbeTarget:
     """True if another process may be able to probe the account, because only an environment variable is missing."""
 
     @property
+    def credentials(self) -> tuple[str, ...]:
+        """Those secrets of which no part may be stored or shown."""
+        named = (value for name, value in self.headers.items() if _SECRET_HEADER.search(name))
+        return _forms({self.key, self.chatgpt_account or "", *named})
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not be stored or shown, plain and escaped as in JSON, the longest first."""
-        plain = {self.key, self.chatgpt_account or "", *self.headers.values()}
-        escaped = {encode(text).decode()[1:-1] for text in plain}
-        texts = plain | escaped | {text.replace("/", "\\/") for text in escaped}
-        return tuple(sorted((text for text in texts if len(text) >= _SECRET_MIN), key=len, reverse=True))
+        return _forms({self.key, self.chatgpt_account or "", *self.headers.values()})
 
 
 def targets(paths: Paths, env: Mapping[str, str], now: float) -> dict[str, ProbeTarget]:
@@ -94,6 +98,13 @@ def _base_url(url: str | None) -> str:
 
 def _shape(key: Credential) -> str | None:
     return next((shape for prefix, shape in _SHAPES if key.key.startswith(prefix)), None)
+
+
+def _forms(plain: set[str]) -> tuple[str, ...]:
+    """The texts plain, escaped as in JSON and as in a URL, without those that are too short; the longest first."""
+    escaped = {encode(text).decode()[1:-1] for text in plain}
+    texts = plain | escaped | {text.replace("/", "\\/") for text in escaped} | {quote(text, safe="") for text in plain}
+    return tuple(sorted((text for text in texts if len(text) >= _SECRET_MIN), key=len, reverse=True))
 
 
 def _models(setting: object) -> tuple[str, ...]:

@@ -1,7 +1,11 @@
-"""Numbers, instants and durations in words. Pure: `now`, the zone and the kind of terminal are arguments."""
+"""Numbers, instants and durations in words. Pure: `now`, the zone and the kind of terminal are arguments.
+
+Any number is taken: a log may hold one of 400 digits, which is an infinity.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from math import isfinite
 from typing import Final
 
 from tokmon.evidence.model import Window
@@ -9,6 +13,7 @@ from tokmon.evidence.model import Window
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
+_LONGEST_S: Final = 1e12
 _SKEW_S: Final = 5.0
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
@@ -80,6 +85,8 @@ def origin(age: float, source: str) -> str:
 
 def duration(seconds: float) -> str:
     """`42s`, `12m`, `4h 12m`, `2d 3h`: the two largest units, rounded down."""
+    if not abs(seconds) < _LONGEST_S:
+        return "?"
     whole = max(0, int(seconds))
     if whole < _MINUTE:
         return f"{whole}s"
@@ -92,6 +99,8 @@ def duration(seconds: float) -> str:
 
 def about(seconds: float) -> str:
     """`40s`, `95m`, `23h`, `4d`: one unit, rounded to the nearest, small enough to be useful."""
+    if not abs(seconds) < _LONGEST_S:
+        return "?"
     whole = max(0, round(seconds))
     if whole < 2 * _MINUTE:
         return f"{whole}s"
@@ -128,7 +137,7 @@ def clock(when: float, now: float, zone: tzinfo | None = LOCAL) -> str:
 
 def percent(fraction: float | None) -> str:
     """`42%`, `104%`; only 1 is `100%` and only 0 is `0%`; `?` where it is unknown."""
-    if fraction is None or fraction < 0:
+    if fraction is None or not fraction >= 0:
         return "?"
     if fraction > 9.99:  # noqa: PLR2004 - beyond any real figure, and a log may hold 1e300
         return ">999%"
@@ -139,7 +148,9 @@ def percent(fraction: float | None) -> str:
 
 
 def count(number: float) -> str:
-    """`950`, `12.3k`, `4.5M`, `1.2G`."""
+    """`950`, `12.3k`, `4.5M`, `1.2G`; `?` for what is no number."""
+    if not isfinite(number):
+        return "?"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if 0.9995 <= number / size < 999.5:  # noqa: PLR2004 - what three figures round to `1` and to `999`
             return f"{number / size:.3g}{unit}"
@@ -148,6 +159,8 @@ def count(number: float) -> str:
 
 def money(usd: float) -> str:
     """`$0.04`; small amounts keep two significant figures, so that no cost is shown as zero."""
+    if not isfinite(usd):
+        return "$?"
     if usd >= 1e6:  # noqa: PLR2004 - a log may hold 1e300
         return f"${count(usd)}"
     if 0 < usd < 0.1:  # noqa: PLR2004 - below, two decimals are too few

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from tokmon.store.opener import open_file
+from tokmon.store.opener import read_file
+
+MAX_FILE: Final = 256 << 20
+"""Bytes of a file that is read as a whole. `state.json` of 500 accounts with ten models each has some megabytes."""
 
 _MAX_INTEGER_DIGITS: Final = 19  # of which any number fits into 64 bits, without a sign
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{20,}")
@@ -48,20 +51,20 @@ def _integer(digits: str) -> float:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a small file; None if the file is missing or damaged: such files are caches that can be rebuilt."""
     try:
-        with open_file(path) as file:
-            return parse(file.readall())
+        return parse(read_file(path, MAX_FILE))
     except OSError:
         return None
 
 
-_TEXT: Final = rb'("(?:\\.|[^"\\])*")|'
-_COMMENT: Final = re.compile(_TEXT + rb"//[^\n]*")
-_TRAILING: Final = re.compile(_TEXT + rb",(?=\s*[}\]])")
+# Each match is as long as possible and possessive: time is linear in the length, whatever the text.
+_TEXT: Final = rb'"(?:\\.|[^"\\]+)*+"?|'
+_COMMENT: Final = re.compile(rb"((?:" + _TEXT + rb'[^"/]+|/(?!/))*+)(?://[^\n]*)?')
+_TRAILING: Final = re.compile(rb"((?:" + _TEXT + rb'[^",]+|,(?!\s*[}\]]))*+),?')
 
 
 def plain_json(data: bytes) -> bytes:
     """The same without what pi allows in its files beyond JSON: `//` comments, trailing commas, a byte-order mark."""
     data = data.removeprefix(codecs.BOM_UTF8)
     for extra in (_COMMENT, _TRAILING):
-        data = extra.sub(lambda match: match[1] or b"", data)
+        data = extra.sub(rb"\1", data)
     return data

@@ -12,50 +12,50 @@ from pathlib import Path
 from typing import Final, Self
 
 from tokmon.store.opener import open_file
+from tokmon.store.reader import Lines, blocks_before
 
 _BLOCK: Final = 64 << 10
+_BACK: Final = 256 << 20
+"""Bytes at the end of a log in which the last lines are looked for."""
 
 
 class _File:
-    """One open file, and the part of its last line that has been read."""
+    """One open file, and how much of it has been read."""
 
     def __init__(self, path: Path, *, at_end: bool) -> None:
         self._file = open_file(path)
-        self._rest = b""
         status = os.fstat(self._file.fileno())
         self.identity = (status.st_dev, status.st_ino)
-        if at_end:
-            self._file.seek(_last_newline(self._file, status.st_size))
+        self._end = _last_newline(self._file, status.st_size) if at_end else 0
+        self._lines = Lines(self._file, self._end)
+        if self._end == 0 and at_end and status.st_size > _BACK:
+            self._lines = Lines(self._file, status.st_size, in_a_line=True)
 
     def lines(self) -> Iterator[bytes]:
         """The whole lines since the last call; from the start if the file was cut short."""
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)
-            self._rest = b""
-        while chunk := self._file.read(_BLOCK):
-            *whole, self._rest = (self._rest + chunk).split(b"\n")
-            yield from whole
+        if os.fstat(self._file.fileno()).st_size < self._lines.position:
+            self._lines = Lines(self._file)
+        for _, lines in self._lines.blocks():
+            yield from lines
 
     def last(self, wanted: int) -> list[bytes]:
         """At least `wanted` of the lines before the position, if there are as many."""
-        end = self._file.tell()
-        start, data = end, b""
-        while start > 0 and data.count(b"\n") <= wanted:
-            size = min(_BLOCK, start)
-            start -= size
-            data = os.pread(self._file.fileno(), size, start) + data
-        lines = data.split(b"\n")[:-1]
-        return lines[1:] if start else lines
+        lines: list[bytes] = []
+        for _, _, block in blocks_before(self._file, max(0, self._end - _BACK), self._end):
+            lines = block + lines
+            if len(lines) >= wanted:
+                break
+        return lines
 
     def close(self) -> None:
         self._file.close()
 
 
 def _last_newline(file: FileIO, size: int) -> int:
-    """The offset after the last newline."""
-    end = size
-    while end > 0:
-        start = max(0, end - _BLOCK)
+    """The offset after the last newline; 0 if there is none near the end."""
+    end, stop = size, max(0, size - _BACK)
+    while end > stop:
+        start = max(stop, end - _BLOCK)
         newline = os.pread(file.fileno(), end - start, start).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1

@@ -1,7 +1,7 @@
 """Reading logs in whole lines, forwards and backwards.
 
 Readers take no lock: they pass over an unterminated last line, and over what goes on for megabytes without a newline,
-so that memory stays small whatever the file is.
+so that memory stays small whatever the file is. Holes of a sparse file are not read.
 """
 
 import os
@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from tokmon.store.opener import open_file
+from tokmon.store.opener import holes, open_file
 
 _CHUNK: Final = 256 << 10
 _BACKWARD_CHUNK: Final = 64 << 10
@@ -29,8 +29,16 @@ def blocks_before(file: FileIO, start: int, end: int) -> Iterator[Block]:
     """
     rest: bytes | None = None  # the end of a line that begins before `position`; None if that line is left out
     position, after = end, -1
+    skipped = holes(file.fileno())
     while position > start:
-        begin = max(start, position - _BACKWARD_CHUNK)
+        while skipped and skipped[-1][0] >= position:
+            skipped.pop()
+        hole_start, hole_end = skipped[-1] if skipped else (0, 0)
+        if hole_end >= position:
+            rest, position = None, max(start, hole_start)
+            yield position, after if position == start and after >= 0 else position, []
+            continue
+        begin = max(start, position - _BACKWARD_CHUNK, hole_end)
         chunk = os.pread(file.fileno(), position - begin, begin)
         if len(chunk) < position - begin:
             return
@@ -66,26 +74,50 @@ def lines_from(path: Path, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     except FileNotFoundError:
         return
     with file:
-        for end, lines in _blocks_from(file, offset):
+        for end, lines in Lines(file, offset).blocks():
             position = end - sum(map(len, lines)) - len(lines)
             for line in lines:
                 position += len(line) + 1
                 yield position, line
 
 
-def _blocks_from(file: FileIO, offset: int) -> Iterator[tuple[int, list[bytes]]]:
-    """The whole lines from byte `offset` on, some hundred at a time, with the offset after them."""
-    parts: list[bytes] = []
-    size, too_long = 0, False
-    position = file.seek(offset)
-    while chunk := file.read(_CHUNK):
-        position += len(chunk)
-        if b"\n" in chunk:
-            *lines, rest = b"".join([*parts, chunk]).split(b"\n")
-            yield position - len(rest), lines[1:] if too_long else lines
-            parts, size, too_long = [rest], len(rest), False
-        else:
-            parts.append(chunk)
-            size += len(chunk)
-            if too_long := size > _MAX_LINE:
-                parts.clear()
+class Lines:
+    """The whole lines of an open file from byte `offset` on, also as the file grows."""
+
+    def __init__(self, file: FileIO, offset: int = 0, *, in_a_line: bool = False) -> None:
+        """`in_a_line`: there is no line before the next newline."""
+        self.position = offset
+        """Bytes that have been read, the beginning of an unterminated line included."""
+
+        self._file = file
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._too_long = in_a_line
+
+    def blocks(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The lines that were not read yet, some hundred at a time, with the offset after them."""
+        skipped = holes(self._file.fileno())[::-1]
+        self._file.seek(self.position)
+        while chunk := self._file.read(self._until_hole(skipped)):
+            self.position += len(chunk)
+            if b"\n" in chunk:
+                *lines, rest = b"".join([*self._parts, chunk]).split(b"\n")
+                begin = 1 if self._too_long else 0
+                self._parts, self._size, self._too_long = [rest], len(rest), False
+                yield self.position - len(rest), lines[begin:]
+            else:
+                self._parts.append(chunk)
+                self._size += len(chunk)
+                self._too_long = self._too_long or self._size > _MAX_LINE
+            if self._too_long:
+                self._parts.clear()
+
+    def _until_hole(self, skipped: list[tuple[int, int]]) -> int:
+        """How many bytes to read at once. A hole at the position is skipped: a line with it is too long."""
+        while skipped and skipped[-1][0] <= self.position:
+            _, end = skipped.pop()
+            if end > self.position:
+                self.position = self._file.seek(end)
+                self._too_long = True
+                self._parts.clear()
+        return min(_CHUNK, skipped[-1][0] - self.position) if skipped else _CHUNK

@@ -14,7 +14,7 @@ from tokmon.installer.user.program import opened
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.setup import UserSetup
 from tokmon.paths import Paths
-from tokmon.pi import installed
+from tokmon.pi import installed, package
 
 
 def check(options: Options, paths: ProgramPaths) -> None:
@@ -69,7 +69,7 @@ def _decide(paths: Paths, *, changed: bool) -> bool:
 def _say_support(options: Options) -> None:
     """Say if the installed pi is older or newer than what is tested, by its package: pi is not started for that."""
     words = installed.command({**os.environ, "TOKMON_PI": options.pi})
-    version = installed.package_version(words) if words else None
+    version = package.package_version(words) if words else None
     # A bare checkout, in a dry run, has no library that compares versions.
     with contextlib.suppress(ImportError):
         from tokmon.pi.support import Support, support  # noqa: PLC0415
