@@ -132,7 +132,7 @@ const steps = {
 	},
 	// Waits until the sidecar has acknowledged everything that was sent.
 	async drain() {
-		const outbox = globalThis[Symbol.for("tokmon.capture.v2")]?.outbox;
+		const outbox = globalThis[Symbol.for("tokmon.capture.v3")]?.outbox;
 		while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	},
 	// Waits until a test has made a file; `made` makes one, to say that the steps before it are done.
@@ -146,7 +146,7 @@ const steps = {
 		await new Promise((resolve) => setTimeout(resolve, ms));
 	},
 	async state() {
-		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v2") in globalThis };
+		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v3") in globalThis };
 	},
 	async call({ file, name, args }) {
 		return { value: (await import(pathToFileURL(`${scenario.extension}/${file}`).href))[name](...args) };

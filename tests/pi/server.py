@@ -110,7 +110,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, served: "Served") -> None:
         """Answer what no protocol of ours is spoken at; a WebSocket upgrade is told to use HTTP."""
-        status = 426 if "upgrade" in served.request_headers else 404
+        other = self.server.provider.get_status if served.method == "GET" else 404
+        status = 426 if "upgrade" in served.request_headers else other
         self._head(served, status, {"content-length": "0", "connection": "close"})
         self.close_connection = True
 

@@ -1,0 +1,64 @@
+"""Whose a response is, beside other extensions and sessions in one process of a real pi."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.extension.listener import Event, Listener
+from tests.pi.answers import QUICK, Answer, Tokens
+from tests.pi.install import Pi
+from tests.pi.provider import Provider
+from tests.pi.rpc import Rpc
+from tests.pi.seats import COMPLETIONS, Seat
+from tests.pi.test_capture import captured, served_as, with_extension
+
+pytestmark = pytest.mark.pi
+
+OTHERS: Final = Path(__file__).parent / "others.ts"
+SEATS: Final = [Seat(f"team-{letter}") for letter in "abc"]
+OTHER_API: Final = Seat("team-d", COMPLETIONS)
+
+
+def billed(usages: list[Event]) -> list[tuple[str, str, int]]:
+    return [(usage["provider"], usage["model"], usage["tokens"]["output"]) for usage in usages]
+
+
+def replace_fetch(provider: Provider, rpc: Rpc) -> None:
+    for kind in ("around", "copy", "restore", "around", "copy"):
+        rpc.drive(f"/fetch {kind}")
+        rpc.prompt(f"with a fetch that is {kind}")
+    rpc.drive("/fetch retry")
+    provider.queue(Answer(status=429, headers=QUICK), Answer())
+    rpc.prompt("asked twice")
+    rpc.drive("/fetch restore")
+    rpc.drive("/complete team-c/loopback-1")
+
+
+def test_each_request_of_the_process_is_that_of_its_own_account(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    """A session without extensions, complete(), a new provider, other requests in a turn, and replaced fetches."""
+    provider.know("registered", "sk-fake-registered")
+    provider.get_status = 401
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(pi, tmp_path, provider, [*SEATS, OTHER_API], OTHERS)
+        with home.rpc() as rpc:
+            provider.queue(Answer(tokens=Tokens(10, 21)))
+            rpc.prompt("hello")
+            rpc.drive("/child team-b/loopback-1")
+            rpc.drive("/child team-d/loopback-1")
+            rpc.drive("/complete team-c/loopback-1")
+            rpc.drive(f"/register registered {provider.origin}")
+            rpc.drive(f"/inside {provider.origin.replace('127.0.0.1', 'localhost')}/v1/messages")
+            rpc.prompt("with requests of another extension")
+            assert len(listener.of("usage")) >= 5
+            sent = billed(listener.of("usage"))
+            replace_fetch(provider, rpc)
+            assert rpc.close() == 0
+        captures = listener.of("capture")
+    in_order = [served_as(request) for request in provider.served if request.seat and request.method == "POST"]
+    assert [captured(capture) for capture in captures] == in_order
+    assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    assert 401 not in {capture["http_status"] for capture in captures}
+    registered = [("registered", "m", 21)] * (2 if pi.at_least_087 else 1)
+    child = [("team-b", "loopback-1", 21), ("team-d", "loopback-1", 21), ("team-c", "loopback-1", 21)]
+    assert sent == [("team-a", "loopback-1", 21), *child, *registered, ("team-a", "loopback-1", 21)]
