@@ -20,6 +20,7 @@ REAL_ENVIRONMENT: Final = dict(os.environ)
 OLD_SCOPE: Final = "@mariozechner"
 NEW_SCOPE: Final = "@earendil-works"
 COMPLETE: Final = "complete.json"
+SUBAGENTS: Final = "pi-subagents@0.67.0"
 NODE_TOOLS: Final = ("typescript@5.9.3", "@types/node@24.19.2", "@biomejs/biome@2.6.8")
 
 
@@ -99,6 +100,12 @@ def pi(version: str) -> Pi:
     return Pi(version, scope, root, package, (str(node()), str(entry)))
 
 
+def subagents() -> Path:
+    """The folder of the extension pi-subagents. pi gives it its own packages, so npm installs none of them."""
+    root = _once(f"npm-{SUBAGENTS.replace('@', '-')}", "--legacy-peer-deps", SUBAGENTS)
+    return root / "node_modules" / "pi-subagents"
+
+
 def node_tools() -> Path:
     """The folder whose `node_modules` hold TypeScript, the Node types and Biome."""
     return _once("node-tools", *NODE_TOOLS)
@@ -127,6 +134,7 @@ def main() -> int:
     """Install all versions and tools; 1 with the reason on stderr if npm cannot."""
     try:
         node_tools()  # alone at first: without a registry it fails soon
+        subagents()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(pi, VERSIONS))
     except InstallError as error:

@@ -6,8 +6,9 @@ from typing import Final
 import pytest
 
 from tests.extension.listener import Event, Listener
-from tests.pi.answers import QUICK, Answer, Tokens
-from tests.pi.install import Pi
+from tests.pi import install
+from tests.pi.answers import QUICK, Answer, Tokens, ToolCall
+from tests.pi.install import NEWEST, Pi
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
 from tests.pi.seats import COMPLETIONS, Seat
@@ -62,3 +63,31 @@ def test_each_request_of_the_process_is_that_of_its_own_account(pi: Pi, provider
     registered = [("registered", "m", 21)] * (2 if pi.at_least_087 else 1)
     child = [("team-b", "loopback-1", 21), ("team-d", "loopback-1", 21), ("team-c", "loopback-1", 21)]
     assert sent == [("team-a", "loopback-1", 21), *child, *registered, ("team-a", "loopback-1", 21)]
+
+
+@pytest.mark.parametrize("version", [NEWEST, pytest.param("0.87.1", marks=pytest.mark.long)])
+def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_account(
+    version: str, provider: Provider, tmp_path: Path
+) -> None:
+    try:
+        subagents = install.subagents()
+    except install.InstallError as error:
+        pytest.skip(f"pi-subagents is not installed: {error}")
+    delegate = {"agent": "delegate", "task": "say hello", "model": "team-b/loopback-1", "async": False}
+    provider.queue(Answer(tool=ToolCall("subagent", delegate)), Answer(), seat="team-a")
+    provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(install.pi(version), tmp_path, provider, SEATS, subagents)
+        assert home.run("delegate").exit_code == 0
+        captures, usages = listener.of("capture"), listener.of("usage")
+    served = [served_as(request) for request in provider.served]
+    assert [seat for seat, *_ in served] == ["team-a", "team-b", "team-a"]
+    assert [captured(capture) for capture in captures] == served
+    assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    answers = [usage for usage in usages if usage["what"] == "assistant"]
+    assert sorted(billed(answers)) == [
+        ("team-a", "loopback-1", 7),
+        ("team-a", "loopback-1", 7),
+        ("team-b", "loopback-1", 33),
+    ]
+    assert {usage.get("provider") for usage in usages if usage["what"] == "tool_result"} <= {None}
