@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
             frames = responses.frames(answer, served.request_id, served.model)
         else:
             error = protocol.error(answer.status, answer.error or "Error", served.request_id)
-            frames = [{"type": "error", "status": answer.status, **error}]
+            frames = [{"type": "error", "status": answer.status, **error, "headers": {**answer.headers}}]
         for number, frame in enumerate([*answer.frames, *frames]):
             if number == answer.cut_after:
                 provider.note(served, cut=True)
