@@ -47,8 +47,10 @@ export function observeSockets(state: State): void {
 
 /** Observes what a new WebSocket sends and receives. One may carry many requests, one after another. */
 export function onSocket(state: State, socket: object, address: string, options: unknown): void {
-	const original = field(socket, "send");
-	if (!(socket instanceof EventTarget) || typeof original !== "function" || !isNew(state, socket)) return;
+	const [original, subscribe] = [field(socket, "send"), field(socket, "addEventListener")];
+	if (typeof original !== "function" || typeof subscribe !== "function" || !isNew(state, socket)) return;
+	const listen = (event: string, action: (event: unknown) => void): void =>
+		void Reflect.apply(subscribe, socket, [event, (data: unknown) => void quietly(() => action(data))]);
 	const url = new URL(address.replace(/^ws/i, "http"));
 	const credential = quietly(() => credentialOf(field(options, "headers")));
 	let answer: Answer | undefined;
@@ -75,20 +77,20 @@ export function onSocket(state: State, socket: object, address: string, options:
 		return returned;
 	};
 	Object.defineProperty(socket, "send", { value: observedSend, configurable: true, writable: true });
-	socket.addEventListener("message", (event) => {
-		quietly(() => {
-			if (!answer) return;
-			answer.begun = true;
-			const outcome = onMessage(answer, field(event, "data"));
-			if (outcome) end(outcome);
-		});
+	listen("message", (event) => {
+		if (!answer) return;
+		answer.begun = true;
+		const outcome = onMessage(answer, field(event, "data"));
+		if (outcome) end(outcome);
 	});
-	for (const event of ["close", "error"]) socket.addEventListener(event, () => void quietly(cut));
+	listen("close", cut);
+	listen("error", cut);
 }
 
 /** Reads a message. The outcome if the answer ends with it. */
 function onMessage(answer: Answer, data: unknown): Outcome | undefined {
-	const text = typeof data === "string" ? data : data instanceof ArrayBuffer ? new TextDecoder().decode(data) : "";
+	const isBinary = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+	const text = isBinary ? new TextDecoder().decode(data) : String(data);
 	if (!MATTERS.test(text)) return undefined;
 	const frame = JSON.parse(text) as Fields;
 	const type = String(frame.type);

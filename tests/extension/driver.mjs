@@ -113,6 +113,11 @@ const steps = {
 			return { same, error: String(error) };
 		}
 	},
+	// Puts another fetch in place, as other extensions do: `around` the current one, or the one `before` tokmon.
+	async replace({ kind }) {
+		const current = globalThis.fetch;
+		globalThis.fetch = kind === "before" ? original : (...request) => current(...request);
+	},
 	async ask({ provider, requests, method = "streamSimple", options }) {
 		const model = models.find((each) => each.provider === provider);
 		const { responses } = await providers.get(provider)[method](model, requests, options);

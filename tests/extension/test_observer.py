@@ -191,6 +191,23 @@ def test_reload_wraps_neither_fetch_nor_a_provider_again(listener: Listener) -> 
     assert len(listener.hellos) == 1
 
 
+@pytest.mark.parametrize("kinds", [["before"], ["around"], ["around", "before"], ["before", "around", "around"]])
+def test_a_replaced_fetch_loses_and_doubles_no_response(listener: Listener, kinds: list[str]) -> None:
+    replaced: list[Step] = []
+    for kind in kinds:
+        replaced += [{"do": "replace", "kind": kind}, ask("team-a", URL)]
+    again: list[Step] = [{"do": "replace", "kind": "before"}, emit("turn_start"), fetch(URL, method="POST")]
+    _, events = run(listener, *replaced, *again)
+    assert [event["attribution"] for event in events] == ["wrapper"] * len(kinds) + ["url"]
+
+
+def test_inside_a_request_what_is_beside_the_base_url_is_left_alone(listener: Listener) -> None:
+    models = [{"provider": "team-a", "id": "m1", "api": "x", "baseUrl": "https://A.test:443/v1/"}]
+    beside = ("https://a.test/v1/oauth/token", "https://a.test/v10/x", "https://a.test/usage", "https://a.test:8/v1/x")
+    _, events = run(listener, ask("team-a", *beside, "https://a.test/v1/x", "https://a.test/v1?x"), models=models)
+    assert len(events) == 2
+
+
 def test_the_session_is_the_one_that_pi_names_or_else_its_own(listener: Listener) -> None:
     second: list[Step] = [{"do": "switch", "to": "session-2"}, LOAD, START]
     asks = [ask("team-a", URL, options={"sessionId": session}) for session in ("session-1", "session-2", "routing-7")]
