@@ -56,13 +56,13 @@ OLDEST: Final = VERSIONS[0]
 NEWEST: Final = VERSIONS[-1]
 
 
-def _others_long(*default: str) -> list[Any]:
+def others_long(*default: str) -> list[Any]:
     """All versions as parameters of a test, those that are not `default` for `--long` only."""
     return [version if version in default else pytest.param(version, marks=pytest.mark.long) for version in VERSIONS]
 
 
-ENDS: Final = _others_long(OLDEST, NEWEST)
-LAST: Final = _others_long(NEWEST)
+ENDS: Final = others_long(OLDEST, NEWEST)
+LAST: Final = others_long(NEWEST)
 
 _OLD_SCOPE_VERSIONS: Final = ("0.66.1", "0.73.1")
 _PINNED: Final = {"0.80.10": ("pi-ai", "pi-agent-core", "pi-tui")}
