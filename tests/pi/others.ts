@@ -2,8 +2,10 @@
 //   /child SPEC          a session of the SDK without extensions asks SPEC (a model of another seat)
 //   /complete SPEC       complete() of pi-ai asks SPEC with the key of its seat
 //   /register NAME URL   registers a provider, and asks it at once through complete() and, from 0.87 on, the registry
+//   /builtin URL         complete() of pi-ai asks a model of pi's own provider `anthropic` at that base URL
 //   /inside URL          the next request of the session first sends a GET to its own URL and a POST to URL
 //   /fetch KIND          puts another fetch in place: around, copy, retry, or restore (what was there at load)
+// At the end of each session it puts back what was there at load, as a tidy extension does.
 import * as pi from "@mariozechner/pi-coding-agent";
 
 const atLoad = globalThis.fetch;
@@ -87,12 +89,19 @@ export default function (api: any) {
   let inside: string | undefined;
   command("child", ([spec], ctx) => child(ctx, spec ?? ""));
   command("complete", ([spec], ctx) => complete(ctx, find(ctx.modelRegistry, spec ?? "")));
+  command("builtin", async ([baseUrl], ctx) => {
+    const model = { ...find(ctx.modelRegistry, "anthropic/claude-sonnet-4-5"), baseUrl };
+    await (await ai()).complete(model, transcript(), { apiKey: ["sk", "fake", "builtin"].join("-") });
+  });
   command("register", ([name, url], ctx) => register(api, ctx, name ?? "", url ?? ""));
   command("inside", ([url]) => {
     inside = url;
   });
   command("fetch", ([kind]) => {
     globalThis.fetch = kinds[kind ?? ""]!(globalThis.fetch);
+  });
+  api.on("session_shutdown", () => {
+    globalThis.fetch = atLoad;
   });
   api.on("before_provider_request", async (_event: any, ctx: any) => {
     if (!inside) return undefined;

@@ -20,6 +20,8 @@ OTHERS: Final = Path(__file__).parent / "others.ts"
 SEATS: Final = [Seat(f"team-{letter}") for letter in "abc"]
 OTHER_API: Final = Seat("team-d", COMPLETIONS)
 
+BUILTIN: Final = ("anthropic", "claude-sonnet-4-5", 21)
+
 
 def billed(usages: list[Event]) -> list[tuple[str, str, int]]:
     return [(usage["provider"], usage["model"], usage["tokens"]["output"]) for usage in usages]
@@ -34,12 +36,15 @@ def replace_fetch(provider: Provider, rpc: Rpc) -> None:
     rpc.prompt("asked twice")
     rpc.drive("/fetch restore")
     rpc.drive("/complete team-c/loopback-1")
+    rpc.send("new_session")
+    rpc.prompt("after another extension has put the old fetch back")
 
 
 @pytest.mark.parametrize("version", install.others_long(*(name for name in install.VERSIONS if name != "1.5.2")))
 def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     """A session without extensions, complete(), a new provider, other requests in a turn, and replaced fetches."""
     provider.know("registered", "sk-fake-registered")
+    provider.know("anthropic", "sk-fake-builtin")
     provider.get_status = 401
     with Listener(tmp_path / "sock") as listener:
         home = with_extension(new_pi, tmp_path, provider, [*SEATS, OTHER_API], OTHERS)
@@ -50,6 +55,7 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
             rpc.drive("/child team-d/loopback-1")
             rpc.drive("/complete team-c/loopback-1")
             rpc.drive(f"/register registered {provider.origin}")
+            rpc.drive(f"/builtin {provider.origin}")
             rpc.drive(f"/inside {provider.origin.replace('127.0.0.1', 'localhost')}/v1/messages")
             rpc.prompt("with requests of another extension")
             assert len(listener.of("usage")) >= 5
@@ -60,10 +66,11 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
     in_order = [served_as(request) for request in provider.served if request.seat and request.method == "POST"]
     assert [captured(capture) for capture in captures] == in_order
     assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    assert captures[-1]["session"] != captures[0]["session"]
     assert 401 not in {capture["http_status"] for capture in captures}
     registered = [("registered", "m", 21)] * (2 if new_pi.at_least_087 else 1)
     child = [("team-b", "loopback-1", 21), ("team-d", "loopback-1", 21), ("team-c", "loopback-1", 21)]
-    assert sent == [("team-a", "loopback-1", 21), *child, *registered, ("team-a", "loopback-1", 21)]
+    assert sent == [("team-a", "loopback-1", 21), *child, *registered, BUILTIN, ("team-a", "loopback-1", 21)]
 
 
 @pytest.mark.parametrize("version", [NEWEST, pytest.param("0.87.1", marks=pytest.mark.long)])
