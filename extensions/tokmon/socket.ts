@@ -77,11 +77,21 @@ export function onSocket(state: State, socket: object, address: string, options:
 		return returned;
 	};
 	Object.defineProperty(socket, "send", { value: observedSend, configurable: true, writable: true });
-	listen("message", (event) => {
+	const receive = (data: unknown) => {
 		if (!answer) return;
 		answer.begun = true;
-		const outcome = onMessage(answer, field(event, "data"));
+		const outcome = onMessage(answer, data);
 		if (outcome) end(outcome);
+	};
+	listen("message", (event) => {
+		const data = field(event, "data");
+		// pi reads a binary message in this way too, and after us.
+		if (data instanceof Blob)
+			data.text().then(
+				(text) => quietly(() => receive(text)),
+				() => undefined,
+			);
+		else receive(data);
 	});
 	listen("close", cut);
 	listen("error", cut);
@@ -90,7 +100,7 @@ export function onSocket(state: State, socket: object, address: string, options:
 /** Reads a message. The outcome if the answer ends with it. */
 function onMessage(answer: Answer, data: unknown): Outcome | undefined {
 	const isBinary = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-	const text = isBinary ? new TextDecoder().decode(data) : String(data);
+	const text = isBinary ? new TextDecoder().decode(data as Uint8Array) : String(data);
 	if (!MATTERS.test(text)) return undefined;
 	const frame = JSON.parse(text) as Fields;
 	const type = String(frame.type);

@@ -51,8 +51,9 @@ socket.addEventListener("close", () => {
 for (let request = 0; request < requests && !closed; request++) {
 	const ended = new Promise((resolve) => {
 		socket.addEventListener("close", resolve);
-		socket.addEventListener("message", ({ data }) => {
-			if (/"type": ?"(response\.(completed|failed|incomplete|done)|error)"/.test(data)) resolve();
+		socket.addEventListener("message", async ({ data }) => {
+			const text = typeof data === "string" ? data : await data.text();
+			if (/"type": ?"(response\.(completed|failed|incomplete|done)|error)"/.test(text)) resolve();
 		});
 	});
 	state.contexts.run(context, () => socket.send(JSON.stringify({ type: "response.create" })));

@@ -18,13 +18,13 @@ LIMIT: Final = {"type": "usage_limit_reached", "message": "no", "plan_type": "pl
 SPARK: Final = {"allowed": False, "limit_reached": True}
 
 
-def captures(*answers: Answer, requests: int = 1, path: str = "/codex/responses", replace: str = "") -> list[Any]:
+def captures(*answers: Answer, requests: int = 1, replace: str = "", binary: bool = False) -> list[Any]:
     """The captures of so many requests over one connection."""
     with Provider() as provider:
-        provider.websocket = True
+        provider.websocket, provider.binary = True, binary
         provider.queue(*answers)
         scenario = {"extension": str(EXTENSION), "requests": requests, "replace": replace}
-        scenario["url"] = provider.origin.replace("http", "ws") + path
+        scenario["url"] = provider.origin.replace("http", "ws") + "/codex/responses"
         done = subprocess.run(
             [str(node()), "--no-warnings", str(DRIVER)],
             input=json.dumps(scenario),
@@ -44,8 +44,10 @@ def only(*frames: dict[str, Any]) -> Answer:
     return Answer(frames=frames, cut_after=len(frames))
 
 
-def test_answers_over_one_connection_are_one_capture_each() -> None:
-    lines = captures(Answer(frames=[CODEX_FRAME]), Answer(), Answer(status=401, error="no", headers=QUICK), requests=3)
+@pytest.mark.parametrize("binary", [False, True])
+def test_answers_over_one_connection_are_one_capture_each(*, binary: bool) -> None:
+    refusal = Answer(status=401, error="no", headers=QUICK)
+    lines = captures(Answer(frames=[CODEX_FRAME]), Answer(), refusal, requests=3, binary=binary)
     assert [(line["via"], line["provider"], line["http_status"]) for line in lines] == [
         ("stream", "team-x", 200),
         ("stream", "team-x", 200),

@@ -146,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             provider.stopping.wait(answer.gap if number else 0)
-            self._write(served, websocket.text(json.dumps(frame)))
+            self._write(served, websocket.message(json.dumps(frame), binary=provider.binary))
 
     def _answer(self, served: "Served", protocol: Protocol, answer: Answer) -> None:
         stopping = self.server.provider.stopping
