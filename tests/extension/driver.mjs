@@ -135,10 +135,12 @@ const steps = {
 	async remove({ path }) {
 		rmSync(path, { recursive: true });
 	},
-	// Waits until the sidecar has acknowledged everything that was sent.
+	// Waits until the sidecar has acknowledged everything that was sent, also by an older tokmon.
 	async drain() {
-		const outbox = globalThis[Symbol.for("tokmon.capture.v3")]?.outbox;
-		while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+		for (const version of [1, 2, 3]) {
+			const outbox = globalThis[Symbol.for(`tokmon.capture.v${version}`)]?.outbox;
+			while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+		}
 	},
 	// Waits until a test has made a file; `made` makes one, to say that the steps before it are done.
 	async until({ path }) {
