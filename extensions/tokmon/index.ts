@@ -3,7 +3,8 @@
  *
  * It observes `fetch` (every status, every attempt) and pi's events, and writes one line per response to a Unix socket;
  * what no sidecar takes goes to a spool. It never writes to the terminal, never waits for the network during a turn and
- * never reads a body; credentials, prompts and replies never leave the process. TOKMON_DISABLE=1 turns it off.
+ * never reads a body (of a WebSocket's messages it reads those about quota and errors); credentials, prompts and replies
+ * never leave the process. TOKMON_DISABLE=1 turns it off.
  *
  * Part of tokmon (`tokmon extension`). It finds out at run time what this version of pi offers. Everything is imported
  * here and at load, so that an upgrade may remove these files while pi runs.
@@ -64,11 +65,10 @@ function onShutdown(state: State, session: Session, ctx: ExtensionContext, reaso
 }
 
 /** Subscribes to an event that the types of some versions of pi do not have. It never fires in a pi without it. */
-function listen(pi: ExtensionAPI, event: string, handler: (event: unknown) => void): () => void {
+function listen(pi: ExtensionAPI, event: string, handler: (event: unknown) => void): void {
 	const on: unknown = pi.on;
 	const onEvent = (data: unknown): void => void quietly(() => handler(data));
-	const stop: unknown = typeof on === "function" ? Reflect.apply(on, pi, [event, onEvent]) : undefined;
-	return () => typeof stop === "function" && Reflect.apply(stop, undefined, []);
+	if (typeof on === "function") Reflect.apply(on, pi, [event, onEvent]);
 }
 
 export default function tokmon(pi: ExtensionAPI): void {
