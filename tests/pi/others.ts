@@ -60,7 +60,9 @@ async function register(api: any, ctx: any, name: string, baseUrl: string) {
   const apiKey = ["sk", "fake", name].join("-");
   api.registerProvider(name, { baseUrl, apiKey, api: "anthropic-messages", models });
   const registered = find(ctx.modelRegistry, `${name}/m`);
-  if (ctx.modelRegistry.streamSimple) await ctx.modelRegistry.streamSimple(registered, transcript(), {}).result();
+  if (ctx.modelRegistry.streamSimple) {
+    await ctx.modelRegistry.streamSimple(registered, transcript(), { fetch: atLoad }).result(); // a fetch of its own
+  }
   await (await ai()).complete(registered, transcript(), { apiKey });
 }
 

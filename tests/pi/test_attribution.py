@@ -5,6 +5,8 @@ from typing import Final
 
 import pytest
 
+from tests.commands.clinic import finding_of
+from tests.commands.logbook import write
 from tests.extension.listener import Event, Listener
 from tests.pi import install
 from tests.pi.answers import QUICK, Answer, Tokens, ToolCall
@@ -32,7 +34,7 @@ def replace_fetch(provider: Provider, rpc: Rpc) -> None:
         rpc.drive(f"/fetch {kind}")
         rpc.prompt(f"with a fetch that is {kind}")
     rpc.drive("/fetch retry")
-    provider.queue(Answer(status=429, headers=QUICK), Answer())
+    provider.queue(Answer(status=429, headers=QUICK), Answer(), seat="team-a")
     rpc.prompt("asked twice")
     rpc.drive("/fetch restore")
     rpc.drive("/complete team-c/loopback-1")
@@ -62,11 +64,16 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
             sent = billed(listener.of("usage"))
             replace_fetch(provider, rpc)
             assert rpc.close() == 0
-        captures = listener.of("capture")
+        captures, usages = listener.of("capture"), listener.of("usage")
     in_order = [served_as(request) for request in provider.served if request.seat and request.method == "POST"]
     assert [captured(capture) for capture in captures] == in_order
     assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    assert [capture["http_status"] for capture in captures].count(429) == 1
+    write("piggyback.jsonl", *captures)
+    write("usage.jsonl", *usages)
+    assert finding_of("uncaptured").text == f"{len(usages)} answers compared with captures, none missing"
     assert captures[-1]["session"] != captures[0]["session"]
+    assert len(usages) == len([capture for capture in captures if capture["http_status"] == 200])
     assert 401 not in {capture["http_status"] for capture in captures}
     registered = [("registered", "m", 21)] * (2 if new_pi.at_least_087 else 1)
     child = [("team-b", "loopback-1", 21), ("team-d", "loopback-1", 21), ("team-c", "loopback-1", 21)]
