@@ -65,6 +65,16 @@ def test_any_order_and_repetition_of_lines_gives_the_same_snapshot(lines: list[d
     assert _bytes(again) == _bytes(lines)
 
 
+@given(st.lists(_LINE, max_size=8), st.lists(_LINE, max_size=8), st.randoms())
+def test_lines_that_belong_to_no_account_change_nothing(
+    lines: list[dict[str, Any]], unattributed: list[dict[str, Any]], random: Any
+) -> None:
+    """Whatever they name and whichever log they are in. Every verdict and choice rests on the snapshot alone."""
+    mixed = [*lines, *({**line, "attribution": "none"} for line in unattributed)]
+    random.shuffle(mixed)
+    assert _bytes(mixed) == _bytes(lines)
+
+
 @given(st.lists(_LINE, max_size=12))
 def test_saved_snapshot_loads_unchanged(lines: list[dict[str, Any]]) -> None:
     snapshot = fold(Snapshot(), lines)

@@ -1,22 +1,21 @@
-/** Captures responses: by observing `fetch`, from pi's header event, and from frames of a WebSocket stream. */
+/** Captures responses: by observing `fetch`, and from pi's header event. */
 
-import { type Attribution, attribute, attributeToSession, basesOf, goesToModel } from "./attribution.ts";
+import { attribute, attributeToSession, basesOf, goesToModel, learnCredential } from "./attribution.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { idWithoutSecrets, rememberSecrets, withoutSecrets } from "./secrets.ts";
-import { isNew, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
+import { type Call, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
 
 const MAX_HEADER = 1024;
 const MAX_HEADERS = 16 * 1024;
 const DENIED = /cookie|authorization|api-key/;
 const REQUEST_IDS = ["request-id", "x-request-id", "x-oai-request-id", "x-amzn-requestid", "x-ds-trace-id"];
-const FRAME_FIELDS = ["type", "plan_type", "rate_limits", "credits", "metered_limit_name"];
 
 type KeyShape = NonNullable<Capture["key_shape"]>;
 type Outcome = Pick<Capture, "http_status" | "request_id" | "error" | "headers">;
 
 /** The headers that may be sent, bounded. */
-function allowedHeaders(headers: Iterable<[string, string]>): Record<string, string> {
+export function allowedHeaders(headers: Iterable<[string, string]>): Record<string, string> {
 	const allowed: Record<string, string> = {};
 	let room = MAX_HEADERS;
 	for (const [key, value] of headers) {
@@ -31,7 +30,7 @@ function allowedHeaders(headers: Iterable<[string, string]>): Record<string, str
 }
 
 /** The provider's id of the request, by which a response seen in two ways is recognised. */
-function requestId(header: (name: string) => unknown): string | undefined {
+export function requestId(header: (name: string) => unknown): string | undefined {
 	for (const key of REQUEST_IDS) {
 		const id = idWithoutSecrets(name(header(key)));
 		if (id) return id;
@@ -39,42 +38,49 @@ function requestId(header: (name: string) => unknown): string | undefined {
 	return undefined;
 }
 
+/** The credential in the headers of a request. */
+export function credentialOf(source: unknown): string | undefined {
+	const headers = new Headers(source as ConstructorParameters<typeof Headers>[0]);
+	const keys = ["x-api-key", "authorization", "x-goog-api-key"].map((key) => headers.get(key));
+	return keys.find((key) => key) ?? undefined;
+}
+
 /** The kind of credential a request carries. The credential itself is not stored. */
-function keyShape([input, init]: Parameters<typeof fetch>): KeyShape | undefined {
-	const source = init?.headers ?? (typeof input === "object" && "headers" in input ? input.headers : undefined);
-	const headers = new Headers(source);
-	const key = headers.get("x-api-key") ?? headers.get("authorization") ?? headers.get("x-goog-api-key");
-	if (!key) return undefined;
-	if (key.includes("sk-ant-oat")) return "ant-oat";
-	return key.includes("sk-ant-api") ? "ant-api" : "other";
+export function keyShape(credential: string | undefined): KeyShape | undefined {
+	if (!credential) return undefined;
+	if (credential.includes("sk-ant-oat")) return "ant-oat";
+	return credential.includes("sk-ant-api") ? "ant-api" : "other";
 }
 
 /**
- * Decides before a request leaves whether it is captured; most are not. With a context it is if it goes to the model's
- * host: handlers of other extensions run in that context too, and may send to any host. Without one it is if it is a POST
- * (a catalog is a GET) under a base URL that pi knows. Token endpoints never are.
+ * Decides before a request leaves whether it is captured; most are not. It is if it is a POST (a catalog or a usage page
+ * is a GET) below the base URL of the model that its context names: handlers of other extensions run in that context too,
+ * and may send anything anywhere. Without a context it is if it is a POST below a base URL that pi knows. Token endpoints
+ * never are.
  */
 export function beforeRequest(state: State, request: Parameters<typeof fetch>): PendingRequest | undefined {
+	quietly(() => rememberSecrets(request));
 	const [input, init] = request;
 	const object = typeof input === "object" && "url" in input ? input : undefined;
-	const { href, origin: host, pathname } = new URL(object?.url ?? String(input));
-	if (/\/(oauth2?|token)(\/|$)/.test(pathname)) return undefined;
+	if ((init?.method ?? object?.method ?? "GET").toUpperCase() !== "POST") return undefined;
+	const url = new URL(object?.url ?? String(input));
+	if (/\/(oauth2?|token)(\/|$)/.test(url.pathname)) return undefined;
 	const context = state.contexts.getStore();
-	const isPost = (init?.method ?? object?.method ?? "GET").toUpperCase() === "POST";
-	const wanted = context ? goesToModel(context, host, isPost) : isPost && basesOf(state, href, host).length > 0;
-	if (!wanted) return undefined;
+	const bases = context ? [] : basesOf(state, url);
+	if (context ? !goesToModel(context, url) : bases.length === 0) return undefined;
 	const session = (context?.session && state.sessions.get(context.session)) || state.latest;
-	const shape = quietly(() => keyShape(request));
+	const credential = quietly(() => credentialOf(init?.headers ?? object?.headers));
+	if (context && credential) quietly(() => learnCredential(state, context.provider, credential));
 	const started = performance.now();
 	const report = (outcome: Outcome) =>
 		send(state, {
 			kind: "capture",
 			...origin(state, context?.session ?? session?.id),
-			...attribute(state, context, session, basesOf(state, href, host)),
+			...attribute(state, context, bases, credential),
 			via: "fetch",
-			origin: name(host),
-			key_shape: shape,
-			elapsed_ms: Math.max(0, Math.round((performance.now() - started) * 10) / 10),
+			origin: name(url.origin),
+			key_shape: keyShape(credential),
+			elapsed_ms: elapsed(started),
 			...outcome,
 		});
 	return {
@@ -93,29 +99,40 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 	};
 }
 
-/** Replaces `fetch` by a function that returns the very promise of the original, and looks at its outcome. */
+/** Milliseconds since an instant of `performance.now()`. */
+export function elapsed(started: number): number {
+	return Math.max(0, Math.round((performance.now() - started) * 10) / 10);
+}
+
+/**
+ * Puts our `fetch` in place, again if another extension has replaced it or put an older one back. Ours may then be there
+ * twice, one inside the other.
+ */
 export function observeFetch(state: State): void {
-	state.beforeRequest = (request) => {
-		quietly(() => rememberSecrets(request));
-		return beforeRequest(state, request);
-	};
-	if (state.observing) return;
-	state.observing = true;
-	const original = globalThis.fetch;
-	globalThis.fetch = function fetch(
-		this: unknown,
-		...request: Parameters<typeof original>
-	): ReturnType<typeof original> {
+	const current = globalThis.fetch;
+	if (typeof current !== "function" || current === state.fetch) return;
+	state.fetch = observedFetch(state, current);
+	globalThis.fetch = state.fetch;
+}
+
+/**
+ * A `fetch` that returns the very promise of the original, and looks at its outcome. If an observer further inside captures
+ * the same request, this one does not: a `fetch` between them may ask more than once.
+ */
+export function observedFetch(state: State, original: typeof fetch): typeof fetch {
+	return function fetch(this: unknown, ...request: Parameters<typeof original>): ReturnType<typeof original> {
 		const pending = quietly(() => state.beforeRequest(request));
-		const promise = Reflect.apply(original, this, request);
-		if (pending) {
-			quietly(() =>
-				promise.then(
-					(response) => quietly(() => pending.onResponse(response)),
-					(error: unknown) => quietly(() => pending.onError(error)),
-				),
-			);
-		}
+		if (!pending) return Reflect.apply(original, this, request);
+		const call: Call = { context: state.contexts.getStore(), captured: false };
+		const outer = state.calls.getStore();
+		if (outer && outer.context === call.context) outer.captured = true;
+		const promise = state.calls.run(call, () => Reflect.apply(original, this, request));
+		quietly(() =>
+			promise.then(
+				(response) => call.captured || quietly(() => pending.onResponse(response)),
+				(error: unknown) => call.captured || quietly(() => pending.onError(error)),
+			),
+		);
 		return promise;
 	};
 }
@@ -134,31 +151,10 @@ export function onHeaderEvent(state: State, session: Session, event: unknown): v
 	send(state, {
 		kind: "capture",
 		...origin(state, session.id),
-		...(context ? attribute(state, context, session, []) : attributeToSession(session.context)),
+		...(context ? attribute(state, context, [], undefined) : attributeToSession(session.context)),
 		via: "event",
 		http_status: count(field(event, "status")),
 		request_id: id,
 		headers: allowedHeaders(Object.entries(headers).map(([key, value]) => [key, String(value)])),
-	});
-}
-
-/** A frame of a Codex WebSocket. It has no response headers: the quota is in a frame, of which known fields are sent. */
-export function onFrame(state: State, session: Session, event: unknown): void {
-	const data = field(event, "data");
-	if (field(data, "type") !== "codex.rate_limits" || !isNew(state, data)) return;
-	const frame = Object.fromEntries(FRAME_FIELDS.map((key) => [key, field(data, key)]));
-	if (JSON.stringify(frame).length > MAX_HEADERS) return;
-	const [provider, model, api] = ["provider", "model", "api"].map((key) => name(field(event, key)));
-	const attribution: Attribution["attribution"] = state.contexts.getStore() ? "wrapper" : "model";
-	send(state, {
-		kind: "capture",
-		...origin(state, session.id),
-		provider,
-		model,
-		api,
-		attribution,
-		via: "stream",
-		frame,
-		headers: {},
 	});
 }

@@ -41,7 +41,7 @@ export interface Capture {
 	host?: string | null;
 	pi?: string | null;
 	mission?: string | null;
-	attribution?: "model" | "none" | "url" | "wrapper";
+	attribution?: "model" | "none" | "url" | "wrapper" | null;
 	via?: "event" | "fetch" | "stream";
 	origin?: string | null;
 	key_shape?: "ant-api" | "ant-oat" | "other" | null;

@@ -29,6 +29,15 @@ export interface Session {
 	entries: number;
 	/** Responses that the fetch observer saw since the last `before_provider_request`. */
 	responses: number;
+	/** True while it summarises: pi bills those requests in an entry. */
+	summarizing: boolean;
+}
+
+/** One call of `fetch` that is being captured. */
+export interface Call {
+	context: RequestContext | undefined;
+	/** True if an observer further inside captures the same request. */
+	captured: boolean;
 }
 
 /** What to do with the outcome of a request that is being captured. */
@@ -52,16 +61,28 @@ export interface State {
 	contexts: AsyncLocalStorage<RequestContext>;
 	/** Called before each request of the process. Each load replaces it, so that the newest code is used. */
 	beforeRequest: (request: Parameters<typeof fetch>) => PendingRequest | undefined;
-	observing: boolean;
+	/** Our `fetch`, as it was put in place last. Another extension may have replaced it since. */
+	fetch: typeof fetch | undefined;
+	calls: AsyncLocalStorage<Call>;
+	/** Called with each new WebSocket, and our constructor, as with `fetch`. */
+	onSocket: (socket: object, url: string, options: unknown) => void;
+	socket: unknown;
+	/** Requests sent over WebSockets. */
+	sends: number;
 	/** By origin: the base URLs of all models that pi knows. */
 	bases: Map<string, Base[]>;
-	/** Names of providers whose methods are wrapped. */
-	wrapped: Set<string>;
+	/** How many models that were. */
+	models: number;
+	/** Called with the result of each request that pi does not bill itself. */
+	onResult: (context: RequestContext, model: unknown, result: unknown) => void;
+	/** By hash of a credential that a provider used: that provider; undefined if several used it. */
+	credentials: Map<string, string | undefined>;
+	salt: Buffer;
 	/** `getApiProviders` of pi-ai, in versions of pi without a method per provider. */
 	apiProviders: (() => unknown) | undefined;
 	requestIds: RecentKeys;
 	usageKeys: RecentKeys;
-	/** Messages and frames that were handled: some versions of pi load an extension twice. */
+	/** Messages and sockets that were handled: some versions of pi load an extension twice. */
 	handled: WeakSet<object>;
 	outbox: Outbox;
 	nonce: string;
@@ -76,8 +97,8 @@ export interface State {
 	sessions: Map<string, Session>;
 }
 
-const SLOT = Symbol.for("tokmon.capture.v2");
-const RETIRED = [Symbol.for("tokmon.capture.v1")];
+const SLOT = Symbol.for("tokmon.capture.v3");
+const RETIRED = [Symbol.for("tokmon.capture.v1"), Symbol.for("tokmon.capture.v2")];
 
 type Slots = typeof globalThis & { [slot: symbol]: unknown };
 
@@ -90,9 +111,16 @@ export function sharedState(): State {
 	const state: State = {
 		contexts: new AsyncLocalStorage(),
 		beforeRequest: () => undefined,
-		observing: false,
+		fetch: undefined,
+		calls: new AsyncLocalStorage(),
+		onSocket: () => undefined,
+		socket: undefined,
+		sends: 0,
 		bases: new Map(),
-		wrapped: new Set(),
+		models: 0,
+		onResult: () => undefined,
+		credentials: new Map(),
+		salt: randomBytes(32),
 		apiProviders: undefined,
 		requestIds: new RecentKeys(),
 		usageKeys: new RecentKeys(),

@@ -2,7 +2,7 @@
 
 import type { ExtensionContext } from "@earendil-works/pi-coding-agent";
 import type { Usage } from "./schema.ts";
-import { isNew, origin, type Session, type State, send } from "./state.ts";
+import { isNew, origin, type RequestContext, type Session, type State, send } from "./state.ts";
 import { amount, count, field, name, quietly, scrub } from "./values.ts";
 
 const KINDS: Record<string, Usage["what"]> = { compaction: "compaction", branch_summary: "branch_summary" };
@@ -20,18 +20,39 @@ function tokens(usage: unknown): Usage["tokens"] {
 }
 
 /** The cost as far as it is known. pi says 0 for a model without a price, which does not mean that it was free. */
-function cost(ctx: ExtensionContext, usage: unknown, provider: unknown, model: unknown): Partial<Usage> {
+function cost(usage: unknown, findModel: () => unknown): Partial<Usage> {
 	const total = amount(field(field(usage, "cost"), "total"));
 	if (field(field(usage, "cost"), "totalFromProvider") === true) return { cost_usd: total, cost_source: "billed" };
 	if (total) return { cost_usd: total, cost_source: "estimated" };
-	const known = quietly(() => ctx.modelRegistry.find(String(provider), String(model)));
-	const priced = Object.values(known?.cost ?? {}).some((price) => typeof price === "number" && price > 0);
+	const known = quietly(findModel);
+	const prices = Object.values((field(known, "cost") as object | undefined) ?? {});
+	const priced = prices.some((price) => typeof price === "number" && price > 0);
 	const free = priced || !count(field(usage, "totalTokens"));
 	return total === 0 && free && known ? { cost_usd: 0, cost_source: "estimated" } : { cost_source: "unknown" };
 }
 
-/** A finished answer, or the error that came instead: the only place where an error's text appears. */
+/** The model that pi knows by these names. */
+function finder(ctx: ExtensionContext, provider: unknown, model: unknown): () => unknown {
+	return () => ctx.modelRegistry.find(String(provider), String(model));
+}
+
 export function onMessageEnd(state: State, session: Session, ctx: ExtensionContext, message: unknown): void {
+	sendAnswer(state, session.id, message, finder(ctx, field(message, "provider"), field(message, "model")));
+}
+
+/**
+ * The result of a request that no session with this extension made: of a session without extensions (a sub-agent), or of
+ * another extension. pi emits no event for it.
+ */
+export function onResult(state: State, context: RequestContext, model: unknown, result: unknown): void {
+	const final = field(result, "result");
+	if (typeof final !== "function") return;
+	const send = (message: unknown) => void quietly(() => sendAnswer(state, context.session, message, () => model));
+	Promise.resolve(Reflect.apply(final, result, [])).then(send, () => undefined);
+}
+
+/** A finished answer, or the error that came instead: the only place where an error's text appears. */
+function sendAnswer(state: State, session: string | undefined, message: unknown, findModel: () => unknown): void {
 	if (field(message, "role") !== "assistant" || !isNew(state, message)) return;
 	const response = name(field(message, "responseId"));
 	const [provider, model] = [field(message, "provider"), field(message, "model")];
@@ -41,7 +62,7 @@ export function onMessageEnd(state: State, session: Session, ctx: ExtensionConte
 	const usage = field(message, "usage");
 	send(state, {
 		kind: "usage",
-		...origin(state, session.id),
+		...origin(state, session),
 		what: "assistant",
 		provider: name(provider),
 		model: name(model),
@@ -51,7 +72,7 @@ export function onMessageEnd(state: State, session: Session, ctx: ExtensionConte
 		stop: name(field(message, "stopReason")),
 		error: scrub(field(message, "errorMessage")),
 		tokens: tokens(usage),
-		...cost(ctx, usage, provider, model),
+		...cost(usage, findModel),
 		duration_ms: amount(field(message, "durationMs")),
 	});
 }
@@ -69,8 +90,8 @@ function countEntry(state: State, session: Session, ctx: ExtensionContext, entry
 	const isTool = field(message, "role") === "toolResult";
 	const usage = field(entry, "usage") ?? (isTool ? field(message, "usage") : undefined);
 	if (!usage || !state.usageKeys.add(`${session.id}/${field(entry, "id")}`)) return;
-	const provider = name(field(entry, "provider")) ?? session.context?.provider;
-	const model = name(field(entry, "model")) ?? session.context?.model;
+	// A summary or a tool may have used another account than the session: only the entry can name it.
+	const [provider, model] = [name(field(entry, "provider")), name(field(entry, "model"))];
 	const kind = field(entry, "kind") === "cache_warm" ? "cache_warm" : "other";
 	send(state, {
 		kind: "usage",
@@ -80,6 +101,6 @@ function countEntry(state: State, session: Session, ctx: ExtensionContext, entry
 		model,
 		entry: name(field(entry, "id")),
 		tokens: tokens(usage),
-		...cost(ctx, usage, provider, model),
+		...cost(usage, finder(ctx, provider, model)),
 	});
 }

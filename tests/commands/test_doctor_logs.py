@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.commands.clinic import (
     finding_of,
     level,
 )
-from tests.commands.logbook import DAY, HOUR, NOW, line, write
+from tests.commands.logbook import DAY, HOUR, NOW, Record, line, write
 from tokmon import paths
 from tokmon.report.findings import Level
 from tokmon.store.log import Log
@@ -21,6 +22,57 @@ def test_the_last_capture_is_shown_with_its_age_and_probes_are_no_captures() -> 
     assert level("capture") == "warn"
     write("piggyback.jsonl", line("a", age=HOUR), line("b", "rejected", scope="request", age=0))
     assert finding_of("capture", now=NOW + 2 * HOUR).text == "last response 2h ago, from b"
+
+
+def test_the_last_capture_is_no_usage_line_of_a_later_error() -> None:
+    write("piggyback.jsonl", line("a", kind="capture", age=HOUR))
+    write("usage.jsonl", answer("b", 0, stop="error", error="429 rate limit"))
+    assert finding_of("capture", now=NOW).text == "last response 1h ago, from a"
+
+
+def answer(provider: str, age: float, **fields: Any) -> Record:
+    """A line of usage.jsonl: an answer in the session `s-1`."""
+    made = {"kind": "usage", "what": "assistant", "session": "s-1", "stop": "stop", "api": "anthropic-messages"}
+    return {**line(provider, age=age), **made, "http_status": None, **fields}
+
+
+def captured(provider: str | None, age: float, **fields: Any) -> Record:
+    return {**line("", age=age, kind="capture", session="s-1"), "provider": provider, **fields}
+
+
+def test_answers_that_were_all_captured_are_compared_without_a_warning() -> None:
+    captures = [captured("a", age) for age in (50, 40, 40, 30)] + [captured(None, 20, attribution="none")]
+    write("piggyback.jsonl", *captures, captured("a", 10, http_status=429))
+    write("usage.jsonl", *(answer("a", age) for age in (39, 38, 29)), answer("b", 19))
+    write("usage.jsonl", answer("a", 9, stop="error", error="429 too many requests"))
+    write("usage.jsonl", answer("a", 8, stop="aborted"), answer("a", 7, what="compaction", stop=None))
+    write("usage.jsonl", answer("c", 6, stop="error", error="No API key found for c"))
+    assert finding_of("uncaptured").text == "5 answers compared with captures, none missing"
+
+
+def test_answers_without_a_capture_are_counted_by_session_with_transport_and_extensions() -> None:
+    extensions = paths.find().agent / "extensions"
+    (extensions / "multicodex").mkdir(parents=True)
+    (extensions / "tokmon").mkdir()
+    (paths.find().agent / "settings.json").write_text('{"packages": ["npm:pi-subagents"], "extensions": 3}')
+    write("piggyback.jsonl", captured("a", 50), captured("a", 10, http_status=429, session="s-2"))
+    codex = {"api": "openai-codex-responses", "session": "s-2"}
+    write("usage.jsonl", answer("a", 49), answer("a", 40), answer("a", 30, stop="error", error="429"))
+    write("usage.jsonl", answer("x", 20, **codex), answer("a", 9, session="s-2"))
+    finding = finding_of("uncaptured")
+    assert finding.level is Level.WARN
+    assert finding.text == (
+        "3 answers and 1 error of pi without a capture: 2 in session `s-1` from `a` over HTTP (anthropic-messages); "
+        "1 in session `s-2` from `x` over WebSocket or HTTP (openai-codex-responses); "
+        "1 in session `s-2` from `a` over HTTP (anthropic-messages); "
+        "extensions beside tokmon: `multicodex`, `npm:pi-subagents`"
+    )
+
+
+def test_a_capture_that_came_later_is_not_that_of_an_answer() -> None:
+    write("piggyback.jsonl", captured("a", 10))
+    write("usage.jsonl", answer("a", 20))
+    assert finding_of("uncaptured").level is Level.WARN
 
 
 def test_torn_lines_and_an_incomplete_last_line_are_counted() -> None:

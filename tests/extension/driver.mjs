@@ -113,6 +113,11 @@ const steps = {
 			return { same, error: String(error) };
 		}
 	},
+	// Puts another fetch in place, as other extensions do: `around` the current one, or the one `before` tokmon.
+	async replace({ kind }) {
+		const current = globalThis.fetch;
+		globalThis.fetch = kind === "before" ? original : (...request) => current(...request);
+	},
 	async ask({ provider, requests, method = "streamSimple", options }) {
 		const model = models.find((each) => each.provider === provider);
 		const { responses } = await providers.get(provider)[method](model, requests, options);
@@ -130,10 +135,12 @@ const steps = {
 	async remove({ path }) {
 		rmSync(path, { recursive: true });
 	},
-	// Waits until the sidecar has acknowledged everything that was sent.
+	// Waits until the sidecar has acknowledged everything that was sent, also by an older tokmon.
 	async drain() {
-		const outbox = globalThis[Symbol.for("tokmon.capture.v2")]?.outbox;
-		while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+		for (const version of [1, 2, 3]) {
+			const outbox = globalThis[Symbol.for(`tokmon.capture.v${version}`)]?.outbox;
+			while (outbox?.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+		}
 	},
 	// Waits until a test has made a file; `made` makes one, to say that the steps before it are done.
 	async until({ path }) {
@@ -146,7 +153,7 @@ const steps = {
 		await new Promise((resolve) => setTimeout(resolve, ms));
 	},
 	async state() {
-		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v2") in globalThis };
+		return { wrapped: globalThis.fetch !== original, kept: Symbol.for("tokmon.capture.v3") in globalThis };
 	},
 	async call({ file, name, args }) {
 		return { value: (await import(pathToFileURL(`${scenario.extension}/${file}`).href))[name](...args) };

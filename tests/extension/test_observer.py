@@ -142,9 +142,40 @@ def test_outside_a_wrapper_one_base_url_of_one_provider_is_enough(listener: List
     assert "model" not in capture
 
 
-def test_outside_a_wrapper_the_model_of_the_session_decides_among_seats(listener: Listener) -> None:
+def test_outside_a_wrapper_the_model_of_the_session_decides_nothing_among_seats(listener: Listener) -> None:
     _, (capture,) = run(listener, fetch(URL, method="POST"), models=FIVE, model="team-c/m1")
-    assert (capture["provider"], capture["model"], capture["attribution"]) == ("team-c", "m1", "model")
+    assert (capture["attribution"], capture["http_status"]) == ("none", 200)
+    assert {"provider", "model"} & {*capture} == set()
+
+
+def test_outside_a_wrapper_the_credential_tells_seats_apart(listener: Listener) -> None:
+    keys = {seat["provider"]: {"x-api-key": f"sk-{seat['provider']}"} for seat in FIVE}
+    steps = [
+        *(ask(provider, URL, headers=headers) for provider, headers in keys.items()),
+        fetch(URL, method="POST", headers=keys["team-d"]),
+        fetch(URL, method="POST", headers={"x-api-key": "sk-another"}),
+    ]
+    _, events = run(listener, *steps, models=FIVE)
+    assert [(event["attribution"], event.get("provider")) for event in events[5:]] == [
+        ("url", "team-d"),
+        ("none", None),
+    ]
+    assert b"sk-" not in listener.raw
+
+
+def test_outside_a_wrapper_another_credential_is_not_that_of_the_only_provider(listener: Listener) -> None:
+    steps = [
+        ask("team-a", URL, headers={"x-api-key": "sk-team-a"}),
+        fetch(URL, method="POST", headers={"x-api-key": "sk-another"}),
+    ]
+    _, events = run(listener, *steps)
+    assert [event["attribution"] for event in events] == ["wrapper", "none"]
+
+
+def test_a_credential_of_two_providers_attributes_nothing(listener: Listener) -> None:
+    steps = [ask(name, URL, headers={"x-api-key": "sk-shared"}) for name in ("team-a", "team-b")]
+    _, events = run(listener, *steps, fetch(URL, method="POST", headers={"x-api-key": "sk-shared"}), models=FIVE)
+    assert [event["attribution"] for event in events] == ["wrapper", "wrapper", "none"]
 
 
 def test_outside_a_wrapper_nothing_is_said_where_nothing_is_known(listener: Listener) -> None:
@@ -159,6 +190,23 @@ def test_reload_wraps_neither_fetch_nor_a_provider_again(listener: Listener) -> 
     assert [each["attribution"] for each in events] == ["wrapper", "url"]
     assert len({each["id"] for each in events}) == 2
     assert len(listener.hellos) == 1
+
+
+@pytest.mark.parametrize("kinds", [["before"], ["around"], ["around", "before"], ["before", "around", "around"]])
+def test_a_replaced_fetch_loses_and_doubles_no_response(listener: Listener, kinds: list[str]) -> None:
+    replaced: list[Step] = []
+    for kind in kinds:
+        replaced += [{"do": "replace", "kind": kind}, ask("team-a", URL)]
+    again: list[Step] = [{"do": "replace", "kind": "before"}, emit("turn_start"), fetch(URL, method="POST")]
+    _, events = run(listener, *replaced, *again)
+    assert [event["attribution"] for event in events] == ["wrapper"] * len(kinds) + ["url"]
+
+
+def test_inside_a_request_what_is_beside_the_base_url_is_left_alone(listener: Listener) -> None:
+    models = [{"provider": "team-a", "id": "m1", "api": "x", "baseUrl": "https://A.test:443/v1/"}]
+    beside = ("https://a.test/v1/oauth/token", "https://a.test/v10/x", "https://a.test/usage", "https://a.test:8/v1/x")
+    _, events = run(listener, ask("team-a", *beside, "https://a.test/v1/x", "https://a.test/v1?x"), models=models)
+    assert len(events) == 2
 
 
 def test_the_session_is_the_one_that_pi_names_or_else_its_own(listener: Listener) -> None:
@@ -211,24 +259,6 @@ def test_the_header_event_is_all_there_is_of_an_api_without_fetch(listener: List
     (capture,) = events
     assert (capture["via"], capture["provider"], capture["attribution"]) == ("event", "team-a", "model")
     assert (capture["http_status"], capture["request_id"], capture["headers"]) == (200, "r-1", {"retry-after": "1"})
-
-
-def test_a_quota_frame_is_told_by_its_known_parts(listener: Listener) -> None:
-    data = {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"allowed": True}, "text": "reply"}
-    models = [{"provider": "team-x", "id": "g", "api": "openai-codex-responses", "baseUrl": "https://x.test"}]
-    frame = emit("provider_stream_event", provider="team-x", model="g", api="openai-codex-responses", data=data)
-    other = emit("provider_stream_event", provider="team-x", model="g", api="x", data={"type": "text", "text": "reply"})
-    _, (capture,) = run(listener, frame, other, models=models, model="team-x/g")
-    assert capture["frame"] == {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"allowed": True}}
-    assert (capture["via"], capture["provider"]) == ("stream", "team-x")
-    assert b"reply" not in listener.raw
-
-
-def test_frames_are_listened_to_for_codex_alone(listener: Listener) -> None:
-    select = [emit("model_select", model={"api": api}) for api in ("openai-codex-responses", "anthropic-messages")]
-    frame = emit("provider_stream_event", provider="p", model="m", api="x", data={"type": "codex.rate_limits"})
-    done, _ = run(listener, frame, select[0], frame, select[1], frame)
-    assert [len(done.results[number]["results"]) for number in (2, 4, 6)] == [0, 1, 0]
 
 
 def test_handlers_return_nothing_and_quickly(listener: Listener) -> None:
@@ -420,11 +450,11 @@ def test_what_else_was_paid_for_is_found_in_the_entries(listener: Listener) -> N
     ]
     steps = [{"do": "append", "entry": entry} for entry in new]
     _, events = run(listener, *steps, emit("turn_end"), emit("agent_end"), entries=[old])
-    assert [(each["what"], each["entry"], each["provider"]) for each in events] == [
+    assert [(each["what"], each["entry"], each.get("provider")) for each in events] == [
         ("cache_warm", "e1", "team-a"),
-        ("compaction", "e2", "team-a"),
-        ("branch_summary", "e3", "team-a"),
-        ("tool_result", "e4", "team-a"),
+        ("compaction", "e2", None),
+        ("branch_summary", "e3", None),
+        ("tool_result", "e4", None),
         ("other", "e7", "p"),
     ]
     assert all(each["tokens"]["total"] == 10 and each["cost_usd"] == 0.25 for each in events)

@@ -39,7 +39,7 @@ def run(listener: Listener, *steps: Step) -> list[Event]:
 
 def test_after_an_upgrade_and_reload_every_response_is_captured_once_and_exactly(listener: Listener) -> None:
     later = (ask("team-d", URL), answer_ended(responseId="msg_2", timestamp=2))
-    events = run(listener, LOAD_OLDER, START, *TURN, LOAD, RELOADED, emit("turn_start"), *later)
+    events = run(listener, LOAD_OLDER, START, *TURN, DRAIN, LOAD, RELOADED, emit("turn_start"), *later)
     assert kinds(events) == {"capture": 2, "usage": 2}
     captures = [event for event in events if event["kind"] == "capture"]
     assert {(event["provider"], event["attribution"]) for event in captures} == {

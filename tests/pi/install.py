@@ -20,6 +20,7 @@ REAL_ENVIRONMENT: Final = dict(os.environ)
 OLD_SCOPE: Final = "@mariozechner"
 NEW_SCOPE: Final = "@earendil-works"
 COMPLETE: Final = "complete.json"
+SUBAGENTS: Final = "pi-subagents@0.67.0"
 NODE_TOOLS: Final = ("typescript@5.9.3", "@types/node@24.19.2", "@biomejs/biome@2.6.8")
 
 
@@ -55,13 +56,13 @@ OLDEST: Final = VERSIONS[0]
 NEWEST: Final = VERSIONS[-1]
 
 
-def _others_long(*default: str) -> list[Any]:
+def others_long(*default: str) -> list[Any]:
     """All versions as parameters of a test, those that are not `default` for `--long` only."""
     return [version if version in default else pytest.param(version, marks=pytest.mark.long) for version in VERSIONS]
 
 
-ENDS: Final = _others_long(OLDEST, NEWEST)
-LAST: Final = _others_long(NEWEST)
+ENDS: Final = others_long(OLDEST, NEWEST)
+LAST: Final = others_long(NEWEST)
 
 _OLD_SCOPE_VERSIONS: Final = ("0.66.1", "0.73.1")
 _PINNED: Final = {"0.80.10": ("pi-ai", "pi-agent-core", "pi-tui")}
@@ -99,6 +100,12 @@ def pi(version: str) -> Pi:
     return Pi(version, scope, root, package, (str(node()), str(entry)))
 
 
+def subagents() -> Path:
+    """The folder of the extension pi-subagents. pi gives it its own packages, so npm installs none of them."""
+    root = _once(f"npm-{SUBAGENTS.replace('@', '-')}", "--legacy-peer-deps", SUBAGENTS)
+    return root / "node_modules" / "pi-subagents"
+
+
 def node_tools() -> Path:
     """The folder whose `node_modules` hold TypeScript, the Node types and Biome."""
     return _once("node-tools", *NODE_TOOLS)
@@ -127,6 +134,7 @@ def main() -> int:
     """Install all versions and tools; 1 with the reason on stderr if npm cannot."""
     try:
         node_tools()  # alone at first: without a registry it fails soon
+        subagents()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(pi, VERSIONS))
     except InstallError as error:

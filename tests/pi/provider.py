@@ -59,7 +59,8 @@ class Provider:
     """Answers from a queue per seat, else from the queue of everyone, else 200. The last of a queue stays.
 
     `script` may be replaced by a function of the request; `websocket` accepts upgrades (for Codex), which are
-    otherwise refused with 426, so that pi goes on over HTTP.
+    otherwise refused with 426, so that pi goes on over HTTP; with `binary` its messages are binary. `get_status` is
+    the answer to every GET.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,8 @@ class Provider:
         self.changed = threading.Condition()
         self.script: Script = self._from_queues
         self.websocket = False
+        self.binary = False
+        self.get_status = 404
         self._letters = "".join(secrets.choice("bcdfghjk") for _ in range(12))
         self._seats: dict[str, str] = {}
         self._queues: dict[str, deque[Answer]] = {}

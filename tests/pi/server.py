@@ -110,7 +110,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, served: "Served") -> None:
         """Answer what no protocol of ours is spoken at; a WebSocket upgrade is told to use HTTP."""
-        status = 426 if "upgrade" in served.request_headers else 404
+        other = self.server.provider.get_status if served.method == "GET" else 404
+        status = 426 if "upgrade" in served.request_headers else other
         self._head(served, status, {"content-length": "0", "connection": "close"})
         self.close_connection = True
 
@@ -138,14 +139,14 @@ class Handler(BaseHTTPRequestHandler):
             frames = responses.frames(answer, served.request_id, served.model)
         else:
             error = protocol.error(answer.status, answer.error or "Error", served.request_id)
-            frames = [{"type": "error", "status": answer.status, **error}]
+            frames = [{"type": "error", "status": answer.status, **error, "headers": {**answer.headers}}]
         for number, frame in enumerate([*answer.frames, *frames]):
             if number == answer.cut_after:
                 provider.note(served, cut=True)
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             provider.stopping.wait(answer.gap if number else 0)
-            self._write(served, websocket.text(json.dumps(frame)))
+            self._write(served, websocket.message(json.dumps(frame), binary=provider.binary))
 
     def _answer(self, served: "Served", protocol: Protocol, answer: Answer) -> None:
         stopping = self.server.provider.stopping

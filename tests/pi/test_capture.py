@@ -14,11 +14,13 @@ from tests.extension.driver import EXTENSION
 from tests.extension.listener import Event, Listener
 from tests.pi import answers, install
 from tests.pi.answers import QUICK, Answer, Tokens
-from tests.pi.install import NEWEST, Pi
+from tests.pi.install import Pi
 from tests.pi.provider import Provider, Served
 from tests.pi.rpc import Rpc
 from tests.pi.runner import Home
 from tests.pi.seats import APIS, CODEX, Seat
+from tokmon import families
+from tokmon.evidence.model import RawResponse
 from tokmon.wire import messages
 
 pytestmark = pytest.mark.pi
@@ -209,27 +211,43 @@ def spooled(home: Home) -> list[dict[str, Any]]:
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize(
-    "version",
-    [NEWEST, "0.87.1", *(pytest.param(version, marks=pytest.mark.long) for version in ("0.73.1", "0.80.10", "1.5.2"))],
-)
-def test_a_codex_frame_over_a_websocket_is_captured_where_pi_shows_it(
-    version: str, provider: Provider, tmp_path: Path
-) -> None:
-    pi = install.pi(version)
+@pytest.mark.parametrize("version", install.others_long("0.73.1", "0.87.1", install.NEWEST)[1:])
+def test_each_codex_answer_over_a_websocket_is_one_capture(new_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    """With and without a quota frame, an error frame, and after a refused upgrade over HTTP."""
+    spark = {"GPT-5.3-Codex-Spark": {"allowed": True, "primary": {"used_percent": 100, "window_minutes": 300}}}
+    limits = {**answers.CODEX_FRAME, "limit_id": "codex", "additional_rate_limits": spark}
+    quota = {"x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300"}
     provider.websocket = True
-    provider.queue(Answer(frames=[answers.CODEX_FRAME]))
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(pi, tmp_path, provider, [Seat("team-a", CODEX)])
+        home = with_extension(new_pi, tmp_path, provider, [Seat("team-a", CODEX), Seat("team-b", CODEX)])
         settings = json.loads((home.agent / "settings.json").read_text())
-        home.write("settings.json", {**settings, "transport": "websocket"})
-        assert home.run().exit_code == 0
-        captures = listener.of("capture")
-    if pi.number < (0, 99):
-        assert captures == []
-        return
-    (capture,) = captures
-    assert (capture["via"], capture["provider"], capture["attribution"]) == ("stream", "team-a", "wrapper")
-    assert "http_status" not in capture
-    assert capture["frame"]["type"] == "codex.rate_limits"
-    assert set(capture["frame"]) <= {"type", "plan_type", "rate_limits", "credits", "metered_limit_name"}
+        home.write("settings.json", {**settings, "transport": "auto"})
+        with home.rpc() as rpc:
+            provider.queue(
+                Answer(frames=[limits]), Answer(), Answer(status=429, headers={**quota, "set-cookie": "a=b"}), Answer()
+            )
+            for prompt in ("with a quota", "without", "refused"):
+                rpc.prompt(prompt)
+            choose(rpc, Seat("team-b", CODEX))
+            rpc.prompt("on another account")
+            provider.websocket = False
+            rpc.send("new_session")
+            rpc.prompt("over HTTP")
+            assert rpc.close() == 0
+        captures, usages = listener.of("capture"), listener.of("usage")
+    answered = [request for request in provider.served if request.method in {"WS", "POST"}]
+    assert [request.method for request in answered] == ["WS"] * 4 + ["POST"]
+    assert [(event["provider"], event["http_status"]) for event in captures] == [
+        (request.seat, request.status) for request in answered
+    ]
+    assert [event["via"] for event in captures] == ["stream"] * 4 + ["fetch"]
+    assert {event["attribution"] for event in captures} == {"wrapper"}
+    first, second, refused = captures[:3]
+    assert first["frame"] == limits
+    assert "frame" not in second
+    assert json.loads(refused["error"])["error"]["type"] == "usage_limit_reached"
+    assert refused["headers"] == quota
+    assert len(usages) == len(captures)
+    reading = families.read(RawResponse(429, refused["headers"], 1_799_999_000.0, refused["error"]))
+    assert (reading.status, reading.plan, reading.blocked_until) == ("rejected", "plus", 1_800_008_899)
+    assert [(window.name, window.utilization) for window in reading.windows] == [("5h", 1.0)]

@@ -7,6 +7,7 @@ from typing import Final
 
 _MAGIC: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT: Final = 1
+_BINARY: Final = 2
 _CLOSE: Final = 8
 _PING: Final = 9
 
@@ -16,9 +17,9 @@ def accept(key: str) -> str:
     return base64.b64encode(hashlib.sha1(f"{key}{_MAGIC}".encode()).digest()).decode()  # noqa: S324 - the protocol's
 
 
-def text(payload: str) -> bytes:
-    """Build one unmasked text frame."""
-    return _frame(_TEXT, payload.encode())
+def message(payload: str, *, binary: bool = False) -> bytes:
+    """Build one unmasked frame, of text or binary."""
+    return _frame(_BINARY if binary else _TEXT, payload.encode())
 
 
 def close() -> bytes:
@@ -36,7 +37,7 @@ def _frame(kind: int, data: bytes) -> bytes:
 
 def read_message(stream: BufferedIOBase) -> bytes | None:
     """Read the next text message, joined from its fragments; None where the client closed."""
-    message = b""
+    payload = b""
     while True:
         head = stream.read(2)
         if len(head) < 2:
@@ -50,6 +51,6 @@ def read_message(stream: BufferedIOBase) -> bytes | None:
             return None
         if kind >= _PING:
             continue
-        message += data
+        payload += data
         if head[0] & 0x80:
-            return message
+            return payload

@@ -9,6 +9,7 @@ import pytest
 from tests.bench import events
 from tests.sidecar.running import capture
 from tokmon.errors import WireError
+from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
@@ -127,6 +128,24 @@ def test_sessions_with_equal_headers_keep_their_own_provider_and_type() -> None:
     assert [line["provider"] for line in lines] == [name for name, _ in sessions]
     assert lines[0]["type"] == lines[2]["type"] != lines[1]["type"]
     assert json.loads(alone["capture"][-1])["utilization_5h"] == lines[0]["utilization_5h"] is not None
+
+
+def test_an_event_that_belongs_to_no_account_is_stored_and_is_no_evidence() -> None:
+    """Also if it names an account, and if its line is written anew because it holds a secret."""
+    pending = {"capture": Pending(), "usage": Pending()}
+    ingest = Ingest({}, RecentIds(), pending)
+    secret = "sk-ant-api03-0123456789"  # noqa: S105 - made up
+    events = [
+        capture(1, attribution="none"),
+        capture(2, attribution="none", mission=secret),
+        capture(3, attribution="none", provider=None, http_status=401, error="invalid x-api-key"),
+    ]
+    data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    ingest.add_lines(data, lambda *_: pytest.fail("refused"))
+    lines = [json.loads(line) for line in b"".join(pending["capture"].blocks).splitlines()]
+    assert [line["attribution"] for line in lines] == ["none"] * 3
+    assert fold(Snapshot(), lines).accounts == {}
+    assert ingest.drain_evidence() == []
 
 
 def test_long_lines_are_not_cached() -> None:

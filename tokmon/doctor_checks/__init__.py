@@ -5,14 +5,15 @@ places     home, folders, files, disk space
 running    socket, sidecar, lock, service manager
 installed  pi, the extension, models.json, versions
 configured the configuration of the choice, the file of pi checks
-logs       the last capture, and the state of the logs
+captures   the last capture, and answers without one
+logs       the state of the logs, the spool and the clock
 repairs    what `--fix` does
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from tokmon.doctor_checks import configured, installed, logs, places, repairs, running
+from tokmon.doctor_checks import captures, configured, installed, logs, places, repairs, running
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import TokmonError
 from tokmon.report.findings import Finding, Level, Named, fail
@@ -34,7 +35,8 @@ TABLE: Final[dict[str, Check]] = {
     "models": installed.models,
     "configuration": configured.configuration,
     "checks": configured.checks,
-    "capture": logs.capture,
+    "capture": captures.capture,
+    "uncaptured": captures.uncaptured,
     "integrity": logs.integrity,
     "writable": logs.writable,
     "spool": logs.spool,

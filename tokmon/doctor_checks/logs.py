@@ -1,4 +1,4 @@
-"""The last capture, and the state of the logs, the spool and the clock."""
+"""The state of the logs, the spool and the clock."""
 
 import os
 import time
@@ -8,8 +8,8 @@ from typing import Any, Final
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.findings import Finding, fail, ok, warn
-from tokmon.report.line import account_name, instant
-from tokmon.report.words import ago, clean, duration, fit, plural
+from tokmon.report.line import instant
+from tokmon.report.words import duration, plural
 from tokmon.store import spool as spools
 from tokmon.store import state_file
 from tokmon.store.codec import parse
@@ -22,31 +22,11 @@ from tokmon.wire.instants import rfc3339
 _LAST: Final = 200
 """Lines at the end of a log that are examined: they are nearly in the order of time."""
 
-_LONGEST_NAME: Final = 60
 _EXAMINED: Final = 256 << 20
 
 _2024: Final = 1_704_067_200.0
 _SKEW_S: Final = 60.0
 _PATIENCE_S: Final = 1.0
-
-
-def capture(subject: Subject) -> Finding:
-    """The last response that was captured."""
-    accounts = state_file.current(subject.paths).snapshot.accounts
-    stamps = [
-        (stamp.ts, name)
-        for name, account in accounts.items()
-        for stamp in (
-            *([account.last.stamp] if account.last else []),
-            *(known.stamp for known in account.windows.values()),
-        )
-        if stamp.source == "piggyback"
-    ]
-    stamps += [(at, account_name(record)) for at, record in _last(subject.paths.piggyback)]
-    if not stamps:
-        return warn("no response captured yet", "run a turn of pi; if this stays, see `extension` above")
-    at, provider = max(stamps)
-    return ok(f"last response {ago(subject.now - at)}, from {fit(clean(provider), _LONGEST_NAME)}")
 
 
 def integrity(subject: Subject) -> Finding:

@@ -34,6 +34,9 @@ _EXACT: Final = 2**53
 SOURCE: Final = "piggyback"
 """The source of a line about a response that pi received."""
 
+UNATTRIBUTED: Final = "none"
+"""The attribution of a response that belongs to no account: its line is kept, and is no evidence."""
+
 CHECK: Final = "pi-check"
 """The source of a line about a pi check: `ok` if a real session started, else `error`."""
 
@@ -96,13 +99,15 @@ class Evidence(Value, frozen=True):
 
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
-    """The evidence in a log line; None if the line has no provider or no instant, or is about usage alone.
+    """The evidence in a log line; None if it has no provider or instant, is attributed to none, or about usage alone.
 
     `read_text` reads the error text of a pi check that another tool logged. Without it, such a line is evidence of
     a failed check and of nothing else.
     """
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
+        return None
+    if line.get("attribution") == UNATTRIBUTED:
         return None
     if line.get("kind") == "usage" and line.get("status") is None:
         return None  # tokens and costs of an answer, whose capture is the evidence

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tokmon import families
-from tokmon.evidence.log_line import next_reset, usage_fields
+from tokmon.evidence.log_line import UNATTRIBUTED, next_reset, usage_fields
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.pi.models_json import ConfiguredAccount, account_type
 from tokmon.sidecar.group_commit import Pending
@@ -55,7 +55,7 @@ class EventReader:
             changes=changes,
             headers=response.headers,
             reusable=response.timeless,
-            evidence=True,
+            evidence=event.attribution != UNATTRIBUTED,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
             http_status=event.http_status,

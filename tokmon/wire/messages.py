@@ -38,8 +38,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 Attribution = Literal["wrapper", "url", "model", "none"]
-"""How provider and model are known: from the wrapped provider (exact), from the only configured base URL that
-matches, from the session's current model, or not at all."""
+"""How provider and model are known: from the wrapped provider (exact), from the credential or the only configured base
+URL that matches, from the session's current model, or not at all. A capture with `none` is evidence of no account."""
 
 Via = Literal["fetch", "event", "stream"]
 """Where the extension read the response: the fetch observer, pi's header event, or a frame of a WebSocket stream."""
@@ -81,7 +81,7 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
 class Capture(_Event, tag="capture", gc=False):
     """One response as the extension saw it. `http_status` is None if no response came; `error` then says why."""
 
-    attribution: Attribution = "none"
+    attribution: Attribution | None = None  # the default must not be `none`: defaults are left out of lines
     via: Via = "fetch"
     origin: Name | None = None
     key_shape: KeyShape | None = None

@@ -1,0 +1,111 @@
+"""Whose a response is, beside other extensions and sessions in one process of a real pi."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.commands.clinic import finding_of
+from tests.commands.logbook import write
+from tests.extension.listener import Event, Listener
+from tests.pi import install
+from tests.pi.answers import QUICK, Answer, Tokens, ToolCall
+from tests.pi.install import NEWEST, Pi
+from tests.pi.provider import Provider
+from tests.pi.rpc import Rpc
+from tests.pi.seats import COMPLETIONS, Seat
+from tests.pi.test_capture import captured, served_as, with_extension
+
+pytestmark = pytest.mark.pi
+
+OTHERS: Final = Path(__file__).parent / "others.ts"
+SEATS: Final = [Seat(f"team-{letter}") for letter in "abc"]
+OTHER_API: Final = Seat("team-d", COMPLETIONS)
+
+BUILTIN: Final = ("anthropic", "claude-sonnet-4-5", 21)
+
+
+def billed(usages: list[Event]) -> list[tuple[str, str, int]]:
+    return [(usage["provider"], usage["model"], usage["tokens"]["output"]) for usage in usages]
+
+
+def replace_fetch(provider: Provider, rpc: Rpc) -> None:
+    for kind in ("around", "copy", "restore", "around", "copy"):
+        rpc.drive(f"/fetch {kind}")
+        rpc.prompt(f"with a fetch that is {kind}")
+    rpc.drive("/fetch retry")
+    provider.queue(Answer(status=429, headers=QUICK), Answer(), seat="team-a")
+    rpc.prompt("asked twice")
+    rpc.drive("/fetch restore")
+    rpc.drive("/complete team-c/loopback-1")
+    rpc.send("new_session")
+    rpc.prompt("after another extension has put the old fetch back")
+
+
+@pytest.mark.parametrize("version", install.others_long(*(name for name in install.VERSIONS if name != "1.5.2")))
+def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    """A session without extensions, complete(), a new provider, other requests in a turn, and replaced fetches."""
+    provider.know("registered", "sk-fake-registered")
+    provider.know("anthropic", "sk-fake-builtin")
+    provider.get_status = 401
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(new_pi, tmp_path, provider, [*SEATS, OTHER_API], OTHERS)
+        with home.rpc() as rpc:
+            provider.queue(Answer(tokens=Tokens(10, 21)))
+            rpc.prompt("hello")
+            rpc.drive("/child team-b/loopback-1")
+            rpc.drive("/child team-d/loopback-1")
+            rpc.drive("/complete team-c/loopback-1")
+            rpc.drive(f"/register registered {provider.origin}")
+            rpc.drive(f"/builtin {provider.origin}")
+            rpc.drive(f"/inside {provider.origin.replace('127.0.0.1', 'localhost')}/v1/messages")
+            rpc.prompt("with requests of another extension")
+            assert len(listener.of("usage")) >= 5
+            sent = billed(listener.of("usage"))
+            replace_fetch(provider, rpc)
+            assert rpc.close() == 0
+        captures, usages = listener.of("capture"), listener.of("usage")
+    in_order = [served_as(request) for request in provider.served if request.seat and request.method == "POST"]
+    assert [captured(capture) for capture in captures] == in_order
+    assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    assert [capture["http_status"] for capture in captures].count(429) == 1
+    write("piggyback.jsonl", *captures)
+    write("usage.jsonl", *usages)
+    assert finding_of("uncaptured").text == f"{len(usages)} answers compared with captures, none missing"
+    assert captures[-1]["session"] != captures[0]["session"]
+    assert len(usages) == len([capture for capture in captures if capture["http_status"] == 200])
+    assert 401 not in {capture["http_status"] for capture in captures}
+    registered = [("registered", "m", 21)] * (2 if new_pi.at_least_087 else 1)
+    child = [("team-b", "loopback-1", 21), ("team-d", "loopback-1", 21), ("team-c", "loopback-1", 21)]
+    assert sent == [("team-a", "loopback-1", 21), *child, *registered, BUILTIN, ("team-a", "loopback-1", 21)]
+
+
+@pytest.mark.parametrize("version", [NEWEST, pytest.param("0.87.1", marks=pytest.mark.long)])
+def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_account(
+    version: str, provider: Provider, tmp_path: Path
+) -> None:
+    try:
+        subagents = install.subagents()
+    except install.InstallError as error:
+        pytest.skip(f"pi-subagents is not installed: {error}")
+    delegate = {"agent": "delegate", "task": "say hello", "model": "team-b/loopback-1", "async": False}
+    provider.queue(Answer(tool=ToolCall("subagent", delegate)), Answer(), seat="team-a")
+    provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(install.pi(version), tmp_path, provider, SEATS, subagents)
+        compiled = install.cache() / "compiled-extensions"  # pi compiles for 10 s what it does not find there
+        compiled.mkdir(exist_ok=True)
+        (home.root / "tmp" / "jiti").symlink_to(compiled)
+        assert home.run("delegate").exit_code == 0
+        captures, usages = listener.of("capture"), listener.of("usage")
+    served = [served_as(request) for request in provider.served]
+    assert [seat for seat, *_ in served] == ["team-a", "team-b", "team-a"]
+    assert [captured(capture) for capture in captures] == served
+    assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    answers = [usage for usage in usages if usage["what"] == "assistant"]
+    assert sorted(billed(answers)) == [
+        ("team-a", "loopback-1", 7),
+        ("team-a", "loopback-1", 7),
+        ("team-b", "loopback-1", 33),
+    ]
+    assert {usage.get("provider") for usage in usages if usage["what"] == "tool_result"} <= {None}
