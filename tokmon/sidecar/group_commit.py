@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.store.log import Log
+from tokmon.store.log import AppendResult, Log
 
 Ranges = dict[str, tuple[int, int, int]]
 """The bytes that were appended, by log name: inode, start and end."""
@@ -82,6 +82,7 @@ class Committer:
         self._syncing: asyncio.Future[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._ranges: Ranges = {}
+        self._failures: list[str] = []
         self._delay = 0.0
         self._full = False
 
@@ -113,10 +114,11 @@ class Committer:
     def commit(self) -> None:
         """Write the pending lines and acknowledge them; on failure keep them and try again later."""
         self._timer = None
-        try:
-            locked = [kind for kind in self.pending if not self._store(kind)]
-        except StoreError as error:
-            self._retry_later(str(error))
+        self._failures.clear()
+        # One log that cannot be written keeps no lines of the other in memory.
+        locked = [kind for kind in self.pending if not self._store(kind)]
+        if self._failures:
+            self._retry_later("; ".join(self._failures))
             return
         if locked:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
@@ -133,12 +135,30 @@ class Committer:
             self._full = False
             self.on_full(False)  # noqa: FBT003 - a callback
 
+    def check_logs(self) -> None:
+        """End incomplete last lines with a newline. A log that cannot be opened is reported, and tried again."""
+        for log in self.logs.values():
+            self._append(log, [])
+        if self._failures:
+            self._retry_later("; ".join(self._failures))
+
+    def _append(self, log: Log, blocks: list[bytes]) -> AppendResult | None:
+        """The result; None if another process holds the lock, or the log cannot be opened (a failure)."""
+        try:
+            return log.append(blocks, blocking=False)
+        except StoreError as error:
+            self._failures.append(str(error))
+            return None
+
     def _store(self, kind: str) -> bool:
-        """Append the pending lines of one log; False if another process holds its lock."""
+        """Append the pending lines of one log; False if another process holds its lock.
+
+        While there is trouble a log without such lines is opened too, since it may be the cause.
+        """
         pending = self.pending[kind]
-        if not pending.blocks:
+        if not pending.blocks and self.trouble is None:
             return True
-        result = self.logs[kind].append(pending.blocks, blocking=False)
+        result = self._append(self.logs[kind], pending.blocks)
         if result is None:
             return False
         self.stored += pending.retain(result.rest)
@@ -148,7 +168,7 @@ class Committer:
         start = earlier[1] if earlier is not None and continues else result.start
         self._ranges[name] = (result.inode, start, result.end)
         if result.error is not None:
-            raise StoreError(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
+            self._failures.append(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
         return True
 
     def _retry_later(self, reason: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import RunningError, StoreError
+from tokmon.errors import RunningError
 from tokmon.paths import Paths, private_folder
 from tokmon.pi.models_json import Configured
 from tokmon.sidecar.dedup import RecentIds
@@ -76,7 +76,7 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     committer = Committer(loop, paths, fsync, say)
     recent = RecentIds()
     ingest = Ingest(accounts.read(), recent, committer.pending)
-    heal(committer)
+    committer.check_logs()
     for path in (paths.piggyback, paths.usage):
         _load_ids(recent, path)
     state_writer = StateWriter(loop, paths, ingest, say)
@@ -151,19 +151,8 @@ class _Heartbeat:
             self._timer.cancel()
 
 
-def heal(committer: Committer) -> None:
-    """End incomplete last lines with a newline. A log that cannot be opened is reported, and again by each commit."""
-    for log in committer.logs.values():
-        try:
-            log.heal()
-        except StoreError as error:
-            say(str(error))
-
-
 def _load_ids(recent: RecentIds, path: Path) -> None:
     """Load the ids at the end of a log: events that were stored and not acknowledged are sent again."""
-    try:
+    with contextlib.suppress(OSError):  # reported when the log was opened to write
         start = max(0, path.stat().st_size - _TAIL_BYTES)
-    except FileNotFoundError:
-        return
-    recent.update(name for _, line in lines_from(path, start) if (name := id_of(line)) is not None)
+        recent.update(name for _, line in lines_from(path, start) if (name := id_of(line)) is not None)

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from tokmon.store.opener import open_file
+from tokmon.store.opener import read_file
+
+_MAX_FILE: Final = 256 << 20
+"""Bytes. A state of 500 accounts with 10 models each has about 10 MB."""
 
 _MAX_INTEGER_DIGITS: Final = 19  # of which any number fits into 64 bits, without a sign
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{20,}")
@@ -48,8 +51,7 @@ def _integer(digits: str) -> float:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a small file; None if the file is missing or damaged: such files are caches that can be rebuilt."""
     try:
-        with open_file(path) as file:
-            return parse(file.readall())
+        return parse(read_file(path, _MAX_FILE))
     except OSError:
         return None
 

@@ -56,6 +56,8 @@ class Log:
     def append(self, blocks: Sequence[bytes], *, blocking: bool = True) -> AppendResult | None:
         """Append whole lines (newline included; a block holds one or more) in one write under the lock.
 
+        Without blocks it closes a torn last line, and opens the log.
+
         None if another process holds the lock and `blocking` is off. A full disk and the like stand in the result,
         since some of the lines may be in the file; StoreError if the log cannot be opened.
         """
@@ -71,14 +73,10 @@ class Log:
         except OSError as error:
             self.close()
             raise StoreError(
-                f"cannot write `{self.path}`: {error.strerror or error}",
+                f"cannot write `{error.filename or self.path}`: {error.strerror or error}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
         return None
-
-    def heal(self) -> None:
-        """Close a torn last line now, rather than at the next append; not if another process holds the lock."""
-        self.append((), blocking=False)
 
     def sync(self) -> None:
         """Force the appended lines to the disk (`fdatasync`); OSError if the disk refuses."""
