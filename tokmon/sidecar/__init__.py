@@ -3,6 +3,7 @@
     service       one run: lock, socket, signals, supervision
     listener      the socket in the file system
     server        connections: lines in, acknowledgements out
+    line_stream   whole lines of what arrives in pieces
     ingest        from received lines to log lines
     event_reader  the reading and type of an event
     templates     the repeating fields of events, encoded once

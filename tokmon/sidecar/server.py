@@ -16,6 +16,7 @@ from tokmon import __version__
 from tokmon.errors import WireError
 from tokmon.sidecar.group_commit import Committer
 from tokmon.sidecar.ingest import Ingest
+from tokmon.sidecar.line_stream import LineStream
 from tokmon.store.codec import encode
 from tokmon.wire import messages
 
@@ -31,6 +32,7 @@ _TURNS_TO_CLOSE: Final = 6
 """Turns of the event loop that pass before a refused connection is closed."""
 
 _MAX_UNSENT: Final = 1 << 20
+_REPLY_BYTES: Final = 64 << 10
 
 
 class Server:
@@ -135,8 +137,8 @@ class Connection(asyncio.BufferedProtocol):
         self.server = server
         self.count = 0
         self.last_active = time.monotonic()
-        self._rest = b""
-        self._skipping = False
+        self._lines = LineStream()
+        self._replies = bytearray()
         self._greeted = False
         self._uncounted = 0
         self._transport: asyncio.Transport | None = None
@@ -164,22 +166,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         self.last_active = time.monotonic()
-        data = self._rest + self.server.buffer[:nbytes]
-        if self._skipping and b"\n" in data:
-            # The end of a line that was too long and is refused already.
-            data = data.partition(b"\n")[2]
-            self._skipping = False
         before = self.count
         self._uncounted = 0
-        lines, size = self.server.ingest.add_lines(data, self._on_non_event)
-        self._rest = data[size:]
+        lines = self._lines.take(self.server.buffer[:nbytes], self.server.ingest, self._on_non_event)
         self.count += lines - self._uncounted
-        if len(self._rest) > messages.MAX_LINE:
-            self._rest = b""
-            if not self._skipping:
-                self._skipping = True
-                self.count += 1
-                self._refuse(f"a line has at most {messages.MAX_LINE} bytes", "line", self.count)
+        self._send_replies()
         if self.count != before:
             self.server.committer.request_ack(self, self.count)
 
@@ -188,30 +179,41 @@ class Connection(asyncio.BufferedProtocol):
 
         Only refused lines count as event lines.
         """
-        message = control_message(line)
+        message = control_message(line) if problem.field == "kind" else None
         if message is None and line:
             self._refuse(str(problem), problem.field, self.count + position + 1 - self._uncounted)
             return
         self._uncounted += 1
         if isinstance(message, messages.StatusRequest):
-            self._send(self.server.status())
+            self._reply(self.server.status())
         elif message is not None and not self._greeted:
             self._greeted = True
-            self._send(messages.encode(_hello()))
+            self._reply(messages.encode(_hello()))
             self.server.on_change()
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1
-        self._send(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
+        self._reply(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
+
+    def _reply(self, data: bytes) -> None:
+        """Send the reply with the others to the same bytes: a write for each of many bad lines takes long."""
+        self._replies += data
+        if len(self._replies) > _REPLY_BYTES:
+            self._send_replies()
+
+    def _send_replies(self) -> None:
+        if self._replies:
+            data, self._replies = self._replies, bytearray()
+            self._send(data)
 
     def acknowledge(self, count: int) -> None:
         """Tell the client that its first `count` event lines are stored or refused."""
         self._send(b'{"ack":%d}\n' % count)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | bytearray) -> None:
         transport = self._transport
-        if transport is None:
-            return
+        if transport is None or transport.is_closing():
+            return  # the client is gone
         if transport.get_write_buffer_size() > _MAX_UNSENT:
             # The client sends and does not read. It will spool its events.
             transport.abort()

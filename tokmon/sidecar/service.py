@@ -113,6 +113,7 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     drain.start()
     await stop.wait()
     notifier.notify("STOPPING=1")
+    drain.close()
     await _end(listening, server, committer, state_writer)
     beat.stop()
 
