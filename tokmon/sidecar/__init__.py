@@ -9,7 +9,8 @@
     templates     the repeating fields of events, encoded once
     group_commit  one write per log for all waiting lines, then the acknowledgements
     state_writer  saves the snapshot in `state.json`
-    dedup         ids of recently stored events
+    dedup         the set of ids of recently stored events
+    stored_ids    keeps that set in an index on disk
     spool_drain   events that extensions spooled
     daemonize     start in the background
     systemd       socket activation, readiness, watchdog

@@ -60,8 +60,9 @@ class Sender(Protocol):
 class Committer:
     """Writes pending lines to the logs and acknowledges them.
 
-    Callbacks: `on_stored` after each commit, with the appended ranges; `on_lost_sync` after a failed sync, which may
-    have lost lines; `on_full` with True if too many lines wait and with False when they are written.
+    Callbacks: `on_stored` after each commit, with the appended ranges; `before_sync`, and `on_synced` with what that
+    returned (both `on_…` before the acknowledgements); `on_lost_sync` after a failed sync, which may have lost lines;
+    `on_full` with True if too many lines wait and with False when they are written.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, paths: Paths, fsync: Fsync, say: Callable[[str], None]) -> None:
@@ -73,6 +74,8 @@ class Committer:
         self.stored = 0
         self.trouble: str | None = None
         self.on_stored: Callable[[Ranges], None] = lambda _ranges: None
+        self.before_sync: Callable[[], int] = lambda: 0
+        self.on_synced: Callable[[int], None] = lambda _mark: None
         self.on_lost_sync: Callable[[], None] = lambda: None
         self.on_full: Callable[[bool], None] = lambda _full: None
         self._waiting: dict[Sender, int] = {}
@@ -194,15 +197,16 @@ class Committer:
         self._sync_timer = None
         if self._syncing is None:
             unsynced, self._unsynced = self._unsynced, {}
+            mark = self.before_sync()
             self._pool = self._pool or ThreadPoolExecutor(1, "fdatasync")
             self._syncing = self._loop.run_in_executor(self._pool, self._sync)
-            self._syncing.add_done_callback(lambda done: self._synced(done, unsynced))
+            self._syncing.add_done_callback(lambda done: self._synced(done, unsynced, mark))
 
     def _sync(self) -> None:
         for log in self.logs.values():
             log.sync()
 
-    def _synced(self, done: asyncio.Future[None], unsynced: dict[Sender, int]) -> None:
+    def _synced(self, done: asyncio.Future[None], unsynced: dict[Sender, int], mark: int) -> None:
         self._syncing = None
         error = done.exception()
         if error is not None:
@@ -212,6 +216,7 @@ class Committer:
                 log.close()
             self.on_lost_sync()
             return
+        self.on_synced(mark)
         for sender, count in unsynced.items():
             sender.acknowledge(count)
         if self._unsynced:

@@ -86,7 +86,6 @@ class Ingest:
                 self._add_line(position, line[:-1], on_refused)
         for batch in (captures, usages):
             self._add_batch(batch, lines, len(lines), on_refused)
-        self.recent.rotate()
         return len(lines), len(data) - len(rest)
 
     def _add_batch(self, batch: Batch, lines: list[bytes], until: int, on_refused: OnRefused) -> None:
