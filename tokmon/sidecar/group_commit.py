@@ -109,6 +109,10 @@ class Committer:
     def _size(self) -> int:
         return sum(pending.size for pending in self.pending.values())
 
+    def is_waiting(self, sender: Sender) -> bool:
+        """True if the sender has lines that are not acknowledged."""
+        return sender in self._waiting or sender in self._unsynced
+
     def forget(self, sender: Sender) -> None:
         """Do not acknowledge anything to this sender, which is gone."""
         self._waiting.pop(sender, None)

@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from tokmon import __version__
@@ -66,7 +67,7 @@ class Server:
         peer = _peer_uid(transport.get_extra_info("socket"))
         if peer != os.geteuid():
             return "not this user's socket"
-        if len(self.connections) >= self._limit:
+        if len(self.connections) >= self._limit and not self._make_room():
             return "too many connections"
         self.connections.add(connection)
         if self._full:
@@ -75,6 +76,16 @@ class Server:
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None
+
+    def _make_room(self) -> bool:
+        """Abort the connection that has been idle for longest; False if all wait for an acknowledgement."""
+        idle = [connection for connection in self.connections if not self.committer.is_waiting(connection)]
+        if not idle:
+            return False
+        longest = min(idle, key=attrgetter("last_active"))
+        self.connections.discard(longest)  # it is closed in a later turn of the event loop
+        longest.drop()
+        return True
 
     def disconnected(self, connection: "Connection") -> None:
         """Forget a connection that has ended. Its client may have spooled the unacknowledged events."""

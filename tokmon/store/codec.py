@@ -22,6 +22,21 @@ def encode(value: object) -> bytes:
     return orjson.dumps(value)
 
 
+def printable_json(line: bytes) -> bytes:
+    """The same JSON with control, format and bidirectional characters escaped, which could deceive on a screen."""
+    text = line.decode(errors="replace")
+    if text.isprintable():
+        return line
+    return "".join(c if c.isprintable() else _escaped(c) for c in text).encode()
+
+
+def _escaped(character: str) -> str:
+    if character in "\t\r\n":
+        return " "  # JSON allows these between values only
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def parse(line: bytes) -> dict[str, Any] | None:
     """The object of a line, or None if the line is not an object (an isolated torn line, say).
 

@@ -64,8 +64,9 @@ class Log:
         try:
             while self._lock.acquire(blocking=blocking):
                 try:
-                    # Where the log is the same file, so is its lock: its folder was not moved.
-                    if not self._open() or self._lock.is_current():
+                    self._open()
+                    # Another one is in its place if the folder was moved, though the log may be back.
+                    if self._lock.is_current():
                         return self._write(blocks)
                 finally:
                     self._lock.release()
@@ -83,22 +84,21 @@ class Log:
         if self._fd >= 0:
             os.fdatasync(self._fd)
 
-    def _open(self) -> bool:
-        """Open the log if it is not open, or was rotated (the path leads to another file, or none): True if so."""
+    def _open(self) -> None:
+        """Open the log if it is not open, or was rotated (the path leads to another file, or none)."""
         if self._fd >= 0:
             try:
                 status = os.lstat(self._name)
             except FileNotFoundError:
                 status = None
             if status is not None and (status.st_dev, status.st_ino) == self._identity:
-                return False
+                return
             os.close(self._fd)
             self._fd = -1
         self._fd = open_to_append(self.path)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         self._clean_end = -1
-        return True
 
     def _write(self, blocks: Sequence[bytes]) -> AppendResult:
         start = os.fstat(self._fd).st_size

@@ -5,6 +5,7 @@ Maildir rules, since Node has no file locks: a file is written in `tmp/` and ren
 A file with lines that are no events goes to `bad/` after its other lines are stored.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -57,6 +58,15 @@ def pending(spool: Path) -> Iterator[Spooled]:
 def depth(spool: Path) -> int:
     """The number of files that wait."""
     return sum(1 for _ in _files(spool / "new"))
+
+
+def waiting_since(spool: Path) -> list[float]:
+    """The instants (epoch seconds) at which the waiting files were written."""
+    written = []
+    for path, _ in _files(spool / "new"):
+        with contextlib.suppress(FileNotFoundError):
+            written.append(path.lstat().st_mtime)
+    return written
 
 
 def sweep(spool: Path, now: float | None = None) -> None:
