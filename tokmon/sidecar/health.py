@@ -13,7 +13,7 @@ from tokmon.store import spool
 _PATIENCE_S: Final = 1.0
 
 
-class State(StrEnum):
+class Liveness(StrEnum):
     """What runs. A sidecar is stopped if one has run here before."""
 
     RUNNING = "running"
@@ -23,9 +23,9 @@ class State(StrEnum):
 
 
 _REMARKS: Final = {
-    State.STOPPED: "Sidecar: not running, so new responses wait in the spool. The next session of pi starts it, and so "
+    Liveness.STOPPED: "Sidecar: not running, so new responses wait in the spool. The next session of pi starts it, and so "
     "does `tokmon sidecar --detach`.",
-    State.SILENT: "Sidecar: does not answer. `tokmon doctor` says how to end it; new responses wait in the spool.",
+    Liveness.SILENT: "Sidecar: does not answer. `tokmon doctor` says how to end it; new responses wait in the spool.",
 }
 
 
@@ -33,7 +33,7 @@ _REMARKS: Final = {
 class Health:
     """The state of the sidecar, why it cannot write, the number of spooled files, and the age of the oldest one."""
 
-    state: State
+    state: Liveness
     trouble: str | None = None
     spooled: int = 0
     oldest_s: float | None = None
@@ -59,9 +59,9 @@ class Health:
         }
 
     def _what_takes_them_in(self) -> str:
-        if self.state is State.RUNNING:
+        if self.state is Liveness.RUNNING:
             return "The sidecar takes them in when a session starts or ends; if they stay, `tokmon doctor` shows why."
-        start = " `tokmon sidecar --detach` starts one." if self.state is State.NEVER_STARTED else ""
+        start = " `tokmon sidecar --detach` starts one." if self.state is Liveness.NEVER_STARTED else ""
         return f"A running sidecar takes them in.{start}"
 
 
@@ -76,16 +76,16 @@ def look(paths: Paths) -> Health:
     return Health(state, trouble, len(ages), max(0.0, *ages) if ages else None)
 
 
-def _state(paths: Paths) -> tuple[State, str | None]:
+def _state(paths: Paths) -> tuple[Liveness, str | None]:
     try:
         answer = request_status(paths.sockets, _PATIENCE_S)
     except (ConnectionRefusedError, FileNotFoundError):
         has_run = any(map(os.path.lexists, (*paths.sockets, paths.lock)))
-        return State.STOPPED if has_run else State.NEVER_STARTED, None
+        return Liveness.STOPPED if has_run else Liveness.NEVER_STARTED, None
     except (OSError, ValueError):
-        return State.SILENT, None
+        return Liveness.SILENT, None
     trouble = answer.get("trouble")
-    return State.RUNNING, trouble if isinstance(trouble, str) else None
+    return Liveness.RUNNING, trouble if isinstance(trouble, str) else None
 
 
 def _age(seconds: float) -> str:

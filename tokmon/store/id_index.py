@@ -85,15 +85,15 @@ class IdIndex:
     def _remove_old(self) -> list[Path]:
         """Remove what is too old; returns the files that stay, the oldest first."""
         limit, total = time.time() - MAX_AGE_S, 0
-        kept: list[Path] = []
+        files: list[Path] = []
         for path, status in sorted(_files(self._folder), reverse=True):
             total += status.st_size
             if status.st_mtime > limit and total <= _MAX_TOTAL:
-                kept.insert(0, path)
+                files.insert(0, path)
             else:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        return kept
+        return files
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
