@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.commands.logbook import tokmon
 from tests.commands.screens import feed, run
 from tests.sidecar.running import capture, sidecar, wait_until
 from tokmon import paths
@@ -91,7 +92,7 @@ def test_deceiving_characters_are_escaped_in_every_json_output() -> None:
     name = "a\u202eb\u2066c\u200bd\x7fe\x9bf\u2028g\U000e0041h"
     line = {"ts": "2026-11-22T06:00:00Z", "provider": name, "status": "allowed", "error": name}
     own.probe.write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
-    texts = [run(*words).stdout for words in (["status", "--json"], ["tail", "--json", "--no-follow"])]
+    texts = [run("status", "--json").stdout, tokmon("tail", "--json", "--no-follow").stdout]
     response = json.dumps({"provider": name, "http_status": 200, "headers": {}}, ensure_ascii=False)
     reading = feed(response.encode() + b"\n", "read").stdout
     for text in (*texts, reading):

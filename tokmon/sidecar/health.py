@@ -23,8 +23,8 @@ class Liveness(StrEnum):
 
 
 _REMARKS: Final = {
-    Liveness.STOPPED: "Sidecar: not running, so new responses wait in the spool. The next session of pi starts it, and so "
-    "does `tokmon sidecar --detach`.",
+    Liveness.STOPPED: "Sidecar: not running, so new responses wait in the spool. The next session of pi starts it, "
+    "and so does `tokmon sidecar --detach`.",
     Liveness.SILENT: "Sidecar: does not answer. `tokmon doctor` says how to end it; new responses wait in the spool.",
 }
 
