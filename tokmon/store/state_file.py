@@ -52,12 +52,16 @@ class State:
     has_early_lines: bool = False
     """Whether something was left out because its clock runs ahead. Not saved."""
 
+    changed: set[str] = field(default_factory=set)
+    """Accounts with new evidence since they were last encoded. Not saved."""
+
     def add(self, evidence: Evidence) -> bool:
         """Fold evidence in; False for that of a clock which runs ahead: it would outrank all other until then."""
         if evidence.stamp.ts > time.time() + _CLOCK_AHEAD_S:
             self.has_early_lines = True
             return False
         self.snapshot.add(evidence)
+        self.changed.add(evidence.provider)
         return True
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +87,12 @@ def load(paths: Paths) -> State:
 
 def save(state: State, paths: Paths) -> None:
     """Replace `state.json`; OSError or StoreError if it cannot be written."""
-    replace_private(paths.snapshot, encode(state.to_json()) + b"\n")
+    write(encode(state.to_json()) + b"\n", paths)
+
+
+def write(data: bytes, paths: Paths) -> None:
+    """Replace `state.json` by an encoded state; OSError or StoreError if it cannot be written."""
+    replace_private(paths.snapshot, data)
 
 
 def current(paths: Paths, deadline: float | None = None) -> State:
