@@ -15,6 +15,8 @@ import pytest
 from tests.sidecar.running import Sidecar, capture, ids, sidecar, usage, wait_until
 from tokmon import paths
 from tokmon.sidecar.dedup import RecentIds
+from tokmon.sidecar.group_commit import Fsync
+from tokmon.sidecar.stored_ids import StoredIds
 from tokmon.store.id_index import MAX_AGE_S, IdIndex
 
 _DAY_S = 86400.0
@@ -187,3 +189,26 @@ def test_event_is_stored_once_after_a_million_others() -> None:
         _store(running, capture(0), capture(1_000_001))
     assert json.loads(own.piggyback.read_bytes().splitlines()[-1])["id"] == "capture-01000001"
     assert len(ids(own.piggyback)) == 1
+
+
+@pytest.mark.parametrize("fsync", ["interval", "always"])
+def test_id_whose_line_a_failed_sync_lost_is_forgotten_and_one_on_the_disk_is_not(fsync: Fsync) -> None:
+    own = paths.find()
+    own.logs.mkdir(parents=True, mode=0o700)
+    stored = StoredIds(own, fsync, print)
+    stored.load()
+    for event_id in ("on-the-disk", "lost-line-1", "in-the-log-1"):
+        assert stored.ids.add(event_id)
+        stored.on_stored()
+        if event_id == "on-the-disk":
+            stored.on_synced(stored.before_sync())
+    assert stored.ids.add("not-written-yet")
+    own.piggyback.write_text(json.dumps(capture(1, id="in-the-log-1")) + "\n", encoding="ascii")
+    stored.on_lost_sync()
+    known = {"on-the-disk": True, "lost-line-1": False, "in-the-log-1": True, "not-written-yet": True}
+    assert {name: not stored.ids.add(name) for name in known} == known
+    stored.close()
+    again = StoredIds(own, fsync, print)
+    again.load()
+    known["not-written-yet"] = False
+    assert {name: not again.ids.add(name) for name in known} == known

@@ -10,7 +10,8 @@ from tokmon.paths import Paths
 from tokmon.sidecar.client import request_status
 from tokmon.store import spool
 
-_PATIENCE_S: Final = 1.0
+_PATIENCE_S: Final = 2.0
+"""A sidecar that systemd starts for this request takes a second."""
 
 
 class Liveness(StrEnum):
@@ -66,7 +67,7 @@ class Health:
 
 
 def look(paths: Paths) -> Health:
-    """The health now. Takes a second at most, and starts nothing but a sidecar that systemd has a socket for."""
+    """The health now. Takes two seconds at most, and starts nothing but a sidecar that systemd has a socket for."""
     state, trouble = _state(paths)
     now = time.time()
     try:

@@ -109,7 +109,11 @@ class StateWriter:
         if self._steps is None:
             return
         start = time.thread_time()  # not what other processes take
-        is_last = next(self._steps, _END) is _END
+        try:
+            is_last = next(self._steps, _END) is _END
+        except BaseException:
+            self._steps = None  # asyncio reports it, and the next event is saved
+            raise
         seconds = time.thread_time() - start
         self._busy_s += seconds
         self._longest_s = max(self._longest_s, seconds)
@@ -159,6 +163,7 @@ class StateWriter:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        self._add_evidence()  # the state must have what the logs have, or the decision would count as newer
         try:
             until = refresh(self._paths, os.environ, "sidecar", self.state)
             self._decision_failing = False
