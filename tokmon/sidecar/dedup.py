@@ -1,6 +1,6 @@
 """The ids of the events of the last two weeks, so that an event sent twice is stored once.
 
-In memory an id is a fingerprint of 63 bits in an open hash table: 12 to 23 bytes of memory for an id, where a set of
+In memory an id is a fingerprint of 63 bits in an open hash table: 11 to 23 bytes of memory for an id, where a set of
 strings needs 150. The fingerprint is the id's bytes as a number, multiplied and modulo a prime; both were chosen at
 random, so two ids have the same one with a chance of about 1 in 10^18.
 """
@@ -13,8 +13,8 @@ _PRIME: Final = 4852176394228814039
 _FACTOR: Final = 3106874921746180937
 """Spreads ids that differ in a few characters over the whole table."""
 
-_SIZES: Final = (65537, 131101, 262147, 524309, 1048583, 2097169, 4194319, 8388617)
-"""Slots of the table: primes, of which each is about twice the one before."""
+_SIZES: Final = tuple(1 << bits for bits in range(18, 24))
+"""Slots of the table. The first size has room for what is usual in two weeks."""
 
 _FULL: Final = 0.7
 _REMOVED: Final = 1
@@ -55,14 +55,15 @@ class RecentIds:
         """Add all fingerprints; False, and none is added, if one is in the set already or occurs twice."""
         if self._used + len(added) > len(self._slots) * _FULL:
             self._grow(self._used + len(added))
-        slots, size = self._slots, len(self._slots)
-        for number, fingerprint in enumerate(added):
-            slot = fingerprint % size
+        slots, mask = self._slots, len(self._slots) - 1
+        rest = iter(added)
+        for fingerprint in rest:
+            slot = fingerprint & mask
             if slots[slot]:
                 while (known := slots[slot]) and known != fingerprint:
-                    slot = slot + 1 if slot + 1 < size else 0
+                    slot = slot + 1 & mask
                 if known:
-                    self._take_back(added[:number])
+                    self._take_back(added[: len(added) - 1 - len(tuple(rest))])
                     return False
             slots[slot] = fingerprint
         self._used += len(added)
@@ -91,11 +92,12 @@ class RecentIds:
         return self._used > _SIZES[-1] * _FULL
 
     def _slot_of(self, fingerprint: int) -> int | None:
-        slot, size = fingerprint % len(self._slots), len(self._slots)
+        mask = len(self._slots) - 1
+        slot = fingerprint & mask
         while known := self._slots[slot]:
             if known == fingerprint:
                 return slot
-            slot = slot + 1 if slot + 1 < size else 0
+            slot = slot + 1 & mask
         return None
 
     def _take_back(self, added: Sequence[int]) -> None:
@@ -108,14 +110,14 @@ class RecentIds:
     def _grow(self, count: int) -> None:
         size = next((size for size in _SIZES if size * _FULL > count), None)
         if size is None:
-            size = max(_SIZES[-1], 2 * count + 1)
+            size = 1 << (2 * count).bit_length()
         old, slots = self._slots, _empty(size)
         self._used = 0
         for fingerprint in old:
             if fingerprint > _REMOVED:
-                slot = fingerprint % size
+                slot = fingerprint & size - 1
                 while slots[slot]:
-                    slot = slot + 1 if slot + 1 < size else 0
+                    slot = slot + 1 & size - 1
                 slots[slot] = fingerprint
                 self._used += 1
         self._slots = slots

@@ -1,7 +1,8 @@
 """From an event to its template: the account type, the reading, and the texts that hold secrets.
 
-Equal responses of one account type (headers, status, error, frame) give the same reading, so readings are cached from
-the second one on: in a busy hour nearly every capture of a plan repeats the headers of an earlier one.
+Equal responses of one account type (headers, status, error, frame) give the same reading, so readings are cached:
+in a busy hour nearly every capture of a plan repeats the headers of an earlier one. Where it takes a second reading to
+see that the instant of the response does not matter, that is done from the second equal response on.
 """
 
 from datetime import UTC, datetime
@@ -134,6 +135,6 @@ def _parse(event: messages.Capture, error: str | None, configured: str | None, *
     return ParsedResponse(
         reading=reading,
         headers=None if allowed == sent else allowed,
-        timeless=repeats and families.is_timeless(response, reading),
+        timeless=families.is_absolute(response) or (repeats and families.is_timeless(response, reading)),
         resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
     )

@@ -8,7 +8,8 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,7 @@ class StoredIds:
         self._fsync = fsync
         self._say = say
         self._index = IdIndex(paths.ids)
-        self._unsynced: list[int] = []
+        self._unsynced = array("Q")  # a list would take five times the memory
         self._unwritten: list[int] = []
         self._failing = False
 
@@ -63,7 +64,7 @@ class StoredIds:
         """Note that the lines of all ids in `ids.unstored` are in the logs."""
         stored, self.ids.unstored = self.ids.unstored, []
         if self._fsync != "never":
-            self._unsynced += stored
+            self._unsynced.extend(stored)
         if self._fsync != "always":
             self._write(stored)
         if self.ids.is_full:
@@ -82,7 +83,7 @@ class StoredIds:
 
     def on_lost_sync(self) -> None:
         """Forget the ids whose lines may be lost, but for those that the logs show."""
-        lost, self._unsynced = self._unsynced, []
+        lost, self._unsynced = self._unsynced, array("Q")
         self.ids.remove(lost)
         if self._fsync != "always":
             self._write([fingerprint | TAKEN_BACK for fingerprint in lost])
@@ -126,7 +127,7 @@ class StoredIds:
             return 0  # reported when the log was opened to write
         return size - start
 
-    def _write(self, stored: list[int]) -> None:
+    def _write(self, stored: Iterable[int]) -> None:
         """Write to the index. What cannot be written is tried again with the next ids."""
         self._unwritten += stored
         if not self._unwritten:
