@@ -60,6 +60,11 @@ class Paths:
         return self.state / "spool"
 
     @property
+    def ids(self) -> Path:
+        """The index of the ids that the logs hold or held, as far back as two weeks."""
+        return self.state / "ids"
+
+    @property
     def snapshot(self) -> Path:
         """The snapshot and the byte offsets it covers."""
         return self.state / "state.json"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 SEATS = ("team-vigilio", "team-ludo", "team-buio", "team-molto", "team-nadja")
 MOVES_EVERY = 50
@@ -12,6 +13,39 @@ def turns(client: int, count: int, run: str) -> Iterator[bytes]:
     """`count` event lines of one client, newline included; `run` keeps ids apart between runs."""
     for number in range(count):
         yield json.dumps(_event(client, number, run), separators=(",", ":")).encode() + b"\n"
+
+
+def varied(client: int, count: int, run: str) -> Iterator[bytes]:
+    """The same with counters that are others in every response, as API keys have them."""
+    for number in range(count):
+        event = _event(client, number, run)
+        if isinstance(event.get("headers"), dict):
+            event["headers"] = _COUNTED | {
+                "anthropic-ratelimit-requests-remaining": str(4000 - number % 4000),
+                "anthropic-ratelimit-tokens-remaining": str(2_000_000 - 37 * number % 2_000_000),
+            }
+        yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+def many_accounts(client: int, count: int, run: str, accounts: int, models: int = 10) -> Iterator[bytes]:
+    """The same of many accounts with some models each, in turn."""
+    for number in range(count):
+        turn = number // 2 * 8 + client
+        names = {"provider": f"team-{turn % accounts}", "model": f"model-{turn // accounts % models}"}
+        event = _event(client, number, run) | names | {"ts": _now()}
+        yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+_COUNTED = {
+    "anthropic-ratelimit-requests-limit": "4000",
+    "anthropic-ratelimit-requests-reset": "2026-11-22T07:00:00Z",
+    "anthropic-ratelimit-tokens-limit": "2000000",
+    "anthropic-ratelimit-tokens-reset": "2026-11-22T07:00:00Z",
+}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _event(client: int, number: int, run: str) -> dict[str, object]:

@@ -84,7 +84,10 @@ def test_status_prints_the_documented_fields() -> None:
             types={"c": "xai"},
         )
     )
-    compare("tokmon status --json", report)
+    (paths.find().spool / "new").mkdir(parents=True, mode=0o700)
+    (paths.find().spool / "new" / "a").write_bytes(b"{}\n")
+    sidecar = json.loads(run("status", "--json").stdout)["sidecar"]
+    compare("tokmon status --json", report | {"sidecar": sidecar})
 
 
 def test_monitor_prints_the_fields_of_status_and_the_documented_ones_of_a_probe() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sidecar.running import WAIT_S, Client, capture, ids, lines_of, sidecar, usage, wait_until
+from tokmon.sidecar import client
 from tokmon.wire import messages
 
 SECRETS = ("sk-ant-oat01-PLANTED-secret_0123456789", "eyJhbGciOiJQTEFOVEVE.eyJPLANTED.sig", "xai-PLANTED0123456789")
@@ -201,6 +202,21 @@ def test_more_connections_than_descriptors_are_refused_and_later_ones_served() -
             client.close()
         wait_until(lambda: _served(running.socket), "a new client is served")
         assert "Traceback" not in running.log()
+
+
+def test_longest_idle_client_makes_room_for_a_new_one() -> None:
+    with sidecar(prefix=["prlimit", "--nofile=64:64"]) as running:
+        first = running.client()
+        for _ in range(100):
+            running.client()
+            first.send(capture(1))  # it stays, since it is active
+            first.acknowledged(1)
+        last = running.client()
+        last.send(capture(2))
+        last.acknowledged(1)
+        assert client.request_status((running.socket,))["connections"] < 64
+        with pytest.raises(ConnectionError):
+            running.clients[1].receive()
 
 
 def _served(path: Path) -> bool:

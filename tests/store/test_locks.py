@@ -107,3 +107,17 @@ def test_the_lock_of_a_log_is_the_one_at_its_path_after_the_folder_was_moved(tmp
         log.append([b"3\n"])
     assert (folder / "a.jsonl").read_bytes() == b"2\n3\n"
     assert (tmp_path / "moved" / "a.jsonl").read_bytes() == b"1\n"
+
+
+def test_the_lock_of_a_log_is_the_one_at_its_path_after_only_the_log_was_moved_back(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    with Log(folder / "a.jsonl") as log:
+        log.append([b"1\n"])
+        folder.rename(tmp_path / "moved")
+        folder.mkdir(mode=0o700)
+        (tmp_path / "moved" / "a.jsonl").rename(folder / "a.jsonl")
+        with _hold(folder / "a.jsonl") as holder:
+            assert log.append([b"2\n"], blocking=False) is None
+            holder.kill()
+        log.append([b"2\n"])
+    assert (folder / "a.jsonl").read_bytes() == b"1\n2\n"

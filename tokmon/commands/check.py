@@ -25,7 +25,7 @@ from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
 from tokmon.probes.records import member
 from tokmon.report.arguments import number, parser, whole_number
-from tokmon.report.terminal import output, put, say, style_of
+from tokmon.report.terminal import output, put_json, say, style_of
 from tokmon.report.words import clean
 from tokmon.selection.overrides import name_problem, shown
 from tokmon.store.codec import encode, read_json
@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
         logged = _merge(locations, entries) and logged
     if options.json:
         oldest = min((result.at for result in results), default=time.time())
-        put(encode({"version": VERSION, "checked_at": rfc3339(oldest), "results": entries}))
+        put_json({"version": VERSION, "checked_at": rfc3339(oldest), "results": entries})
     if results and not options.no_log:
         refresh_quietly(locations, os.environ, "check")
     return 0 if logged and all(result.ok for result in results) else 1

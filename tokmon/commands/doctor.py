@@ -9,8 +9,7 @@ from tokmon.doctor_checks import TABLE, examine
 from tokmon.doctor_checks.subject import Subject
 from tokmon.report.arguments import parser
 from tokmon.report.findings import Named, failed, finding_text, summary, to_json
-from tokmon.report.terminal import output, put, style_of, width_of
-from tokmon.store.codec import encode
+from tokmon.report.terminal import output, put_json, style_of, width_of
 
 SUMMARY: Final = "find what is wrong, and how to fix it"
 
@@ -29,7 +28,7 @@ def run(arguments: list[str]) -> int:
         if not options.json:
             print("\n".join(finding_text(findings[-1], width, style, str(subject.paths.home))), flush=True)
     if options.json:
-        put(encode(to_json(findings)))
+        put_json(to_json(findings))
     else:
         print(f"\n{summary(findings)}", flush=True)
     return int(failed(findings))

@@ -18,7 +18,7 @@ from tokmon.probes.request import ProbeResult, probe_all
 from tokmon.report.arguments import number, parser
 from tokmon.report.status import status_text
 from tokmon.report.status_json import to_json
-from tokmon.report.terminal import output, put, say, style_of, width_of
+from tokmon.report.terminal import output, put_json, say, style_of, width_of
 from tokmon.report.view import View, view
 from tokmon.report.words import ago, duration, shorten, spoken
 from tokmon.store import state_file
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
     shown = View(now, tuple(account for account in shown.accounts if account.name in targets))
     notes = {name: _note(results.get(name), slots.get(name), unable.get(name), now) for name in targets}
     if options.json:
-        put(encode(_json(shown, lines, slots, notes)))
+        put_json(_json(shown, lines, slots, notes))
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
         say(text)
     else:

@@ -14,7 +14,7 @@ from tokmon.evidence.model import RawResponse, Reading
 from tokmon.evidence.reading import reading_json
 from tokmon.evidence.snapshot import evidence_in_line
 from tokmon.evidence.values import instant
-from tokmon.store.codec import encode, parse
+from tokmon.store.codec import encode, parse, printable_json
 from tokmon.wire.instants import parse_rfc3339
 from tokmon.wire.scrub import scrub
 
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
         if not line.strip():
             continue
         try:
-            answer = encode({"version": VERSION, **read_line(line, time.time())})
+            answer = printable_json(encode({"version": VERSION, **read_line(line, time.time())}))
         except InputError as error:
             invalid += 1
             print(f"error: line {number}: `{error.field}`: {error}", file=sys.stderr)

@@ -11,14 +11,14 @@ from tokmon import paths
 from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError
 from tokmon.report.arguments import number, parser, whole_number
-from tokmon.report.terminal import put, say
+from tokmon.report.terminal import put_json, say
 from tokmon.selection.policy import POLICIES, Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
 from tokmon.simulation.recorded import read_recording
 from tokmon.simulation.recorded import replay as replay_record
 from tokmon.simulation.simulate import simulate
 from tokmon.simulation.world import world
-from tokmon.store.codec import encode, parse
+from tokmon.store.codec import parse
 from tokmon.store.opener import open_file
 from tokmon.store.reader import lines_from
 
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
     runs = _simulated(options, policies) if options.simulate else _recorded(options.logs, policies)
     if options.json:
         as_json = [{**what, "policies": [outcome.to_json() for outcome in outcomes]} for what, outcomes in runs]
-        put(encode({"version": VERSION, "runs": as_json}))
+        put_json({"version": VERSION, "runs": as_json})
         return 0
     for what, outcomes in runs:
         say([_heading(what), "", *table(outcomes), ""])

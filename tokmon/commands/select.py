@@ -8,11 +8,10 @@ from tokmon import paths
 from tokmon.decision.decide import decide
 from tokmon.errors import UsageError, unexpected_argument
 from tokmon.paths import Paths
-from tokmon.report.terminal import output, put, say, style_of
+from tokmon.report.terminal import output, put_json, say, style_of
 from tokmon.selection.choose import Decision
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.policy import Policy
-from tokmon.store.codec import encode
 
 SUMMARY: Final = "pick the account for the next session"
 
@@ -61,7 +60,7 @@ def _no_decision(locations: Paths, policy: Policy) -> int:
 
 def _print(decision: Decision, form: str) -> None:
     if form == "json":
-        put(encode(decision_json(decision)))
+        put_json(decision_json(decision))
     elif form == "explain":
         from tokmon.report.decision_text import decision_text  # noqa: PLC0415 - a wake needs none of it
 

@@ -11,8 +11,8 @@ from tokmon import paths
 from tokmon.decision.decide import situation
 from tokmon.paths import Paths
 from tokmon.pi.models_json import account_type, read_accounts, read_models
-from tokmon.report.status import status_text
-from tokmon.report.terminal import output, put, say, style_of, width_of
+from tokmon.report.status import remarks_text, status_text
+from tokmon.report.terminal import output, put_json, say, style_of, width_of
 from tokmon.report.view import View, view
 from tokmon.store import state_file
 
@@ -35,13 +35,19 @@ def run(arguments: list[str]) -> int:
 
         say(wake_text(shown, style_of(output()), complete=not unreadable))
         return 0
+    from tokmon.sidecar import health  # noqa: PLC0415 - a wake prompt has no line for it
+
+    sidecar = health.look(locations)
     if form == "json":
         from tokmon.report.status_json import to_json  # noqa: PLC0415 - the text needs none of it
-        from tokmon.store.codec import encode  # noqa: PLC0415
 
-        put(encode(to_json(shown)))
-    elif lines := status_text(shown, width_of(output()), style_of(output(), utc=utc)):
-        say(lines)
+        put_json(to_json(shown) | {"sidecar": sidecar.to_json()})
+    else:
+        width = width_of(output())
+        lines = status_text(shown, width, style_of(output(), utc=utc))
+        remarks = remarks_text(sidecar.remarks(), width)
+        if lines or remarks:
+            say([*lines, *([""] if lines and remarks else []), *remarks])
     for path in unreadable:
         print(f"warning: cannot read `{path}`; its data is not shown", file=sys.stderr)
     _hint(shown, locations)

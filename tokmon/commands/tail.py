@@ -15,7 +15,7 @@ from tokmon.report.line import account_name, instant, line_text
 from tokmon.report.terminal import put, style_of
 from tokmon.report.words import Style
 from tokmon.store import state_file
-from tokmon.store.codec import parse
+from tokmon.store.codec import parse, printable_json
 from tokmon.store.follow import Follower
 
 SUMMARY: Final = "follow the logs, one readable line for each response"
@@ -74,7 +74,7 @@ class Reader:
 
 def _as_stored(written: list[Written]) -> None:
     if written:
-        put(b"\n".join(line for _, line, _ in written))
+        put(b"\n".join(printable_json(line) for _, line, _ in written))
 
 
 def _pause_on(out: int) -> Callable[[], None]:

@@ -118,6 +118,10 @@ class Account:
             if known is None or later(stamp, window, (known.stamp, known.window)):
                 newest[window.name] = WindowEvidence(window, stamp)
 
+    def to_json(self) -> dict[str, Any]:
+        """The account as in `state.json`."""
+        return _account_json(self)
+
     def copy(self) -> "Account":
         """A copy that can be added to without a change of this one."""
         return replace(

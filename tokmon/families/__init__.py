@@ -92,9 +92,14 @@ def read(response: RawResponse) -> Reading:
     return combine(response, error.http_status, parsed, _class_of(error))
 
 
+def is_absolute(response: RawResponse) -> bool:
+    """True if its headers alone show that it is timeless."""
+    return response.text is None and response.frame is None and _is_absolute(tuple(response.headers))
+
+
 def is_timeless(response: RawResponse, reading: Reading) -> bool:
     """True if the same response reads the same at another time: no reset in it counts from its arrival."""
-    if response.text is None and response.frame is None and _is_absolute(tuple(response.headers)):
+    if is_absolute(response):
         return True
     return read(replace(response, at=response.at + 3600.0)) == reading
 

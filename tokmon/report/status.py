@@ -60,6 +60,15 @@ def status_text(shown: View, width: int, style: Style, notes: Mapping[str, str] 
     return [*lines, "", *_overall(shown, page.width, style)] if lines else []
 
 
+def remarks_text(remarks: list[str], width: int) -> list[str]:
+    """Remarks below the accounts, each in as many lines as it takes."""
+    import textwrap  # noqa: PLC0415 - seldom needed
+
+    # A path stays whole, so that it can be copied.
+    wrap = textwrap.TextWrapper(min(width, _WIDEST), break_on_hyphens=False, break_long_words=False).wrap
+    return [line for remark in remarks for line in wrap(clean(remark))]
+
+
 def _overall(shown: View, width: int, style: Style) -> list[str]:
     """`Overall: 1 CRITICAL, 3 OK`, in two lines where one is too short."""
     counts = [f"{number} {style.paint(severity, COLOURS[severity])}" for severity, number in shown.counts.items()]

@@ -63,8 +63,15 @@ def say(lines: Iterable[str]) -> None:
 
 
 def put(line: bytes) -> None:
-    """Write a line of UTF-8, whatever the encoding of the terminal: JSON is UTF-8."""
+    """Write a line of UTF-8, whatever the encoding of the terminal."""
     _write(output(), line + b"\n")
+
+
+def put_json(value: object) -> None:
+    """Write a value as one line of JSON that is safe on a terminal."""
+    from tokmon.store.codec import encode, printable_json  # noqa: PLC0415 - a wake that prints one line needs neither
+
+    put(printable_json(encode(value)))
 
 
 def _write(out: TextIO, data: str | bytes) -> None:

@@ -3,12 +3,14 @@
     service       one run: lock, socket, signals, supervision
     listener      the socket in the file system
     server        connections: lines in, acknowledgements out
+    line_stream   whole lines of what arrives in pieces
     ingest        from received lines to log lines
     event_reader  the reading and type of an event
     templates     the repeating fields of events, encoded once
     group_commit  one write per log for all waiting lines, then the acknowledgements
     state_writer  saves the snapshot in `state.json`
-    dedup         ids of recently stored events
+    dedup         the set of ids of recently stored events
+    stored_ids    keeps that set in an index on disk
     spool_drain   events that extensions spooled
     daemonize     start in the background
     systemd       socket activation, readiness, watchdog

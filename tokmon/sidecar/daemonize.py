@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from pathlib import Path
 
 from tokmon.errors import TokmonError
 from tokmon.paths import Paths, private_folder
@@ -40,11 +41,11 @@ def run(paths: Paths, *, fsync: Fsync) -> int:
 def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
     """The background process, detached from the terminal. Its stderr is `sidecar.log`, kept below 2 MiB."""
     os.chdir("/")
-    log = paths.state / "sidecar.log"
-    if log.exists() and log.stat().st_size > _LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-    out = open_to_append(log)
     null = os.open(os.devnull, os.O_RDWR)
+    try:
+        out = _open_log(paths.state / "sidecar.log")
+    except OSError:
+        out = null  # a sidecar without a log of its own still stores events
     for fd, target in ((null, 0), (null, 1), (out, 2)):
         os.dup2(fd, target)
     try:
@@ -52,6 +53,12 @@ def _child(paths: Paths, writer: int, fsync: Fsync) -> int:
     except TokmonError as error:
         _report(writer, str(error))
         return 1
+
+
+def _open_log(log: Path) -> int:
+    if log.is_file() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    return open_to_append(log)
 
 
 def _report(writer: int, message: str) -> None:

@@ -1,7 +1,8 @@
 """From an event to its template: the account type, the reading, and the texts that hold secrets.
 
 Equal responses of one account type (headers, status, error, frame) give the same reading, so readings are cached:
-in a busy hour nearly every capture repeats the headers of an earlier one.
+in a busy hour nearly every capture of a plan repeats the headers of an earlier one. Where it takes a second reading to
+see that the instant of the response does not matter, that is done from the second equal response on.
 """
 
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tokmon.wire.scrub import scrub
 
 _MAX_RESPONSES: Final = 64
 _MAX_TYPES: Final = 512
+_MAX_READ_ONCE: Final = 1024
 _MAX_CACHED: Final = 4096
 """Bytes of headers and frame of a cached response: a hostile client must not fill the memory."""
 
@@ -31,6 +33,7 @@ class EventReader:
         self._accounts = accounts
         self._pending = pending
         self._responses: dict[tuple[object, ...], ParsedResponse] = {}
+        self._read_once: set[int] = set()
         self._types: dict[tuple[str | None, ...], str | None] = {}
 
     def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
@@ -86,12 +89,21 @@ class EventReader:
         key = (bytes(event.headers), event.http_status, error, bytes(event.frame), configured)
         response = self._responses.get(key)
         if response is None:
-            response = _parse(event, error, configured)
+            response = _parse(event, error, configured, repeats=self._repeats(hash(key)))
             if response.timeless and len(event.headers) + len(event.frame) <= _MAX_CACHED:
                 if len(self._responses) >= _MAX_RESPONSES:
                     self._responses.clear()
                 self._responses[key] = response
         return response
+
+    def _repeats(self, key: int) -> bool:
+        """True if an equal response was read before. Counters that change with every response need no cache."""
+        if key in self._read_once:
+            return True
+        if len(self._read_once) >= _MAX_READ_ONCE:
+            self._read_once.clear()
+        self._read_once.add(key)
+        return False
 
     def _type(self, event: messages.Event, key_shape: str | None, family: str | None) -> str | None:
         key = (event.provider, event.api, key_shape, family)
@@ -113,7 +125,7 @@ class EventReader:
         return {name: clean for name, text in texts.items() if text is not None and (clean := scrub(text)) != text}
 
 
-def _parse(event: messages.Capture, error: str | None, configured: str | None) -> ParsedResponse:
+def _parse(event: messages.Capture, error: str | None, configured: str | None, *, repeats: bool) -> ParsedResponse:
     sent = messages.headers_of(event.headers)
     allowed = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
     frame = messages.frame_of(event.frame)
@@ -123,6 +135,6 @@ def _parse(event: messages.Capture, error: str | None, configured: str | None) -
     return ParsedResponse(
         reading=reading,
         headers=None if allowed == sent else allowed,
-        timeless=families.is_timeless(response, reading),
+        timeless=families.is_absolute(response) or (repeats and families.is_timeless(response, reading)),
         resets_at=None if resets_at is None else datetime.fromtimestamp(resets_at, UTC),
     )

@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 from tokmon.errors import StoreError
 from tokmon.paths import Paths
-from tokmon.store.log import Log
+from tokmon.store.log import AppendResult, Log
 
 Ranges = dict[str, tuple[int, int, int]]
 """The bytes that were appended, by log name: inode, start and end."""
@@ -60,8 +60,9 @@ class Sender(Protocol):
 class Committer:
     """Writes pending lines to the logs and acknowledges them.
 
-    Callbacks: `on_stored` after each commit, with the appended ranges; `on_lost_sync` after a failed sync, which may
-    have lost lines; `on_full` with True if too many lines wait and with False when they are written.
+    Callbacks: `on_stored` after each commit, with the appended ranges; `before_sync`, and `on_synced` with what that
+    returned (both `on_…` before the acknowledgements); `on_lost_sync` after a failed sync, which may have lost lines;
+    `on_full` with True if too many lines wait and with False when they are written.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, paths: Paths, fsync: Fsync, say: Callable[[str], None]) -> None:
@@ -73,6 +74,8 @@ class Committer:
         self.stored = 0
         self.trouble: str | None = None
         self.on_stored: Callable[[Ranges], None] = lambda _ranges: None
+        self.before_sync: Callable[[], int] = lambda: 0
+        self.on_synced: Callable[[int], None] = lambda _mark: None
         self.on_lost_sync: Callable[[], None] = lambda: None
         self.on_full: Callable[[bool], None] = lambda _full: None
         self._waiting: dict[Sender, int] = {}
@@ -82,6 +85,7 @@ class Committer:
         self._syncing: asyncio.Future[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._ranges: Ranges = {}
+        self._failures: list[str] = []
         self._delay = 0.0
         self._full = False
 
@@ -105,6 +109,10 @@ class Committer:
     def _size(self) -> int:
         return sum(pending.size for pending in self.pending.values())
 
+    def is_waiting(self, sender: Sender) -> bool:
+        """True if the sender has lines that are not acknowledged."""
+        return sender in self._waiting or sender in self._unsynced
+
     def forget(self, sender: Sender) -> None:
         """Do not acknowledge anything to this sender, which is gone."""
         self._waiting.pop(sender, None)
@@ -113,10 +121,11 @@ class Committer:
     def commit(self) -> None:
         """Write the pending lines and acknowledge them; on failure keep them and try again later."""
         self._timer = None
-        try:
-            locked = [kind for kind in self.pending if not self._store(kind)]
-        except StoreError as error:
-            self._retry_later(str(error))
+        self._failures.clear()
+        # One log that cannot be written keeps no lines of the other in memory.
+        locked = [kind for kind in self.pending if not self._store(kind)]
+        if self._failures:
+            self._retry_later("; ".join(self._failures))
             return
         if locked:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
@@ -133,12 +142,30 @@ class Committer:
             self._full = False
             self.on_full(False)  # noqa: FBT003 - a callback
 
+    def check_logs(self) -> None:
+        """End incomplete last lines with a newline. A log that cannot be opened is reported, and tried again."""
+        for log in self.logs.values():
+            self._append(log, [])
+        if self._failures:
+            self._retry_later("; ".join(self._failures))
+
+    def _append(self, log: Log, blocks: list[bytes]) -> AppendResult | None:
+        """The result; None if another process holds the lock, or the log cannot be opened (a failure)."""
+        try:
+            return log.append(blocks, blocking=False)
+        except StoreError as error:
+            self._failures.append(str(error))
+            return None
+
     def _store(self, kind: str) -> bool:
-        """Append the pending lines of one log; False if another process holds its lock."""
+        """Append the pending lines of one log; False if another process holds its lock.
+
+        While there is trouble a log without such lines is opened too, since it may be the cause.
+        """
         pending = self.pending[kind]
-        if not pending.blocks:
+        if not pending.blocks and self.trouble is None:
             return True
-        result = self.logs[kind].append(pending.blocks, blocking=False)
+        result = self._append(self.logs[kind], pending.blocks)
         if result is None:
             return False
         self.stored += pending.retain(result.rest)
@@ -148,7 +175,7 @@ class Committer:
         start = earlier[1] if earlier is not None and continues else result.start
         self._ranges[name] = (result.inode, start, result.end)
         if result.error is not None:
-            raise StoreError(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
+            self._failures.append(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
         return True
 
     def _retry_later(self, reason: str) -> None:
@@ -174,15 +201,16 @@ class Committer:
         self._sync_timer = None
         if self._syncing is None:
             unsynced, self._unsynced = self._unsynced, {}
+            mark = self.before_sync()
             self._pool = self._pool or ThreadPoolExecutor(1, "fdatasync")
             self._syncing = self._loop.run_in_executor(self._pool, self._sync)
-            self._syncing.add_done_callback(lambda done: self._synced(done, unsynced))
+            self._syncing.add_done_callback(lambda done: self._synced(done, unsynced, mark))
 
     def _sync(self) -> None:
         for log in self.logs.values():
             log.sync()
 
-    def _synced(self, done: asyncio.Future[None], unsynced: dict[Sender, int]) -> None:
+    def _synced(self, done: asyncio.Future[None], unsynced: dict[Sender, int], mark: int) -> None:
         self._syncing = None
         error = done.exception()
         if error is not None:
@@ -192,6 +220,7 @@ class Committer:
                 log.close()
             self.on_lost_sync()
             return
+        self.on_synced(mark)
         for sender, count in unsynced.items():
             sender.acknowledge(count)
         if self._unsynced:

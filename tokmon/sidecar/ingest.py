@@ -34,6 +34,7 @@ _USAGE: Final = b'{"kind":"u'
 """The beginnings of event lines. They are part of a template's key, since captures and usage events may end alike."""
 
 _REPEATING: Final = b',"provider":'
+_EMPTY: Final = WireError("an empty line", field="line")
 _order: Final = attrgetter("ts", "id")
 
 OnRefused = Callable[[int, bytes, WireError], None]
@@ -74,23 +75,23 @@ class Ingest:
             else:
                 kind = line[:_KIND]
                 batch = captures if kind == _CAPTURE else usages
-                self._add_batch(batch, lines[:position], on_refused)
+                self._add_batch(batch, lines, position, on_refused)
                 batch.start(self._templates.get(kind + line[line.find(_REPEATING) : -1], NO_TEMPLATE))
                 if batch.template is not NO_TEMPLATE:
                     batch.heads.append(line.removesuffix(batch.tail))
                     continue
                 if kind not in {_CAPTURE, _USAGE}:
                     # Earlier lines must be refused before this one.
-                    self._add_batch(captures, lines[:position], on_refused)
+                    self._add_batch(captures, lines, position, on_refused)
                 self._add_line(position, line[:-1], on_refused)
         for batch in (captures, usages):
-            self._add_batch(batch, lines, on_refused)
-        self.recent.rotate()
+            self._add_batch(batch, lines, len(lines), on_refused)
         return len(lines), len(data) - len(rest)
 
-    def _add_batch(self, batch: Batch, lines: list[bytes], on_refused: OnRefused) -> None:
-        """Add the events of a batch, which are the last of `lines` with its tail; line by line if one is not valid."""
+    def _add_batch(self, batch: Batch, lines: list[bytes], until: int, on_refused: OnRefused) -> None:
+        """Add the events of a batch: the lines before `until` with its tail. One by one if one is not valid."""
         template, heads = batch.template, batch.heads
+        start, batch.since = batch.since, until
         if not heads:
             return
         events = batch.decoded() or []
@@ -98,9 +99,9 @@ class Ingest:
         times = [event.ts for event in events] or [_INVALID]
         oldest, newest = min(times), max(times)
         if not _FIRST < oldest <= newest < _LAST or not self.recent.add_all([event.id for event in events]):
-            positions = [position for position, line in enumerate(lines) if line.endswith(batch.tail)][-len(heads) :]
-            for position in positions:
-                self._add_line(position, lines[position][:-1], on_refused)
+            for position in range(start, until):
+                if lines[position].endswith(batch.tail):
+                    self._add_line(position, lines[position][:-1], on_refused)
             return
         if template.evidence and _minute(oldest) == _minute(newest):
             is_only = times.count(newest) == 1
@@ -118,6 +119,9 @@ class Ingest:
         template.log.add(end.join((*heads, b"")), len(heads))
 
     def _add_line(self, position: int, line: bytes, on_refused: OnRefused) -> None:
+        if not line:
+            on_refused(position, line, _EMPTY)
+            return
         try:
             self._decode_and_add(line)
         except WireError as error:

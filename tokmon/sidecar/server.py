@@ -10,12 +10,14 @@ import socket
 import struct
 import sys
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from tokmon import __version__
 from tokmon.errors import WireError
 from tokmon.sidecar.group_commit import Committer
 from tokmon.sidecar.ingest import Ingest
+from tokmon.sidecar.line_stream import LineStream
 from tokmon.store.codec import encode
 from tokmon.wire import messages
 
@@ -31,6 +33,7 @@ _TURNS_TO_CLOSE: Final = 6
 """Turns of the event loop that pass before a refused connection is closed."""
 
 _MAX_UNSENT: Final = 1 << 20
+_REPLY_BYTES: Final = 64 << 10
 
 
 class Server:
@@ -64,7 +67,7 @@ class Server:
         peer = _peer_uid(transport.get_extra_info("socket"))
         if peer != os.geteuid():
             return "not this user's socket"
-        if len(self.connections) >= self._limit:
+        if len(self.connections) >= self._limit and not self._make_room():
             return "too many connections"
         self.connections.add(connection)
         if self._full:
@@ -73,6 +76,16 @@ class Server:
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
         return None
+
+    def _make_room(self) -> bool:
+        """Abort the connection that has been idle for longest; False if all wait for an acknowledgement."""
+        idle = [connection for connection in self.connections if not self.committer.is_waiting(connection)]
+        if not idle:
+            return False
+        longest = min(idle, key=attrgetter("last_active"))
+        self.connections.discard(longest)  # it is closed in a later turn of the event loop
+        longest.drop()
+        return True
 
     def disconnected(self, connection: "Connection") -> None:
         """Forget a connection that has ended. Its client may have spooled the unacknowledged events."""
@@ -135,8 +148,8 @@ class Connection(asyncio.BufferedProtocol):
         self.server = server
         self.count = 0
         self.last_active = time.monotonic()
-        self._rest = b""
-        self._skipping = False
+        self._lines = LineStream()
+        self._replies = bytearray()
         self._greeted = False
         self._uncounted = 0
         self._transport: asyncio.Transport | None = None
@@ -164,22 +177,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         self.last_active = time.monotonic()
-        data = self._rest + self.server.buffer[:nbytes]
-        if self._skipping and b"\n" in data:
-            # The end of a line that was too long and is refused already.
-            data = data.partition(b"\n")[2]
-            self._skipping = False
         before = self.count
         self._uncounted = 0
-        lines, size = self.server.ingest.add_lines(data, self._on_non_event)
-        self._rest = data[size:]
+        lines = self._lines.take(self.server.buffer[:nbytes], self.server.ingest, self._on_non_event)
         self.count += lines - self._uncounted
-        if len(self._rest) > messages.MAX_LINE:
-            self._rest = b""
-            if not self._skipping:
-                self._skipping = True
-                self.count += 1
-                self._refuse(f"a line has at most {messages.MAX_LINE} bytes", "line", self.count)
+        self._send_replies()
         if self.count != before:
             self.server.committer.request_ack(self, self.count)
 
@@ -188,30 +190,41 @@ class Connection(asyncio.BufferedProtocol):
 
         Only refused lines count as event lines.
         """
-        message = control_message(line)
+        message = control_message(line) if problem.field == "kind" else None
         if message is None and line:
             self._refuse(str(problem), problem.field, self.count + position + 1 - self._uncounted)
             return
         self._uncounted += 1
         if isinstance(message, messages.StatusRequest):
-            self._send(self.server.status())
+            self._reply(self.server.status())
         elif message is not None and not self._greeted:
             self._greeted = True
-            self._send(messages.encode(_hello()))
+            self._reply(messages.encode(_hello()))
             self.server.on_change()
 
     def _refuse(self, reason: str, field: str, line: int) -> None:
         self.server.refused += 1
-        self._send(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
+        self._reply(messages.encode(messages.Refusal(error=reason, field=field, line=line)))
+
+    def _reply(self, data: bytes) -> None:
+        """Send the reply with the others to the same bytes: a write for each of many bad lines takes long."""
+        self._replies += data
+        if len(self._replies) > _REPLY_BYTES:
+            self._send_replies()
+
+    def _send_replies(self) -> None:
+        if self._replies:
+            data, self._replies = self._replies, bytearray()
+            self._send(data)
 
     def acknowledge(self, count: int) -> None:
         """Tell the client that its first `count` event lines are stored or refused."""
         self._send(b'{"ack":%d}\n' % count)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | bytearray) -> None:
         transport = self._transport
-        if transport is None:
-            return
+        if transport is None or transport.is_closing():
+            return  # the client is gone
         if transport.get_write_buffer_size() > _MAX_UNSENT:
             # The client sends and does not read. It will spool its events.
             transport.abort()

@@ -11,22 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import RunningError, StoreError
+from tokmon.errors import RunningError
 from tokmon.paths import Paths, private_folder
 from tokmon.pi.models_json import Configured
-from tokmon.sidecar.dedup import RecentIds
-from tokmon.sidecar.group_commit import Committer, Fsync
+from tokmon.sidecar.group_commit import Committer, Fsync, Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.listener import BACKLOG, SocketFile, is_reachable, listen
 from tokmon.sidecar.server import Server
 from tokmon.sidecar.spool_drain import SpoolDrain
 from tokmon.sidecar.state_writer import StateWriter
+from tokmon.sidecar.stored_ids import StoredIds
 from tokmon.sidecar.systemd import Notifier, inherited_socket
 from tokmon.store.lock import ProcessLock
-from tokmon.store.reader import lines_from
-from tokmon.wire.messages import id_of
 
-_TAIL_BYTES: Final = 8 << 20
 _QUIET_S: Final = 0.05
 _DRAIN_S: Final = 2.0
 
@@ -74,23 +71,25 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     notifier = Notifier(os.environ)
     accounts = Configured(paths.models)
     committer = Committer(loop, paths, fsync, say)
-    recent = RecentIds()
-    ingest = Ingest(accounts.read(), recent, committer.pending)
-    heal(committer)
-    for path in (paths.piggyback, paths.usage):
-        _load_ids(recent, path)
+    stored = StoredIds(paths, fsync, say)
+    ingest = Ingest(accounts.read(), stored.ids, committer.pending)
+    committer.check_logs()
+    stored.load()
     state_writer = StateWriter(loop, paths, ingest, say)
-    committer.on_stored = state_writer.batch_stored
     server = Server(ingest, committer)
     drain = SpoolDrain(loop, paths, server, say)
 
+    def batch_stored(ranges: Ranges) -> None:
+        stored.on_stored()
+        state_writer.batch_stored(ranges)
+
     def lost_sync() -> None:
-        recent.clear()
-        for path in (paths.piggyback, paths.usage):
-            _load_ids(recent, path)
+        stored.on_lost_sync()
         server.drop_all()
         drain.restart()
 
+    committer.on_stored = batch_stored
+    committer.before_sync, committer.on_synced = stored.before_sync, stored.on_synced
     committer.on_lost_sync = lost_sync
 
     def clients_changed() -> None:
@@ -113,7 +112,9 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     drain.start()
     await stop.wait()
     notifier.notify("STOPPING=1")
+    drain.close()
     await _end(listening, server, committer, state_writer)
+    stored.close()
     beat.stop()
 
 
@@ -149,21 +150,3 @@ class _Heartbeat:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-
-def heal(committer: Committer) -> None:
-    """End incomplete last lines with a newline. A log that cannot be opened is reported, and again by each commit."""
-    for log in committer.logs.values():
-        try:
-            log.heal()
-        except StoreError as error:
-            say(str(error))
-
-
-def _load_ids(recent: RecentIds, path: Path) -> None:
-    """Load the ids at the end of a log: events that were stored and not acknowledged are sent again."""
-    try:
-        start = max(0, path.stat().st_size - _TAIL_BYTES)
-    except FileNotFoundError:
-        return
-    recent.update(name for _, line in lines_from(path, start) if (name := id_of(line)) is not None)

@@ -1,7 +1,8 @@
 """Keeps the snapshot in `state.json` current while the sidecar writes the logs.
 
 The sidecar's own lines are added from memory. Before each save, lines of other processes are read from the logs.
-A save waits a second after new evidence, so that a burst of events is one save.
+A save waits a second after new evidence, so that a burst of events is one save. It is made in small steps between the
+events, and less often if the state is large: `state.json` may lag, and a wake reads what it does not cover.
 """
 
 import asyncio
@@ -17,11 +18,24 @@ from tokmon.sidecar.group_commit import Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store import state_file as states
 from tokmon.store.coverage import Coverage
+from tokmon.store.state_encoder import StateEncoder
 
 _SAVE_AFTER_S: Final = 1.0
-_MAX_WAITING: Final = 128
-"""Events that wait to be added to the snapshot, so that memory stays small."""
+_SHARE: Final = 0.05
+"""The part of the time that saving may take: a large state is saved less often."""
 
+_LONGEST_SHARE: Final = 0.005
+"""The same for the longest step, during which no event is acknowledged."""
+
+_STEP_SHARE: Final = 0.2
+"""The part of the time that the steps of one save may take."""
+
+_MAX_STEP_PAUSE_S: Final = 0.01
+_MAX_PAUSE_S: Final = 60.0
+_MAX_WAITING: Final = 32
+"""Events that wait to be added to the snapshot, so that adding them takes little time and memory."""
+
+_END: Final = object()
 
 _CLOCK_EVERY_S: Final = 10.0
 _CLOCK_SET_S: Final = 2.0
@@ -43,6 +57,12 @@ class StateWriter:
         self._ingest = ingest
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._steps: Iterator[object] | None = None
+        self._encoder = StateEncoder()
+        self._pause_s = _SAVE_AFTER_S
+        self._busy_s = self._longest_s = 0.0
+        self._save_again = False
         self._failing = False
         self._decision_failing = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -83,27 +103,58 @@ class StateWriter:
         self._save_soon()
 
     def _save_soon(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(_SAVE_AFTER_S, self.save)
+        if self._steps is not None:
+            self._save_again = True
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._pause_s, self._begin_save)
 
-    def save(self) -> None:
-        """Add new evidence, read new lines of the logs, and replace `state.json`.
+    def _begin_save(self) -> None:
+        self._timer, self._save_again = None, False
+        self._busy_s = self._longest_s = 0.0
+        self._steps = self._save_steps()
+        self._step()
+
+    def _step(self) -> None:
+        """Take a step of the save, and the next one later: at once if the state is small, else after a pause."""
+        if self._steps is None:
+            return
+        start = time.thread_time()  # not what other processes take
+        try:
+            is_last = next(self._steps, _END) is _END
+        except BaseException:
+            self._steps = None  # asyncio reports it, and the next event is saved
+            raise
+        seconds = time.thread_time() - start
+        self._busy_s += seconds
+        self._longest_s = max(self._longest_s, seconds)
+        if not is_last:
+            self._later = self._loop.call_later(min(_MAX_STEP_PAUSE_S, seconds / _STEP_SHARE), self._step)
+            return
+        self._steps = None
+        pause_s = max(_SAVE_AFTER_S, self._busy_s / _SHARE, self._longest_s / _LONGEST_SHARE)
+        self._pause_s = min(_MAX_PAUSE_S, pause_s)
+        if self._save_again:
+            self._save_soon()
+
+    def _save_steps(self) -> Iterator[object]:
+        """Add new evidence, read new lines of the logs, replace `state.json`, and decide.
 
         Until the first catch-up is complete, the part that is covered so far is saved.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._add_evidence()
         try:
             if self._catch_up is None:
-                states.catch_up(self.state, self._paths)
-            states.save(self.state, self._paths)
+                yield from states.catch_up_steps(self.state, self._paths)
+            self._add_evidence()  # in one step with the ranges that hold it
+            data = b""
+            for data in self._encoder.steps(self.state):  # noqa: B007 - the last one is the file
+                yield None
+            states.write(data, self._paths)
             self._failing = False
         except (OSError, StoreError, ValueError) as error:
             if not self._failing:
                 self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
             self._failing = True
+        yield None
         if self._catch_up is None:
             self._decide()
 
@@ -113,12 +164,16 @@ class StateWriter:
         offset = _clock_offset()
         if abs(offset - self._clock_offset) > _CLOCK_SET_S:
             self._clock_offset = offset
-            self.save()
+            self._pause_s = _SAVE_AFTER_S
+            self._save_soon()
 
     def close(self) -> None:
         """Save, and decide for the wakes until the next sidecar."""
-        self._clock_timer.cancel()
-        self.save()
+        for timer in (self._timer, self._later, self._clock_timer):
+            if timer is not None:
+                timer.cancel()
+        for _ in self._save_steps():
+            pass
         if self._expiry is not None:
             self._expiry.cancel()
 
@@ -127,6 +182,7 @@ class StateWriter:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        self._add_evidence()  # the state must have what the logs have, or the decision would count as newer
         try:
             until = refresh(self._paths, os.environ, "sidecar", self.state)
             self._decision_failing = False
@@ -140,6 +196,7 @@ class StateWriter:
 
     def _add_evidence(self) -> None:
         if self.state.advance(time.time()):
+            self._steps = None  # of the state before
             self.start()
         for evidence in self._ingest.drain_evidence():
             self.state.add(evidence)

@@ -73,8 +73,8 @@ class EventTemplate:
     evidence: bool = False
     """True if the event is evidence for the snapshot: a capture, or a usage event with an error."""
 
-    tail: bytes = b"\0"
-    """The repeating fields of the event as they were received, up to the closing brace."""
+    tail: bytes = b"\n"
+    """The repeating fields of the event as they were received, up to the closing brace; by default no line's end."""
 
     def reset_field(self, at: datetime) -> bytes:
         """The field `reset_in_seconds` of an event at that instant, encoded; empty if no reset is known."""
@@ -90,8 +90,10 @@ class Batch:
 
     decode: Callable[[bytes], list[messages.Event]]
     template: EventTemplate = NO_TEMPLATE
-    tail: bytes = NO_TEMPLATE.tail
+    tail: bytes = NO_TEMPLATE.tail + b"\n"
     heads: list[bytes] = field(default_factory=list)
+    since: int = 0
+    """Number of the line from which the lines with this tail are those of the batch."""
 
     def decoded(self) -> list[messages.Event] | None:
         """The events of the batch, one for each head; None if one of the heads is not valid by itself.

@@ -11,7 +11,7 @@ import orjson
 from tokmon.store.opener import read_file
 
 MAX_FILE: Final = 256 << 20
-"""Bytes of a file that is read as a whole. `state.json` of 500 accounts with ten models each has some megabytes."""
+"""Bytes of a file that is read as a whole. `state.json` of 500 accounts with ten models each has about 10 MB."""
 
 _MAX_INTEGER_DIGITS: Final = 19  # of which any number fits into 64 bits, without a sign
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{20,}")
@@ -20,6 +20,21 @@ _LONG_NUMBER: Final = re.compile(rb"[0-9]{20,}")
 def encode(value: object) -> bytes:
     """Compact UTF-8 JSON, keys in their order; what JSON cannot say (NaN, an infinity) is null."""
     return orjson.dumps(value)
+
+
+def printable_json(line: bytes) -> bytes:
+    """The same JSON with control, format and bidirectional characters escaped, which could deceive on a screen."""
+    text = line.decode(errors="replace")
+    if text.isprintable():
+        return line
+    return "".join(c if c.isprintable() else _escaped(c) for c in text).encode()
+
+
+def _escaped(character: str) -> str:
+    if character in "\t\r\n":
+        return " "  # JSON allows these between values only
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

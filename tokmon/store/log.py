@@ -56,14 +56,17 @@ class Log:
     def append(self, blocks: Sequence[bytes], *, blocking: bool = True) -> AppendResult | None:
         """Append whole lines (newline included; a block holds one or more) in one write under the lock.
 
+        Without blocks it closes a torn last line, and opens the log.
+
         None if another process holds the lock and `blocking` is off. A full disk and the like stand in the result,
         since some of the lines may be in the file; StoreError if the log cannot be opened.
         """
         try:
             while self._lock.acquire(blocking=blocking):
                 try:
-                    # Where the log is the same file, so is its lock: its folder was not moved.
-                    if not self._open() or self._lock.is_current():
+                    self._open()
+                    # Another one is in its place if the folder was moved, though the log may be back.
+                    if self._lock.is_current():
                         return self._write(blocks)
                 finally:
                     self._lock.release()
@@ -71,36 +74,31 @@ class Log:
         except OSError as error:
             self.close()
             raise StoreError(
-                f"cannot write `{self.path}`: {error.strerror or error}",
+                f"cannot write `{error.filename or self.path}`: {error.strerror or error}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
         return None
-
-    def heal(self) -> None:
-        """Close a torn last line now, rather than at the next append; not if another process holds the lock."""
-        self.append((), blocking=False)
 
     def sync(self) -> None:
         """Force the appended lines to the disk (`fdatasync`); OSError if the disk refuses."""
         if self._fd >= 0:
             os.fdatasync(self._fd)
 
-    def _open(self) -> bool:
-        """Open the log if it is not open, or was rotated (the path leads to another file, or none): True if so."""
+    def _open(self) -> None:
+        """Open the log if it is not open, or was rotated (the path leads to another file, or none)."""
         if self._fd >= 0:
             try:
                 status = os.lstat(self._name)
             except FileNotFoundError:
                 status = None
             if status is not None and (status.st_dev, status.st_ino) == self._identity:
-                return False
+                return
             os.close(self._fd)
             self._fd = -1
         self._fd = open_to_append(self.path)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         self._clean_end = -1
-        return True
 
     def _write(self, blocks: Sequence[bytes]) -> AppendResult:
         start = os.fstat(self._fd).st_size

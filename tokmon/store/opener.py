@@ -98,8 +98,26 @@ def _read(file: FileIO, path: Path, limit: int) -> bytes:
 
 
 def _open(path: Path, flags: int, *, follow_links: bool) -> int:
-    fd = os.open(path, flags | _FLAGS | (0 if follow_links else os.O_NOFOLLOW), FILE_MODE)
+    try:
+        fd = os.open(path, flags | _FLAGS | (0 if follow_links else os.O_NOFOLLOW), FILE_MODE)
+    except OSError as error:
+        raise _plain(error, path, follow_links=follow_links) from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a file", str(path))
     return fd
+
+
+def _plain(error: OSError, path: Path, *, follow_links: bool) -> OSError:
+    """The error with a reason that names what is in the place of the file; the system's words do not (ENXIO, ELOOP)."""
+    try:
+        status = path.stat() if follow_links else path.lstat()
+    except OSError:
+        return error
+    if stat.S_ISLNK(status.st_mode):
+        return OSError(errno.ELOOP, "a link, which tokmon does not follow", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        return OSError(errno.EINVAL, "not a file", str(path))
+    if isinstance(error, PermissionError) and status.st_uid != os.geteuid():
+        return PermissionError(error.errno, f"permission denied, it belongs to user {status.st_uid}", str(path))
+    return error

@@ -5,29 +5,40 @@ Maildir rules, since Node has no file locks: a file is written in `tmp/` and ren
 A file with lines that are no events goes to `bad/` after its other lines are stored.
 """
 
+import contextlib
+import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from tokmon.paths import is_own_folder, private_folder
-from tokmon.store.opener import read_file
+from tokmon.store.opener import open_file
 
-MAX_FILE: Final = 16 << 20
-"""Bytes; the extension writes far smaller files."""
+MAX_FILE: Final = 64 << 20
+"""Bytes; the extension writes far smaller files. A larger file is not read."""
 
 _ABANDONED_S: Final = 36 * 3600.0  # maildir's own rule for files in tmp/
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """One file of the spool, and its lines with their newlines."""
+    """One file of the spool. `key` tells it from another one of the same name."""
 
     path: Path
-    data: bytes
+    key: tuple[str, int]
+
+    def open(self) -> FileIO:
+        """The file, to read from; OSError if it cannot be opened or is too large."""
+        file = open_file(self.path, follow_links=False)
+        if os.fstat(file.fileno()).st_size > MAX_FILE:
+            file.close()
+            raise OSError(errno.EFBIG, f"more than {MAX_FILE} bytes", str(self.path))
+        return file
 
     def done(self) -> None:
         """Remove the file: its events are in the log."""
@@ -38,20 +49,10 @@ class Spooled:
         self.path.replace(private_folder(self.path.parent.parent / "bad") / self.path.name)
 
 
-def pending(spool: Path, say: Callable[[str], None] = lambda _message: None) -> Iterator[Spooled]:
-    """Every file in `new/`, oldest name first. Links, folders and other users' files are left out.
-
-    `say` is called with a message about each file that cannot be read.
-    """
-    for path in _files(spool / "new"):
-        try:
-            data = read_file(path, MAX_FILE, follow_links=False)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            say(f"cannot read `{path}`: {error.strerror}")
-            continue
-        yield Spooled(path, b"".join(line + b"\n" for line in data.split(b"\n") if line))
+def pending(spool: Path) -> Iterator[Spooled]:
+    """Every file in `new/`, oldest name first. Links, folders and other users' files are left out."""
+    for path, inode in _files(spool / "new"):
+        yield Spooled(path, (path.name, inode))
 
 
 def depth(spool: Path) -> int:
@@ -59,15 +60,25 @@ def depth(spool: Path) -> int:
     return sum(1 for _ in _files(spool / "new"))
 
 
+def waiting_since(spool: Path) -> list[float]:
+    """The instants (epoch seconds) at which the waiting files were written."""
+    written = []
+    for path, _ in _files(spool / "new"):
+        with contextlib.suppress(FileNotFoundError):
+            written.append(path.lstat().st_mtime)
+    return written
+
+
 def sweep(spool: Path, now: float | None = None) -> None:
     """Remove the files that killed writers left in `tmp/` long ago."""
     limit = (time.time() if now is None else now) - _ABANDONED_S
-    for path in _files(spool / "tmp"):
+    for path, _ in _files(spool / "tmp"):
         if path.lstat().st_mtime < limit:
             path.unlink(missing_ok=True)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The regular files of this user, by name, each with its inode."""
     if not is_own_folder(folder.parent) or not is_own_folder(folder):
         return
     try:
@@ -81,4 +92,4 @@ def _files(folder: Path) -> Iterator[Path]:
         except FileNotFoundError:
             continue
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-            yield path
+            yield path, status.st_ino

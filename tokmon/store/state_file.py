@@ -58,6 +58,9 @@ class State:
     now: float = field(default_factory=time.time)
     """The instant that the state is of, in epoch seconds. Not saved."""
 
+    changed: set[str] = field(default_factory=set)
+    """Accounts with new evidence since they were last encoded. Not saved."""
+
     def advance(self, now: float) -> bool:
         """Make it the state of that instant; True if it is empty then and the logs must be read again.
 
@@ -81,16 +84,20 @@ class State:
             return False
         self.newest = max(self.newest, evidence.stamp.ts)
         self.snapshot.add(evidence)
+        self.changed.add(evidence.provider)
         return True
 
     def to_json(self) -> dict[str, Any]:
         """The form of `state.json`."""
+        return {**self.head_json(), "accounts": self.snapshot.to_json()}
+
+    def head_json(self) -> dict[str, Any]:
+        """The same without the accounts."""
         return {
             "version": snapshots.VERSION,
             "newest": rfc3339(self.newest) if self.newest else None,
             "early": self.early.to_json(),
             "logs": {name: self.covered[name].to_json() for name in sorted(self.covered)},
-            "accounts": self.snapshot.to_json(),
         }
 
 
@@ -110,7 +117,12 @@ def load(paths: Paths) -> State:
 
 def save(state: State, paths: Paths) -> None:
     """Replace `state.json`; OSError or StoreError if it cannot be written."""
-    replace_private(paths.snapshot, encode(state.to_json()) + b"\n")
+    write(encode(state.to_json()) + b"\n", paths)
+
+
+def write(data: bytes, paths: Paths) -> None:
+    """Replace `state.json` by an encoded state; OSError or StoreError if it cannot be written."""
+    replace_private(paths.snapshot, data)
 
 
 def current(paths: Paths, deadline: float | None = None, now: float | None = None) -> State:

@@ -186,6 +186,8 @@ def decode(line: bytes) -> tuple[Line, bool]:
 
     Raises WireError, which names the wrong field.
     """
+    if not line.lstrip().startswith(b"{"):
+        raise WireError("not a JSON object", field="line")
     try:
         return _strict.decode(line), True
     except DECODE_ERRORS:
