@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.captures import FIXTURES
-from tests.commands.logbook import DAY, HOUR, NOW, configure, line, shown, window, write
+from tests.commands.logbook import DAY, HOUR, NOW, configure, line, shown, tokmon, window, write
 from tests.commands.pretended import SPENT, fails, pi
 from tests.commands.screens import feed, run
 from tests.commands.test_select import now_line
@@ -107,7 +107,8 @@ def test_select_prints_the_documented_fields_and_records_them() -> None:
         configure(team_a=seat, team_b=seat)
         select(chain=["team-a", "team-b"], policy="threshold", model="claude-sonnet-4-6")
         write("piggyback.jsonl", now_line("team-b", 0.3, windows=[window("5h", 0.2, -HOUR)]))
-        decision = json.loads(run("select", "--json", TOKMON_DEADLINE_MS="60000").stdout)
+        # A process of its own: the deadline counts from its start.
+        decision = json.loads(tokmon("select", "--json", TOKMON_DEADLINE_MS="60000").stdout)
     assert decision["probes"]
     compare("tokmon select --json", decision)
     (recorded,) = [json.loads(row) for row in paths.find().decisions.read_bytes().splitlines()]
