@@ -144,6 +144,7 @@ class StateWriter:
         try:
             if self._catch_up is None:
                 yield from states.catch_up_steps(self.state, self._paths)
+            self._clock_offset = _clock_offset()  # what is saved is of this clock
             self._add_evidence()  # in one step with the ranges that hold it
             data = b""
             for data in self._encoder.steps(self.state):  # noqa: B007 - the last one is the file
@@ -161,9 +162,7 @@ class StateWriter:
     def _watch_clock(self) -> None:
         """After the clock was set, other evidence counts: bring state and decision up to date without waiting."""
         self._clock_timer = self._loop.call_later(_CLOCK_EVERY_S, self._watch_clock)
-        offset = _clock_offset()
-        if abs(offset - self._clock_offset) > _CLOCK_SET_S:
-            self._clock_offset = offset
+        if abs(_clock_offset() - self._clock_offset) > _CLOCK_SET_S:
             self._pause_s = _SAVE_AFTER_S
             self._save_soon()
 
