@@ -103,6 +103,12 @@ def test_utilization_may_decrease_within_a_window() -> None:
     assert _account(*lines).windows["7d"].window.utilization == 0.02
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_type_by_the_api_alone_gives_way_to_any_other(order: int) -> None:
+    lines = [_line(1, type="teams-direct"), _line(2, type="anthropic"), _line(0, type="anthropic")]
+    assert (_account(*lines[::order]).type or ("", ""))[1] == "teams-direct"
+
+
 def test_throttled_request_does_not_change_the_status() -> None:
     account = _account(_line(1, status="allowed"), _line(2, status="rejected", scope="request"))
     assert account.last is not None

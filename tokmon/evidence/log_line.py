@@ -39,6 +39,9 @@ CHECK: Final = "pi-check"
 CONFIRMED: Final = "confirmed"
 """The substatus of a key that was refused twice in one pi check."""
 
+GENERIC_TYPE: Final = "anthropic"
+"""The type of an account of which only the API is known: neither a plan seat nor a paid key. Any other outranks it."""
+
 ReadText = Callable[[RawResponse], Reading]
 """`families.read`. It is passed in because this room must not import the families."""
 

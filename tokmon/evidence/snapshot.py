@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tokmon.evidence.history import History, Sample, later, newer
 from tokmon.evidence.log_line import (
+    GENERIC_TYPE,
     SERVED,
     Evidence,
     ReadText,
@@ -40,7 +41,7 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 11
+VERSION: Final = 12
 """Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
 
 
@@ -93,8 +94,8 @@ class Account:
             self._add_status(evidence)
         if evidence.overage is not None and newer(evidence, self.overage_evidence):
             self.overage_evidence = evidence
-        if evidence.type is not None and later(stamp, evidence.type, self.type):
-            self.type = (stamp, evidence.type)
+        if evidence.type is not None:
+            self._add_type(stamp, evidence.type)
         if evidence.plan is not None and later(stamp, evidence.plan, self.plan):
             self.plan = (stamp, evidence.plan)
         if evidence.credits is not None and later(stamp, evidence.credits, self.credits):
@@ -107,6 +108,14 @@ class Account:
             known = self.windows.get(window.name)
             if known is None or later(stamp, window, (known.stamp, known.window)):
                 self.windows[window.name] = WindowEvidence(window, stamp)
+
+    def _add_type(self, stamp: Stamp, kind: str) -> None:
+        """The newest type; one by the API alone (of an error without headers) gives way to any other."""
+        known = self.type
+        is_better = known is not None and known[1] == GENERIC_TYPE and kind != GENERIC_TYPE
+        is_worse = known is not None and known[1] != GENERIC_TYPE and kind == GENERIC_TYPE
+        if is_better or (not is_worse and later(stamp, kind, known)):
+            self.type = (stamp, kind)
 
     def copy(self) -> "Account":
         """A copy that can be added to without a change of this one."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokmon.evidence.history import KEY_VALID
+from tokmon.evidence.log_line import GENERIC_TYPE
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import SERVED, Account, Evidence, Snapshot
 from tokmon.report.gauge import Gauge, gauges
@@ -85,7 +86,7 @@ def _account_view(
     others_refused = any(model != assessment.model for model in refused)
     return AccountView(
         name=name,
-        type=account.type[1] if account.type else types.get(name),
+        type=_type(account, types.get(name)),
         configured=name in types,
         has_evidence=known is not None,
         account=account,
@@ -95,6 +96,12 @@ def _account_view(
         refused=refused,
         last_known=_last_known(account, assessment, now),
     )
+
+
+def _type(account: Account, configured: str | None) -> str | None:
+    """The type that responses show; that of the configuration where they show the API alone."""
+    recorded = account.type[1] if account.type else None
+    return recorded if recorded not in {None, GENERIC_TYPE} else configured or recorded
 
 
 def _last_known(account: Account, assessment: Assessment, now: float) -> LastKnown | None:

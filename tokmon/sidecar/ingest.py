@@ -43,7 +43,7 @@ OnRefused = Callable[[int, bytes, WireError], None]
 class Ingest:
     """Turns event lines into log lines, collected in `pending` by kind of event.
 
-    `accounts` holds the entries of models.json by provider name.
+    `accounts` holds the accounts of pi by name.
     """
 
     def __init__(self, accounts: dict[str, ConfiguredAccount], recent: RecentIds, pending: dict[str, Pending]) -> None:
@@ -165,7 +165,7 @@ class Ingest:
         self._templates[kind + template.tail] = template
 
     def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
-        """Use other entries of models.json from now on."""
+        """Use other accounts from now on."""
         self._reader.set_accounts(accounts)
         self._templates.clear()
 
