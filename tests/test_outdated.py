@@ -28,12 +28,13 @@ _WINDOWS = st.lists(
 )
 _FIELDS = {
     "id": st.sampled_from(["a", "b", 7]),
-    "type": st.sampled_from([None, "", "xai", 1]),
+    "type": st.sampled_from([None, "", "teams-direct", 1]),
     "source": st.sampled_from([None, "piggyback", "probe", "pi-check"]),
     "scope": st.sampled_from([None, "model", "request"]),
     "substatus": st.sampled_from([None, "key_valid"]),
     "model": st.sampled_from([None, "opus"]),
     "plan": st.sampled_from([None, "pro"]),
+    "account_hint": st.sampled_from([None, "org-1", "org-2"]),
     "claim": st.sampled_from([None, "", "five_hour"]),
     "binding_window": st.sampled_from([None, "", "5h"]),
     "windows": st.none() | _WINDOWS | st.just({}),

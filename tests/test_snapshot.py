@@ -13,7 +13,7 @@ _WINDOW = st.builds(
     lambda name, used, reset: {"name": name, "utilization": used, "resets_at": reset},
     st.sampled_from(["5h", "7d", "7d_oi"]),
     st.sampled_from([None, 0.1, 0.9, 1.2]),
-    st.sampled_from([None, "2026-11-22T08:00:00Z"]),
+    st.sampled_from([None, "2026-11-22T08:00:00Z", "2026-11-24T09:00:00Z"]),
 )
 _CREDITS = st.builds(
     lambda has, balance: {"has_credits": has, "unlimited": False, "balance": balance},
@@ -40,6 +40,8 @@ _LINE = st.fixed_dictionaries(
         "windows": st.lists(_WINDOW, max_size=3),
         "overage": st.sampled_from([None, {"status": "allowed", "in_use": True}, {"status": "rejected"}]),
         "plan": st.sampled_from([None, "pro", "plus"]),
+        "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+        "account": st.sampled_from([None, "chatgpt-1"]),
         "credits": st.one_of(st.none(), _CREDITS),
         "utilization_5h": st.sampled_from([None, 0.2]),
         "reset_in_seconds": st.sampled_from([None, 600]),

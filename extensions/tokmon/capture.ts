@@ -1,6 +1,7 @@
 /** Captures responses: by observing `fetch`, from pi's header event, and from frames of a WebSocket stream. */
 
 import { type Attribution, attribute, attributeToSession, basesOf, goesToModel } from "./attribution.ts";
+import { chatgptAccount, noteAccount, requestHeaders } from "./identity.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { isNew, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
@@ -39,9 +40,7 @@ function requestId(header: (name: string) => unknown): string | undefined {
 }
 
 /** The kind of credential a request carries. The credential itself is not stored. */
-function keyShape([input, init]: Parameters<typeof fetch>): KeyShape | undefined {
-	const source = init?.headers ?? (typeof input === "object" && "headers" in input ? input.headers : undefined);
-	const headers = new Headers(source);
+function keyShape(headers: Headers): KeyShape | undefined {
 	const key = headers.get("x-api-key") ?? headers.get("authorization") ?? headers.get("x-goog-api-key");
 	if (!key) return undefined;
 	if (key.includes("sk-ant-oat")) return "ant-oat";
@@ -63,13 +62,17 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 	const wanted = context ? goesToModel(context, host, isPost) : isPost && basesOf(state, href, host).length > 0;
 	if (!wanted) return undefined;
 	const session = (context?.session && state.sessions.get(context.session)) || state.latest;
-	const shape = quietly(() => keyShape(request));
+	const headers = quietly(() => requestHeaders(request));
+	const shape = headers && quietly(() => keyShape(headers));
+	const account = chatgptAccount(headers);
+	const attribution = () => attribute(state, context, session, basesOf(state, href, host));
 	const started = performance.now();
 	const report = (outcome: Outcome) =>
 		send(state, {
 			kind: "capture",
 			...origin(state, context?.session ?? session?.id),
-			...attribute(state, context, session, basesOf(state, href, host)),
+			...attribution(),
+			account,
 			via: "fetch",
 			origin: name(host),
 			key_shape: shape,
@@ -82,6 +85,7 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 			if (id) state.requestIds.add(id);
 			if (context) context.responses++;
 			if (session) session.responses++;
+			noteAccount(context?.session ?? session?.id, attribution().provider, account, response.headers);
 			report({ http_status: response.status, request_id: id, headers: allowedHeaders(response.headers) });
 		},
 		onError(error) {

@@ -41,6 +41,7 @@ export interface Capture {
 	host?: string | null;
 	pi?: string | null;
 	mission?: string | null;
+	account?: string | null;
 	attribution?: "model" | "none" | "url" | "wrapper";
 	via?: "event" | "fetch" | "stream";
 	origin?: string | null;
@@ -75,6 +76,7 @@ export interface Usage {
 	host?: string | null;
 	pi?: string | null;
 	mission?: string | null;
+	account?: string | null;
 	what?: "assistant" | "branch_summary" | "cache_warm" | "compaction" | "other" | "tool_result";
 	response_model?: string | null;
 	response_id?: string | null;

@@ -23,6 +23,7 @@ from tokmon.wire.instants import parse_rfc3339, rfc3339
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
 """The statuses of an account that serves requests."""
 
+_RELAYS: Final = frozenset({"gateway", "openrouter", "cloudflare"})
 _STATUSES: Final = frozenset(str(status) for status in Status)
 _LONGEST_5H_S: Final = 5 * 3600 + 300.0
 _LONGEST_7D_S: Final = 7 * 86400 + 300.0
@@ -78,6 +79,13 @@ class Evidence(Value, frozen=True):
     overage: Overage | None = None
     plan: str | None = None
     credits: Credits | None = None
+    account: str | None = None
+    """The organisation or ChatGPT account, if it is known: another one is another account of the same name."""
+
+
+def named_account(account_type: str | None, account: str | None, organisation: str | None) -> str | None:
+    """The account that a response names. That in a gateway's response is of the provider behind it."""
+    return None if account_type in _RELAYS else account or organisation or None
 
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
@@ -114,6 +122,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         windows=_windows(line, stamp.ts),
         overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
+        account=named_account(text(line, "type"), text(line, "account"), text(line, "account_hint")),
         credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
     )
 

@@ -55,6 +55,8 @@ class _Line(msgspec.Struct, gc=False):
     substatus: str | None = None
     model: str | None = None
     type: str | None = None
+    account: str | None = None
+    account_hint: str | None = None
     plan: str | None = None
     claim: str | None = None
     binding_window: str | None = None
@@ -123,7 +125,7 @@ class OutdatedLines:
         self._size += 1
         known = self._known.setdefault(key, _Known())
         instant = evidence.stamp.ts
-        since = self._snapshot.accounts[evidence.provider].history.begins(evidence)
+        since = self._snapshot.begins(evidence)
         if since > -inf:
             known.before = max(known.before, _limit(min(instant, since)))
         if since < instant:
@@ -150,6 +152,7 @@ def _key(line: _Line) -> Key:
         line.substatus,
         line.model,
         line.type,
+        line.account or line.account_hint,
         line.plan,
         line.claim,
         line.binding_window,

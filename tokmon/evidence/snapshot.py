@@ -8,9 +8,12 @@ status and no window. A refusal of one model says nothing about the account.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from typing import Any, Final
 
 from tokmon.evidence.history import History, Sample, later, newer
+from tokmon.evidence.identities import Identities, Identity, key_of
 from tokmon.evidence.log_line import (
     GENERIC_TYPE,
     SERVED,
@@ -33,6 +36,7 @@ __all__ = [
     "VERSION",
     "Account",
     "Evidence",
+    "Identity",
     "Sample",
     "Snapshot",
     "Stamp",
@@ -136,36 +140,60 @@ class Snapshot:
     """All accounts, by pi's provider name."""
 
     def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
+        self._identities: dict[str, Identities] = {}
+        self._accounts: dict[str, Account] = {}
+        self._outdated: set[str] = set()
+        """The providers whose account is made anew at its next use, since evidence was added."""
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The account that sessions use now, by provider."""
+        for provider in self._outdated:
+            self._accounts[provider] = self._identities[provider].accounts()[0].account
+        self._outdated.clear()
+        return self._accounts
+
+    def identities(self, provider: str) -> list[Identity]:
+        """The accounts under that name, the one that sessions use now first."""
+        return self._identities[provider].accounts() if provider in self._identities else []
 
     def add(self, evidence: Evidence) -> None:
         """Fold evidence in."""
-        account = self.accounts.get(evidence.provider)
-        if account is None:
-            account = self.accounts[evidence.provider] = Account(evidence.provider)
-        account.add(evidence)
+        provider = evidence.provider
+        identities = self._identities.get(provider)
+        if identities is None:
+            identities = self._identities[provider] = Identities(partial(Account, provider))
+        identities.add(evidence)
+        self._outdated.add(provider)
+
+    def begins(self, evidence: Evidence) -> float:
+        """As `History.begins`, for the account that the evidence is about."""
+        part = self._identities[evidence.provider].parts.get(key_of(evidence))
+        return inf if part is None else part.account.history.begins(evidence)
 
     def merged_with(self, additions: Iterable[Evidence]) -> "Snapshot":
         """A new snapshot with the evidence of this one and the additions."""
         merged = Snapshot()
-        merged.accounts = dict(self.accounts)
+        merged._identities, merged._accounts = dict(self._identities), dict(self.accounts)
         for evidence in additions:
-            original = self.accounts.get(evidence.provider)
-            if original is not None and merged.accounts[evidence.provider] is original:
-                merged.accounts[evidence.provider] = original.copy()
+            original = self._identities.get(evidence.provider)
+            if original is not None and merged._identities[evidence.provider] is original:
+                merged._identities[evidence.provider] = original.copy()
             merged.add(evidence)
         return merged
 
     def to_json(self) -> dict[str, Any]:
         """The accounts as in `state.json`, with keys in a fixed order: equal snapshots give equal bytes."""
-        return {name: _account_json(self.accounts[name]) for name in sorted(self.accounts)}
+        return {name: identities.to_json(_account_json) for name, identities in sorted(self._identities.items())}
 
     @classmethod
     def from_json(cls, accounts: Mapping[str, Any]) -> "Snapshot":
         """The snapshot in the output of `to_json`; KeyError, TypeError or ValueError if it is anything else."""
         snapshot = cls()
         for name, entry in accounts.items():
-            snapshot.accounts[name] = _account_from_json(name, entry)
+            identities = Identities(partial(Account, name))
+            snapshot._identities[name] = identities.add_json(entry, partial(_account_from_json, name))
+        snapshot._outdated = set(snapshot._identities)
         return snapshot
 
 

@@ -1,5 +1,6 @@
 """The accounts of pi as probe targets: what a probe needs, or the reason why it cannot be made."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,13 @@ class ProbeTarget:
     unavailable_reason: str | None = None
     in_other_environment: bool = False
     """True if another process may be able to probe the account, because only an environment variable is missing."""
+
+    @property
+    def account(self) -> str | None:
+        """The ChatGPT account as in the log (`extensions/tokmon/identity.ts`): hashed, since its id is private."""
+        if self.chatgpt_account is None:
+            return None
+        return f"chatgpt-{hashlib.sha256(f'chatgpt-account:{self.chatgpt_account}'.encode()).hexdigest()[:16]}"
 
     @property
     def secrets(self) -> tuple[str, ...]:

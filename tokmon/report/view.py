@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tokmon.evidence.history import KEY_VALID
 from tokmon.evidence.log_line import GENERIC_TYPE
 from tokmon.evidence.model import Status
-from tokmon.evidence.snapshot import SERVED, Account, Evidence, Snapshot
+from tokmon.evidence.snapshot import SERVED, Account, Evidence, Identity, Snapshot, Stamp
 from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.severity import Severity, severity_of
 from tokmon.selection.assessment import Assessment, Fitness, assess
@@ -21,6 +21,17 @@ class LastKnown:
 
     evidence: Evidence
     why_unused: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAccount:
+    """An account under the same name that sessions do not use now: another login."""
+
+    label: str
+    assessment: Assessment
+    gauges: tuple[Gauge, ...]
+    last: Stamp | None
+    """The newest evidence of its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,10 @@ class AccountView:
     """The models that are refused now, by name; "" for a model that was not named."""
 
     last_known: LastKnown | None
+    label: str
+    """The organisation or ChatGPT account, "" if none is named."""
+
+    others: tuple[OtherAccount, ...]
 
     @property
     def billed(self) -> bool:
@@ -71,14 +86,31 @@ def view(snapshot: Snapshot, types: Mapping[str, str | None], policy: Policy, ot
     assessments = {candidate.provider: candidate.assessment for candidate in candidates}
     accounts = []
     for name in dict.fromkeys([*types, *policy.accounts, *sorted(snapshot.accounts)]):
-        account = snapshot.accounts.get(name)
+        identities = snapshot.identities(name)
+        account = identities[0].account if identities else None
         assessment = assessments.get(name) or assess(name, account, others, now)
-        accounts.append(_account_view(name, account, assessment, types, now))
+        beside = tuple(_other(name, identity, others, now) for identity in identities[1:])
+        label = identities[0].label if identities else ""
+        accounts.append(_account_view(name, account, assessment, types, now, label=label, others=beside))
     return View(now, tuple(accounts))
 
 
+def _other(name: str, identity: Identity, policy: Policy, now: float) -> OtherAccount:
+    account = identity.account
+    assessment = assess(name, account, policy, now)
+    last = None if account.last is None else account.last.stamp
+    return OtherAccount(identity.label, assessment, tuple(gauges(account, now)), last)
+
+
 def _account_view(
-    name: str, known: Account | None, assessment: Assessment, types: Mapping[str, str | None], now: float
+    name: str,
+    known: Account | None,
+    assessment: Assessment,
+    types: Mapping[str, str | None],
+    now: float,
+    *,
+    label: str,
+    others: tuple[OtherAccount, ...],
 ) -> AccountView:
     account = known or Account(name)
     of_account = tuple(gauges(account, now))
@@ -95,6 +127,8 @@ def _account_view(
         gauges=of_account,
         refused=refused,
         last_known=_last_known(account, assessment, now),
+        label=label,
+        others=others,
     )
 
 

@@ -22,7 +22,7 @@ _MAX_TYPES: Final = 512
 _MAX_CACHED: Final = 4096
 """Bytes of headers and frame of a cached response: a hostile client must not fill the memory."""
 
-_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
+_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin", "account")
 
 
 class EventReader:
@@ -51,6 +51,7 @@ class EventReader:
         return EventTemplate(
             reading=response.reading,
             type=kind,
+            account=changes.get("account", event.account),
             suffix=response.suffix(kind),
             resets_at=response.resets_at,
             changes=changes,
@@ -73,6 +74,7 @@ class EventReader:
         return EventTemplate(
             reading=error or Reading(),
             type=kind,
+            account=changes.get("account", event.account),
             suffix=encode_suffix(usage_fields(error, kind)),
             changes=changes,
             reusable=error is None or families.is_timeless(response, error),

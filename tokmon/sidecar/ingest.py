@@ -12,7 +12,7 @@ from typing import Final
 
 from tokmon.errors import WireError
 from tokmon.evidence.history import MINUTE_S
-from tokmon.evidence.log_line import SOURCE
+from tokmon.evidence.log_line import SOURCE, named_account
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
@@ -202,4 +202,5 @@ def _evidence(template: EventTemplate, provider: str, event: messages.Event) -> 
         overage=reading.overage,
         plan=reading.plan,
         credits=reading.credits,
+        account=named_account(template.type, template.account, reading.account),
     )

@@ -54,6 +54,8 @@ class EventTemplate:
     """The log that its lines go to."""
 
     type: str | None = None
+    account: str | None = None
+    """The account that the event names."""
 
     end: bytes = b"}\n"
     """The end of its log line: the repeating fields of the event, then the log fields of the reading."""
