@@ -166,7 +166,7 @@ class Identities:
         for sample in self.parts[one].account.history.samples("7d"):
             times.setdefault(round((sample.resets_at or 0) / 60), []).append(sample.ts)
         between = [sample.ts for sample in self.parts[other].account.history.samples("7d")]
-        return any(min(seen) < ts < max(seen) - _APART_S for seen in times.values() for ts in between)
+        return any(min(instants) < ts < max(instants) - _APART_S for instants in times.values() for ts in between)
 
     def _in_use(self, keys: list[PartKey]) -> tuple[bool, tuple[float, str]]:
         """Orders accounts by how recently sessions used them."""
