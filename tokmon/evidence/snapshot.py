@@ -142,7 +142,7 @@ class Snapshot:
     def __init__(self) -> None:
         self._identities: dict[str, Identities] = {}
         self._accounts: dict[str, Account] = {}
-        self._outdated: set[str] = set()
+        self._outdated: dict[str, None] = {}
         """The providers whose account is made anew at its next use, since evidence was added."""
 
     @property
@@ -164,7 +164,7 @@ class Snapshot:
         if identities is None:
             identities = self._identities[provider] = Identities(partial(Account, provider))
         identities.add(evidence)
-        self._outdated.add(provider)
+        self._outdated[provider] = None
 
     def begins(self, evidence: Evidence) -> float:
         """As `History.begins`, for the account that the evidence is about."""
@@ -193,7 +193,7 @@ class Snapshot:
         for name, entry in accounts.items():
             identities = Identities(partial(Account, name))
             snapshot._identities[name] = identities.add_json(entry, partial(_account_from_json, name))
-        snapshot._outdated = set(snapshot._identities)
+        snapshot._outdated = dict.fromkeys(snapshot._identities)
         return snapshot
 
 
