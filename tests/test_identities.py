@@ -156,3 +156,36 @@ def test_status_shows_the_account_in_use_and_the_others() -> None:
     assert (account["fitness"], other["fitness"]) == ("usable", "excluded")
     assert {*other} == {"account", "fitness", "reason", "until", "age_s", "windows"}
     assert "in use" not in "\n".join(status_text(shown(turn(0.2, HOUR)), 96, Style(zone=UTC)))
+
+
+def keyed(used: float, age: float, credential: str | None, organisation: str | None = None, **fields: Any) -> Record:
+    """A turn with a configured key."""
+    return turn(used, age, organisation, credential=credential, **fields)
+
+
+def test_another_key_is_another_account() -> None:
+    lines = (keyed(0.9, 2 * HOUR, "1" * 16), keyed(0.1, HOUR, "2" * 16))
+    assert labels(*lines) == ["key 22222222", "key 11111111"]
+    assert verdict(*lines).utilization("7d") == 0.1
+
+
+def test_a_key_without_a_hash_in_older_lines_is_the_same_account() -> None:
+    older = turn(0.3, 3 * HOUR, "org-a"), turn(0.2, 4 * HOUR, None)
+    lines = (*older, keyed(0.4, HOUR, "1" * 16, "org-a"))
+    assert labels(*lines) == ["org-a, key 11111111"]
+    assert verdict(*lines).utilization("7d") == 0.4
+
+
+def test_two_keys_of_one_seat_by_its_windows_are_one_account() -> None:
+    """A key may be made anew for each session, by a command."""
+    lines = (keyed(0.3, 2 * HOUR, "1" * 16, "org-a"), keyed(0.4, HOUR, "2" * 16, "org-a"))
+    assert len(labels(*lines)) == 1
+    others = (lines[0], lines[1] | {"windows": [window("5h", 0.4, 3 * HOUR + 1), window("7d", 0.4, 3 * DAY)]})
+    assert len(labels(*others)) == 2, "another second is another seat"
+
+
+def test_a_late_refusal_of_the_old_key_says_nothing_about_the_new_one() -> None:
+    lines = (keyed(0.9, 3 * HOUR, "1" * 16), keyed(0.2, 2 * HOUR, "2" * 16))
+    refused = refusal(HOUR, None, credential="1" * 16)
+    assert verdict(*lines, refused).fitness is Fitness.USABLE
+    assert verdict(*lines, refused, refused | {"credential": "2" * 16, "id": "z"}).fitness is Fitness.EXCLUDED

@@ -35,6 +35,7 @@ _FIELDS = {
     "model": st.sampled_from([None, "opus"]),
     "plan": st.sampled_from([None, "pro"]),
     "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+    "credential": st.sampled_from([None, "key-1"]),
     "claim": st.sampled_from([None, "", "five_hour"]),
     "binding_window": st.sampled_from([None, "", "5h"]),
     "windows": st.none() | _WINDOWS | st.just({}),

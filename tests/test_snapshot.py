@@ -42,6 +42,7 @@ _LINE = st.fixed_dictionaries(
         "plan": st.sampled_from([None, "pro", "plus"]),
         "account_hint": st.sampled_from([None, "org-1", "org-2"]),
         "account": st.sampled_from([None, "chatgpt-1"]),
+        "credential": st.sampled_from([None, "key-1", "key-2"]),
         "credits": st.one_of(st.none(), _CREDITS),
         "utilization_5h": st.sampled_from([None, 0.2]),
         "reset_in_seconds": st.sampled_from([None, 600]),

@@ -1,7 +1,7 @@
 /** Captures responses: by observing `fetch`, from pi's header event, and from frames of a WebSocket stream. */
 
 import { type Attribution, attribute, attributeToSession, basesOf, goesToModel } from "./attribution.ts";
-import { chatgptAccount, noteAccount, requestHeaders } from "./identity.ts";
+import { chatgptAccount, hashOfKey, type Identity, noteIdentity, requestHeaders } from "./identity.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { isNew, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
@@ -47,6 +47,17 @@ function keyShape(headers: Headers): KeyShape | undefined {
 	return key.includes("sk-ant-api") ? "ant-api" : "other";
 }
 
+/** What a request says of its account. A key counts only where it is known to be configured. */
+function identify(
+	session: Session | undefined,
+	provider: Attribution["provider"],
+	headers: Headers | undefined,
+): Identity {
+	const account = chatgptAccount(headers);
+	const isKey = !account && provider && quietly(() => session?.isLogin?.(provider)) === false;
+	return { account, credential: isKey ? hashOfKey(headers) : undefined };
+}
+
 /**
  * Decides before a request leaves whether it is captured; most are not. With a context it is if it goes to the model's
  * host: handlers of other extensions run in that context too, and may send to any host. Without one it is if it is a POST
@@ -64,15 +75,15 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 	const session = (context?.session && state.sessions.get(context.session)) || state.latest;
 	const headers = quietly(() => requestHeaders(request));
 	const shape = headers && quietly(() => keyShape(headers));
-	const account = chatgptAccount(headers);
 	const attribution = () => attribute(state, context, session, basesOf(state, href, host));
+	const identity = identify(session, attribution().provider, headers);
 	const started = performance.now();
 	const report = (outcome: Outcome) =>
 		send(state, {
 			kind: "capture",
 			...origin(state, context?.session ?? session?.id),
 			...attribution(),
-			account,
+			...identity,
 			via: "fetch",
 			origin: name(host),
 			key_shape: shape,
@@ -85,7 +96,7 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 			if (id) state.requestIds.add(id);
 			if (context) context.responses++;
 			if (session) session.responses++;
-			noteAccount(context?.session ?? session?.id, attribution().provider, account, response.headers);
+			noteIdentity(context?.session ?? session?.id, attribution().provider, identity, response.headers);
 			report({ http_status: response.status, request_id: id, headers: allowedHeaders(response.headers) });
 		},
 		onError(error) {

@@ -12,6 +12,7 @@
 import type { ExtensionAPI, ExtensionContext } from "@earendil-works/pi-coding-agent";
 import { findApiProviders, updateModels, wrapSenders } from "./attribution.ts";
 import { observeFetch, onFrame, onHeaderEvent } from "./capture.ts";
+import { loadSecret } from "./identity.ts";
 import { VERSION } from "./schema.ts";
 import { piVersion, retireOlder, type Session, type State, sharedState } from "./state.ts";
 import { countEntries, onMessageEnd } from "./usage.ts";
@@ -28,6 +29,10 @@ function onSessionStart(state: State, session: Session, ctx: ExtensionContext): 
 	session.id = name(ctx.sessionManager.getSessionId());
 	session.entries = ctx.sessionManager.getEntries().length;
 	if (session.id) state.sessions.set(session.id, session);
+	const usesLogin: unknown = field(ctx.modelRegistry, "isUsingOAuth");
+	session.isLogin = (provider) =>
+		typeof usesLogin === "function" ? Reflect.apply(usesLogin, ctx.modelRegistry, [{ provider }]) : undefined;
+	loadSecret();
 	state.outbox.start();
 	observeFetch(state);
 	onModelSelect(state, session, ctx, ctx.model);

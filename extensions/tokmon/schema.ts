@@ -42,6 +42,7 @@ export interface Capture {
 	pi?: string | null;
 	mission?: string | null;
 	account?: string | null;
+	credential?: string | null;
 	attribution?: "model" | "none" | "url" | "wrapper";
 	via?: "event" | "fetch" | "stream";
 	origin?: string | null;
@@ -77,6 +78,7 @@ export interface Usage {
 	pi?: string | null;
 	mission?: string | null;
 	account?: string | null;
+	credential?: string | null;
 	what?: "assistant" | "branch_summary" | "cache_warm" | "compaction" | "other" | "tool_result";
 	response_model?: string | null;
 	response_id?: string | null;

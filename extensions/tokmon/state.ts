@@ -29,6 +29,8 @@ export interface Session {
 	entries: number;
 	/** Responses that the fetch observer saw since the last `before_provider_request`. */
 	responses: number;
+	/** Whether a provider is used by a login, whose token pi renews. */
+	isLogin?: (provider: string) => unknown;
 }
 
 /** What to do with the outcome of a request that is being captured. */

@@ -1,7 +1,7 @@
 /** Usage and cost: of the model's answers, and of whatever else a session's entries name. */
 
 import type { ExtensionContext } from "@earendil-works/pi-coding-agent";
-import { lastAccount } from "./identity.ts";
+import { lastIdentity } from "./identity.ts";
 import type { Usage } from "./schema.ts";
 import { isNew, origin, type Session, type State, send } from "./state.ts";
 import { amount, count, field, name, quietly, scrub } from "./values.ts";
@@ -50,7 +50,7 @@ export function onMessageEnd(state: State, session: Session, ctx: ExtensionConte
 		response_model: name(field(message, "responseModel")),
 		response_id: response,
 		stop: name(field(message, "stopReason")),
-		account: field(message, "errorMessage") ? lastAccount(session.id, provider) : undefined,
+		...(field(message, "errorMessage") ? lastIdentity(session.id, provider) : {}),
 		error: scrub(field(message, "errorMessage")),
 		tokens: tokens(usage),
 		...cost(ctx, usage, provider, model),

@@ -1,5 +1,7 @@
 """The login behind a provider's name changes: real pi, real sidecar, one log, and who the evidence is of."""
 
+import hashlib
+import stat
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.pi.seats import CODEX, Seat
 from tests.pi.test_capture import with_extension
 from tests.pi.test_capture_usage import logged, own_socket, sidecar_env, wait_until
 from tests.sidecar.running import sidecar
+from tokmon import paths
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.selection.assessment import Fitness, assess
 from tokmon.selection.policy import Policy
@@ -97,3 +100,26 @@ def test_a_chatgpt_account_is_named_by_a_hash(newest_pi: Pi, provider: Provider,
         assert first == again != other
         assert first.startswith("chatgpt-")
         assert b"account-codex" not in listener.raw
+
+
+def test_a_configured_key_is_named_by_a_keyed_hash_and_a_login_by_none(
+    newest_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
+    seat, other = Seat("team-a"), Seat("team-b")
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(newest_pi, tmp_path, provider, [seat, other])
+        provider.know("team-a", other.key)
+        for key in (seat.key, seat.key, other.key):
+            assert home.run("hello", seat, env={seat.variable: key}).exit_code == 0
+        home.write("models.json", {"providers": {"anthropic": {"baseUrl": provider.origin}}})
+        log_in(home, provider, "one")
+        assert home.run("hello", SEAT).exit_code == 0
+        (home.agent / "auth.json").unlink()
+        *keys, login = (event.get("credential") for event in listener.of("capture"))
+    assert keys[0] == keys[1] != keys[2]
+    assert login is None
+    assert [len(key) for key in keys if key is not None] == [16] * 3
+    file = paths.find(home.env).state / "identity.key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_bytes().hex().encode() not in listener.raw
+    assert keys[0] != hashlib.sha256(seat.key.encode()).hexdigest()[:16]

@@ -5,6 +5,9 @@ an organisation, and tell themselves apart by their windows only: the minute of 
 moves that minute now and then, for one seat or for all. So it separates seats only while responses take turns between
 two of them: an end of 7d that comes back after another one was seen is of another seat.
 
+A configured key is another account if it is another key, unless the windows of both agree to the second. A hash of it
+tells them apart; a login has none, since its token is renewed every few hours.
+
 Evidence that names no account counts for the one in use, if it is newer than all evidence about the others.
 """
 
@@ -44,6 +47,9 @@ class PartKey(NamedTuple):
 
     seat: int = -1
     """The minute of the week (UTC) at which 7d resets, -1 if it is not known."""
+
+    credential: str = ""
+    """The hash of a configured key, "" for a login or if it is not known."""
 
 
 NOBODY: Final = PartKey()
@@ -122,7 +128,7 @@ class Identities:
         return {
             **({} if unnamed is None else unnamed.to_json(account_json)),
             "identities": [
-                {"account": key.account, "seat": key.seat, **part.to_json(account_json)}
+                {**key._asdict(), **part.to_json(account_json)}
                 for key, part in sorted(self.parts.items())
                 if key != NOBODY
             ],
@@ -133,7 +139,7 @@ class Identities:
         if "used" in entry:
             self.parts[NOBODY] = Part.from_json(entry, account_from_json)
         for saved in entry["identities"]:
-            key = PartKey(required_text(saved["account"]), int(saved["seat"]))
+            key = PartKey(required_text(saved["account"]), int(saved["seat"]), required_text(saved["credential"]))
             self.parts[key] = Part.from_json(saved, account_from_json)
         return self
 
@@ -145,20 +151,48 @@ class Identities:
         groups = sorted(self._groups(), key=lambda group: self._in_use(group[1]), reverse=True)
         if not groups:
             return [Identity("", self.parts[NOBODY].account)]
-        others = [key for _, keys in groups[1:] for key in keys]
-        (label, keys), *rest = groups
-        in_use = self._with_unnamed(self._account(keys), keys, others)
-        return [Identity(label, in_use), *(Identity(label, self._account(keys)) for label, keys in rest)]
+        in_use, *others = [Identity(label, self._account(keys)) for label, keys in groups]
+        return [in_use._replace(account=self._with_unnamed(in_use.account, [keys for _, keys in groups])), *others]
 
     def _groups(self) -> Iterator[tuple[str, list[PartKey]]]:
-        """The label and the parts of each account, without the parts that name none."""
-        for account in sorted({key.account for key in self.parts} - {""}):
-            keys = sorted(key for key in self.parts if key.account == account)
-            seats = [key for key in keys if key.seat >= 0]
+        """The label and the parts of each account. What names no account, or no seat of several, is in none."""
+        by_key = self._keys()
+        for keys in by_key:
+            accounts = {part.account for part in keys}
+            rivals = {part.account for others in by_key if others != keys for part in others}
+            known = accounts - rivals - {""}
+            alone = [part for part in self.parts if not part.credential and part.account in known]
+            account = next(iter(sorted(accounts)[-1:]), "")
+            yield ", ".join(filter(None, [account, f"key {keys[0].credential[:8]}"])), keys + sorted(alone)
+        with_key = {part.account for keys in by_key for part in keys}
+        for account in sorted({part.account for part in self.parts} - with_key - {""}):
+            keys = sorted(part for part in self.parts if part.account == account)
+            seats = [part for part in keys if part.seat >= 0]
             if any(self._alternate(one, other) for one in seats for other in seats if one != other):
-                yield from ((_label(key), [key]) for key in seats)
+                yield from ((_label(part), [part]) for part in seats)
             else:
                 yield account, keys
+
+    def _keys(self) -> list[list[PartKey]]:
+        """The parts of each configured key; of several keys if they are of one seat: a key may be renewed too."""
+        groups: list[list[PartKey]] = []
+        for credential in sorted({part.credential for part in self.parts} - {""}):
+            parts = sorted(part for part in self.parts if part.credential == credential)
+            same = [group for group in groups if any(self._agree(one, other) for one in group for other in parts)]
+            others = [group for group in groups if group not in same]
+            groups = [*others, sorted([*parts, *(part for group in same for part in group)])]
+        return groups
+
+    def _agree(self, one: PartKey, other: PartKey) -> bool:
+        """Whether both reported one end of 5h and one of 7d, to the second, in one organisation."""
+        if not one.account or one.account != other.account:
+            return False
+        histories = [self.parts[part].account.history for part in (one, other)]
+        for window in ("5h", "7d"):
+            ends = [{sample.resets_at for sample in history.samples(window)} - {None} for history in histories]
+            if ends[0].isdisjoint(ends[1]):
+                return False
+        return True
 
     def _alternate(self, one: PartKey, other: PartKey) -> bool:
         """Whether a response of the other seat came between two of this one with the same end of 7d."""
@@ -181,20 +215,21 @@ class Identities:
             account = merged(account, self.parts[key].account)
         return account
 
-    def _with_unnamed(self, account: "Account", keys: list[PartKey], others: list[PartKey]) -> "Account":
-        """The account in use, with the evidence that names no seat or no account, if it is newer than the others'."""
-        for unnamed in (PartKey(keys[0].account), NOBODY):
-            if unnamed in self.parts and unnamed not in keys:
-                rivals = [key for key in others if unnamed == NOBODY or key.account == unnamed.account]
-                since = max((_order(self.parts[key].newest) for key in rivals), default=_NEVER)[0]
-                account = merged(account, self.parts[unnamed].account, since)
+    def _with_unnamed(self, account: "Account", groups: list[list[PartKey]]) -> "Account":
+        """The account in use (the first group), with what names none, if that is newer than the others' evidence."""
+        grouped = {part for group in groups for part in group}
+        named = {"", *(part.account for part in groups[0])}
+        for unnamed in sorted(part for part in self.parts if part not in grouped and part.account in named):
+            rivals = [part for group in groups[1:] for part in group if unnamed.account in {"", part.account}]
+            since = max((_order(self.parts[part].newest) for part in rivals), default=_NEVER)[0]
+            account = merged(account, self.parts[unnamed].account, since)
         return account
 
 
 def key_of(evidence: Evidence) -> PartKey:
     """The key of the part that evidence belongs to."""
-    if evidence.account is None:
-        return NOBODY
+    if evidence.credential is not None or evidence.account is None:
+        return PartKey(evidence.account or "", credential=evidence.credential or "")
     resets = {window.name: window.resets_at for window in evidence.windows}
     end = resets.get("7d")
     if evidence.type != _SEAT or end is None or resets.get("5h") is None:

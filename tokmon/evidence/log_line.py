@@ -82,6 +82,9 @@ class Evidence(Value, frozen=True):
     account: str | None = None
     """The organisation or ChatGPT account, if it is known: another one is another account of the same name."""
 
+    credential: str | None = None
+    """A keyed hash of a configured key; None for a login, whose token is renewed."""
+
 
 def named_account(account_type: str | None, account: str | None, organisation: str | None) -> str | None:
     """The account that a response names. That in a gateway's response is of the provider behind it."""
@@ -123,6 +126,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
         account=named_account(text(line, "type"), text(line, "account"), text(line, "account_hint")),
+        credential=text(line, "credential") or None,
         credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
     )
 

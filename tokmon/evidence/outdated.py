@@ -57,6 +57,7 @@ class _Line(msgspec.Struct, gc=False):
     type: str | None = None
     account: str | None = None
     account_hint: str | None = None
+    credential: str | None = None
     plan: str | None = None
     claim: str | None = None
     binding_window: str | None = None
@@ -153,6 +154,7 @@ def _key(line: _Line) -> Key:
         line.model,
         line.type,
         line.account or line.account_hint,
+        line.credential,
         line.plan,
         line.claim,
         line.binding_window,

@@ -22,7 +22,7 @@ _MAX_TYPES: Final = 512
 _MAX_CACHED: Final = 4096
 """Bytes of headers and frame of a cached response: a hostile client must not fill the memory."""
 
-_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin", "account")
+_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin", "account", "credential")
 
 
 class EventReader:
@@ -52,6 +52,7 @@ class EventReader:
             reading=response.reading,
             type=kind,
             account=changes.get("account", event.account),
+            credential=changes.get("credential", event.credential),
             suffix=response.suffix(kind),
             resets_at=response.resets_at,
             changes=changes,
@@ -75,6 +76,7 @@ class EventReader:
             reading=error or Reading(),
             type=kind,
             account=changes.get("account", event.account),
+            credential=changes.get("credential", event.credential),
             suffix=encode_suffix(usage_fields(error, kind)),
             changes=changes,
             reusable=error is None or families.is_timeless(response, error),

@@ -203,4 +203,5 @@ def _evidence(template: EventTemplate, provider: str, event: messages.Event) -> 
         plan=reading.plan,
         credits=reading.credits,
         account=named_account(template.type, template.account, reading.account),
+        credential=template.credential,
     )

@@ -57,6 +57,9 @@ class EventTemplate:
     account: str | None = None
     """The account that the event names."""
 
+    credential: str | None = None
+    """The hash of the key that the event names."""
+
     end: bytes = b"}\n"
     """The end of its log line: the repeating fields of the event, then the log fields of the reading."""
 

@@ -77,6 +77,7 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
     pi: Name | None = None
     mission: Name | None = None
     account: Name | None = None
+    credential: Name | None = None
 
 
 class Capture(_Event, tag="capture", gc=False):
