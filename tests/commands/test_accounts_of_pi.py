@@ -111,6 +111,11 @@ def test_a_choice_that_needs_a_key_of_this_environment_is_not_published_for_othe
     file = decision_file.path_of(paths.find(), os.environ)
     assert run("select", XAI_API_KEY="xai-1", TOKMON_DEADLINE_MS="1").stdout.split()[0] == "xai"
     assert decision_file.read(file) is None
+    log_in(anthropic=oauth(expires_in=-60))
+    assert run("select", XAI_API_KEY="xai-1", TOKMON_DEADLINE_MS="1").stdout.split()[0] == "anthropic"
+    published = decision_file.read(file)
+    assert published is not None
+    assert published.accounts == (("anthropic", Policy().model),)
     log_in(xai=key("xai-1"))
     assert run("select", XAI_API_KEY="xai-1", TOKMON_DEADLINE_MS="1").stdout.split()[0] == "xai"
     assert decision_file.last_account(file) == "xai"

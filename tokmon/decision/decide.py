@@ -90,7 +90,7 @@ def decide(
         return None, loaded.policy
     decision = replace(decision, probes=results)
     try:
-        if not overridden(env, loaded.policy) and not loaded.needs_environment:
+        if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
             publish(file, decision, loaded, inputs, paths)
     except (OSError, StoreError, ValueError) as error:
         warn(f"the decision was not published: {error}")
@@ -105,7 +105,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     """Decide for the next wake, in a process that has new evidence; when (epoch seconds) to do so again.
 
     None where no later instant calls for it: no account is configured, the configuration is invalid or was not
-    validated yet, the environment overrides the choice or has keys for it, or a wake would probe before it. Nothing
+    validated yet, the environment overrides the choice or has the key for it, or a wake would probe before it. Nothing
     is probed here. `state` is that of a caller which reads the logs itself. OSError or StoreError if the file cannot be
     written.
     """
@@ -116,8 +116,6 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     if validated is None or validated.errors or overridden(env, validated.policy):
         return None
     loaded = policy_cache.with_chain(paths, validated, env)
-    if loaded.needs_environment:
-        return None
     if state is None:
         state = state_file.current(paths)
     else:
@@ -125,7 +123,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     file = decision_file.path_of(paths, env)
     before = decision_file.read(file)
     decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0])
-    if decision is None:
+    if decision is None or decision.provider in loaded.environment_accounts:
         return None
     publish(file, decision, loaded, inputs, paths)
     if before is None or not before.inputs or before.choice != (decision.provider, decision.model):
@@ -158,7 +156,7 @@ def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs
         now.uptime + (seconds if covered else min(seconds, int(UNCOVERED_S))),
         (decision.provider, decision.model),
         decision_file.places_of(paths),
-        accounts=loaded.policy.pairs,
+        accounts=loaded.shared,
         inputs=tuple(listed),
     )
     decision_file.write(file, content, inputs.instant_ns)

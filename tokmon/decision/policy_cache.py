@@ -49,8 +49,13 @@ class LoadedPolicy(NamedTuple):
     check_file: Path | None = None
     errors: tuple[SettingsError, ...] = ()
     source: PolicyOrigin = PolicyOrigin.CONFIGURED
-    needs_environment: bool = False
-    """The proposed chain has accounts whose keys are in this environment, which other processes may lack."""
+    environment_accounts: frozenset[str] = frozenset()
+    """Accounts of the proposed chain whose keys are in this environment: other processes may lack them."""
+
+    @property
+    def shared(self) -> tuple[tuple[str, str], ...]:
+        """The accounts that every process of this user can use, with their models."""
+        return tuple(pair for pair in self.policy.pairs if pair[0] not in self.environment_accounts)
 
 
 class CacheEntry(NamedTuple):
@@ -108,9 +113,9 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPo
 def _leave_accounts(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy) -> None:
     """Leave the accounts for the hook. Where that fails, the hook's default is an older one."""
     loaded = with_chain(paths, loaded, env)
-    if loaded.policy.accounts and not loaded.needs_environment:
+    if loaded.shared:
         with contextlib.suppress(OSError, StoreError, ValueError):
-            decision_file.leave_accounts(decision_file.path_of(paths, env), paths, loaded.policy.pairs)
+            decision_file.leave_accounts(decision_file.path_of(paths, env), paths, loaded.shared)
 
 
 def with_chain(paths: Paths, loaded: LoadedPolicy, env: Mapping[str, str] = os.environ) -> LoadedPolicy:
@@ -120,9 +125,8 @@ def with_chain(paths: Paths, loaded: LoadedPolicy, env: Mapping[str, str] = os.e
     from tokmon.pi.accounts import environment_accounts  # noqa: PLC0415 - a wake comes here only if no chain is configured
 
     policy = propose(paths, loaded.policy, env)
-    return loaded._replace(
-        policy=policy, needs_environment=not environment_accounts(paths, env).isdisjoint(policy.accounts)
-    )
+    own = environment_accounts(paths, env).intersection(policy.accounts)
+    return loaded._replace(policy=policy, environment_accounts=frozenset(own))
 
 
 def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
