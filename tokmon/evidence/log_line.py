@@ -92,7 +92,7 @@ def named_account(account_type: str | None, account: str | None, organisation: s
 
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
-    """The evidence in a log line; None if the line has no provider or no instant.
+    """The evidence in a log line; None if the line has no provider or no instant, or is about usage alone.
 
     `read_text` reads the error text of a pi check that another tool logged. Without it, such a line is evidence of
     a failed check and of nothing else.
@@ -100,6 +100,8 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
+    if line.get("kind") == "usage" and "status" not in line:
+        return None  # tokens and costs of an answer, whose capture is the evidence
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.
         stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")
