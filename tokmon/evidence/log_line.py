@@ -34,6 +34,9 @@ _EXACT: Final = 2**53
 SOURCE: Final = "piggyback"
 """The source of a line about a response that pi received."""
 
+USAGE: Final = "usage"
+"""The kind of a line about an answer's tokens and costs."""
+
 CHECK: Final = "pi-check"
 """The source of a line about a pi check: `ok` if a real session started, else `error`."""
 
@@ -100,7 +103,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
     provider, ts = line.get("provider"), line.get("ts")
     if not isinstance(provider, str) or not provider or not isinstance(ts, str):
         return None
-    if line.get("kind") == "usage" and "status" not in line:
+    if line.get("kind") == USAGE and line.get("status") is None:
         return None  # tokens and costs of an answer, whose capture is the evidence
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from tokmon.evidence.log_line import CHECK, Evidence
+from tokmon.evidence.log_line import CHECK, USAGE, Evidence
 from tokmon.evidence.model import Window
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.wire.instants import parse_rfc3339, rfc3339
@@ -50,6 +50,7 @@ class _Line(msgspec.Struct, gc=False):
     provider: str | None = None
     ts: str | None = None
     source: str | None = None
+    kind: str | None = None
     status: str | None = None
     scope: str | None = None
     substatus: str | None = None
@@ -107,7 +108,7 @@ class OutdatedLines:
                 yield data, None
                 continue
             ts = line.ts
-            if not ts or not line.provider:
+            if not ts or not line.provider or (line.kind == USAGE and line.status is None):
                 continue
             if len(ts) != _MILLISECONDS:
                 ts = _sortable(ts)
