@@ -29,12 +29,15 @@ _WINDOWS = st.lists(
 )
 _FIELDS = {
     "id": st.sampled_from(["a", "b", 7]),
-    "type": st.sampled_from([None, "", "xai", 1]),
+    "kind": st.sampled_from(["usage", "capture", 1]),
+    "type": st.sampled_from([None, "", "teams-direct", 1]),
     "source": st.sampled_from([None, "piggyback", "probe", "pi-check"]),
     "scope": st.sampled_from([None, "model", "request", "provider"]),
     "substatus": st.sampled_from([None, "key_valid"]),
     "model": st.sampled_from([None, "opus"]),
     "plan": st.sampled_from([None, "pro"]),
+    "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+    "credential": st.sampled_from([None, "key-1"]),
     "claim": st.sampled_from([None, "", "five_hour"]),
     "binding_window": st.sampled_from([None, "", "5h"]),
     "windows": st.none() | _WINDOWS | st.just({}),
@@ -42,7 +45,6 @@ _FIELDS = {
     "credits": st.sampled_from([None, {"balance": "1"}]),
     "utilization_5h": st.sampled_from([None, 0.4, "0.4"]),
     "utilization_7d": st.sampled_from([None, 0.6, 1]),
-    "kind": st.sampled_from(["capture", "usage"]),
     "account_status": st.sampled_from([None, "invalid_key"]),
     "error": st.sampled_from([None, "429 too many requests", "invalid x-api-key"]),
 }

@@ -13,7 +13,7 @@ _WINDOW = st.builds(
     lambda name, used, reset, more: {"name": name, "utilization": used, "resets_at": reset, **more},
     st.sampled_from(["5h", "7d", "7d_oi"]),
     st.sampled_from([None, 0.1, 0.9, 1.2]),
-    st.sampled_from([None, "2026-11-22T08:00:00Z"]),
+    st.sampled_from([None, "2026-11-22T08:00:00Z", "2026-11-24T09:00:00Z"]),
     st.sampled_from([{}, {"status": "rejected"}, {"remaining": 0}, {"scope": "model"}]),
 )
 _CREDITS = st.builds(
@@ -41,6 +41,9 @@ _LINE = st.fixed_dictionaries(
         "windows": st.lists(_WINDOW, max_size=3),
         "overage": st.sampled_from([None, {"status": "allowed", "in_use": True}, {"status": "rejected"}]),
         "plan": st.sampled_from([None, "pro", "plus"]),
+        "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+        "account": st.sampled_from([None, "chatgpt-1"]),
+        "credential": st.sampled_from([None, "key-1", "key-2"]),
         "credits": st.one_of(st.none(), _CREDITS),
         "utilization_5h": st.sampled_from([None, 0.2]),
         "reset_in_seconds": st.sampled_from([None, 600]),
@@ -112,6 +115,12 @@ def test_error_does_not_change_the_windows() -> None:
 def test_utilization_may_decrease_within_a_window() -> None:
     lines = [_line(second, windows=[{"name": "7d", "utilization": used}]) for second, used in ((1, 0.6), (2, 0.02))]
     assert _account(*lines).windows["7d"].window.utilization == 0.02
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_type_by_the_api_alone_gives_way_to_any_other(order: int) -> None:
+    lines = [_line(1, type="teams-direct"), _line(2, type="anthropic"), _line(0, type="anthropic")]
+    assert (_account(*lines[::order]).type or ("", ""))[1] == "teams-direct"
 
 
 def test_throttled_request_does_not_change_the_status() -> None:
