@@ -55,7 +55,28 @@ _LINE = st.fixed_dictionaries(
 _SAME_BUT_FOR_ITS_INSTANT = st.builds(
     lambda line, times: [{**line, "ts": ts} for ts in times], _LINE, st.lists(_TIMES, min_size=2, max_size=6)
 )
-_LINES = st.lists(_LINE.map(lambda line: [line]) | _SAME_BUT_FOR_ITS_INSTANT, max_size=6).map(
+_OF_SEATS = st.lists(
+    st.builds(
+        lambda ts, start, end: {
+            "ts": ts,
+            "provider": "p",
+            "status": "allowed",
+            "type": "teams-direct",
+            "account_hint": "org-1",
+            "windows": [
+                {"name": "5h", "utilization": 0.1, "resets_at": start},
+                {"name": "7d", "utilization": 0.2, "resets_at": end},
+            ],
+        },
+        _TIMES,
+        st.sampled_from([None, "2026-11-23T08:00:00Z"]),
+        st.sampled_from(["2026-11-24T09:00:00Z", "2026-11-24T09:01:00Z", None, 1795510800]),
+    ),
+    max_size=6,
+)
+"""Lines of several seats of one team, which their windows alone tell apart."""
+
+_LINES = st.lists(_LINE.map(lambda line: [line]) | _SAME_BUT_FOR_ITS_INSTANT | _OF_SEATS, max_size=6).map(
     lambda parts: [line for part in parts for line in part]
 )
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _MOST: Final = 16
 """Parts of one provider. Beyond that the one without evidence for the longest time is dropped."""
 
-_SEAT: Final = "teams-direct"
+SEAT: Final = "teams-direct"
+"""The type of an account whose windows tell the seats of one organisation apart."""
+
 _WEEK_MIN: Final = 7 * 24 * 60
 _APART_S: Final = 120.0
 """Seconds by which responses of one moment may arrive in another order."""
@@ -233,7 +235,7 @@ def key_of(evidence: Evidence) -> PartKey:
         return PartKey(evidence.account or "", credential=evidence.credential or "")
     resets = {window.name: window.resets_at for window in evidence.windows}
     end = resets.get("7d")
-    if evidence.type != _SEAT or end is None or resets.get("5h") is None:
+    if evidence.type != SEAT or end is None or resets.get("5h") is None:
         return PartKey(evidence.account)
     return PartKey(evidence.account, round(end / 60) % _WEEK_MIN)
 

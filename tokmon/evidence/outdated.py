@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from tokmon.evidence.identities import SEAT
 from tokmon.evidence.log_line import CHECK, USAGE, Evidence
 from tokmon.evidence.model import Status, Window
 from tokmon.evidence.snapshot import Snapshot
@@ -43,6 +44,7 @@ class _Window(msgspec.Struct, gc=False):
     status: str | None = None
     remaining: float | None = None
     scope: str | None = None
+    resets_at: object = None
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -173,6 +175,7 @@ def _key(line: _Line) -> Key:
         line.type,
         line.account or line.account_hint,
         line.credential,
+        _seat(windows) if line.type == SEAT and windows else None,
         line.plan,
         line.claim,
         line.binding_window,
@@ -180,6 +183,11 @@ def _key(line: _Line) -> Key:
         line.credits is None,
     )
     return key if line.source != CHECK else (*key, line.account_status, line.error, line.reason)
+
+
+def _seat(windows: Iterable[_Window]) -> Key:
+    """The ends of the windows, which tell the seats of one organisation apart, as they are written."""
+    return tuple([str(window.resets_at) for window in windows if window.name in _5H_7D])
 
 
 def _parts(windows: Iterable[Window]) -> tuple[object, ...]:
