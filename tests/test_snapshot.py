@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokmon.evidence.model import Credits, Scope, Status
-from tokmon.evidence.snapshot import Account, Snapshot, fold
+from tokmon.evidence.snapshot import Account, Snapshot, _account_from_json, _account_json, fold
 from tokmon.wire.instants import parse_rfc3339
 
 _WINDOW = st.builds(
@@ -52,6 +52,16 @@ _LINE = st.fixed_dictionaries(
 """Of few values, so that lines of one instant and one id contradict each other, as those without an id may."""
 
 
+_FULL_LINE = st.builds(
+    lambda line, model, windows, status: {**line, "model": model, "windows": windows, "status": status},
+    _LINE,
+    st.sampled_from(["opus", "sonnet"]),
+    st.lists(_WINDOW | st.just({"name": "7d_oi", "utilization": 0.1, "scope": "model"}), min_size=1, max_size=3),
+    st.sampled_from(["allowed", "rejected", "overloaded", "invalid_key"]),
+)
+"""Fills many parts of an account."""
+
+
 def _saved(snapshot: Snapshot) -> dict[str, Any]:
     saved: dict[str, Any] = json.loads(json.dumps(snapshot.to_json()))
     return saved
@@ -94,6 +104,25 @@ def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     for part in parts:
         snapshot = Snapshot.from_json(_saved(fold(snapshot, part)))
     assert json.dumps(snapshot.to_json()) == whole
+
+
+@given(st.lists(_FULL_LINE, max_size=8), st.randoms())
+def test_evidence_that_names_its_account_and_evidence_that_does_not_are_one_account(
+    lines: list[dict[str, Any]], random: Any
+) -> None:
+    unnamed = [
+        {**line, "provider": "a", "type": random.choice([None, "anthropic", "xai"])}
+        | dict.fromkeys(("account", "account_hint", "credential"))
+        for line in lines
+    ]
+    named = [{**line, "account_hint": random.choice([None, "org-1"])} for line in unnamed]
+    accounts = [_without_names(fold(Snapshot(), each)) for each in (unnamed, named)]
+    assert accounts[0] == accounts[1]
+
+
+def _without_names(snapshot: Snapshot) -> list[Account]:
+    """The account in use, as it is saved, which is without the names of accounts."""
+    return [_account_from_json("a", _account_json(account)) for account in snapshot.accounts.values()]
 
 
 def _line(second: int, **fields: Any) -> dict[str, Any]:
