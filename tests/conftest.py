@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from tests.pi import install
+from tokmon.pi.providers import BUILT_IN
 
 # No deadline: how long an example takes on a busy machine says nothing about the program.
 hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
@@ -29,8 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a home of its own, and return it."""
+    keys = {variable for provider in BUILT_IN.values() for variable in provider.variables}
     for name in os.environ:
-        if name.startswith(("XDG_", "TOKMON_", "PI_", "BUDGET_", "VIGILIO_")):
+        if name in keys or name.startswith(("XDG_", "TOKMON_", "PI_", "BUDGET_", "VIGILIO_")):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     folders = {

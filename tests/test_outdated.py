@@ -29,12 +29,15 @@ _WINDOWS = st.lists(
 )
 _FIELDS = {
     "id": st.sampled_from(["a", "b", 7]),
-    "type": st.sampled_from([None, "", "xai", 1]),
+    "kind": st.sampled_from(["usage", "capture", 1]),
+    "type": st.sampled_from([None, "", "teams-direct", 1]),
     "source": st.sampled_from([None, "piggyback", "probe", "pi-check"]),
     "scope": st.sampled_from([None, "model", "request", "provider"]),
     "substatus": st.sampled_from([None, "key_valid"]),
     "model": st.sampled_from([None, "opus"]),
     "plan": st.sampled_from([None, "pro"]),
+    "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+    "credential": st.sampled_from([None, "key-1"]),
     "claim": st.sampled_from([None, "", "five_hour"]),
     "binding_window": st.sampled_from([None, "", "5h"]),
     "windows": st.none() | _WINDOWS | st.just({}),
@@ -42,7 +45,6 @@ _FIELDS = {
     "credits": st.sampled_from([None, {"balance": "1"}]),
     "utilization_5h": st.sampled_from([None, 0.4, "0.4"]),
     "utilization_7d": st.sampled_from([None, 0.6, 1]),
-    "kind": st.sampled_from(["capture", "usage"]),
     "account_status": st.sampled_from([None, "invalid_key"]),
     "error": st.sampled_from([None, "429 too many requests", "invalid x-api-key"]),
 }
@@ -53,7 +55,28 @@ _LINE = st.fixed_dictionaries(
 _SAME_BUT_FOR_ITS_INSTANT = st.builds(
     lambda line, times: [{**line, "ts": ts} for ts in times], _LINE, st.lists(_TIMES, min_size=2, max_size=6)
 )
-_LINES = st.lists(_LINE.map(lambda line: [line]) | _SAME_BUT_FOR_ITS_INSTANT, max_size=6).map(
+_OF_SEATS = st.lists(
+    st.builds(
+        lambda ts, start, end: {
+            "ts": ts,
+            "provider": "p",
+            "status": "allowed",
+            "type": "teams-direct",
+            "account_hint": "org-1",
+            "windows": [
+                {"name": "5h", "utilization": 0.1, "resets_at": start},
+                {"name": "7d", "utilization": 0.2, "resets_at": end},
+            ],
+        },
+        _TIMES,
+        st.sampled_from([None, "2026-11-23T08:00:00Z"]),
+        st.sampled_from(["2026-11-24T09:00:00Z", "2026-11-24T09:01:00Z", None, 1795510800]),
+    ),
+    max_size=6,
+)
+"""Lines of several seats of one team, which their windows alone tell apart."""
+
+_LINES = st.lists(_LINE.map(lambda line: [line]) | _SAME_BUT_FOR_ITS_INSTANT | _OF_SEATS, max_size=6).map(
     lambda parts: [line for part in parts for line in part]
 )
 

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokmon.evidence.model import Credits, Scope, Status
-from tokmon.evidence.snapshot import Account, Snapshot, fold
+from tokmon.evidence.snapshot import Account, Snapshot, _account_from_json, _account_json, fold
 from tokmon.wire.instants import parse_rfc3339
 
 _WINDOW = st.builds(
     lambda name, used, reset, more: {"name": name, "utilization": used, "resets_at": reset, **more},
     st.sampled_from(["5h", "7d", "7d_oi"]),
     st.sampled_from([None, 0.1, 0.9, 1.2]),
-    st.sampled_from([None, "2026-11-22T08:00:00Z"]),
+    st.sampled_from([None, "2026-11-22T08:00:00Z", "2026-11-24T09:00:00Z"]),
     st.sampled_from([{}, {"status": "rejected"}, {"remaining": 0}, {"scope": "model"}]),
 )
 _CREDITS = st.builds(
@@ -41,12 +41,25 @@ _LINE = st.fixed_dictionaries(
         "windows": st.lists(_WINDOW, max_size=3),
         "overage": st.sampled_from([None, {"status": "allowed", "in_use": True}, {"status": "rejected"}]),
         "plan": st.sampled_from([None, "pro", "plus"]),
+        "account_hint": st.sampled_from([None, "org-1", "org-2"]),
+        "account": st.sampled_from([None, "chatgpt-1"]),
+        "credential": st.sampled_from([None, "key-1", "key-2"]),
         "credits": st.one_of(st.none(), _CREDITS),
         "utilization_5h": st.sampled_from([None, 0.2]),
         "reset_in_seconds": st.sampled_from([None, 600]),
     },
 )
 """Of few values, so that lines of one instant and one id contradict each other, as those without an id may."""
+
+
+_FULL_LINE = st.builds(
+    lambda line, model, windows, status: {**line, "model": model, "windows": windows, "status": status},
+    _LINE,
+    st.sampled_from(["opus", "sonnet"]),
+    st.lists(_WINDOW | st.just({"name": "7d_oi", "utilization": 0.1, "scope": "model"}), min_size=1, max_size=3),
+    st.sampled_from(["allowed", "rejected", "overloaded", "invalid_key"]),
+)
+"""Fills many parts of an account."""
 
 
 def _saved(snapshot: Snapshot) -> dict[str, Any]:
@@ -93,6 +106,25 @@ def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     assert json.dumps(snapshot.to_json()) == whole
 
 
+@given(st.lists(_FULL_LINE, max_size=8), st.randoms())
+def test_evidence_that_names_its_account_and_evidence_that_does_not_are_one_account(
+    lines: list[dict[str, Any]], random: Any
+) -> None:
+    unnamed = [
+        {**line, "provider": "a", "type": random.choice([None, "anthropic", "xai"])}
+        | dict.fromkeys(("account", "account_hint", "credential"))
+        for line in lines
+    ]
+    named = [{**line, "account_hint": random.choice([None, "org-1"])} for line in unnamed]
+    accounts = [_without_names(fold(Snapshot(), each)) for each in (unnamed, named)]
+    assert accounts[0] == accounts[1]
+
+
+def _without_names(snapshot: Snapshot) -> list[Account]:
+    """The account in use, as it is saved, which is without the names of accounts."""
+    return [_account_from_json("a", _account_json(account)) for account in snapshot.accounts.values()]
+
+
 def _line(second: int, **fields: Any) -> dict[str, Any]:
     return {"ts": f"2026-11-22T06:00:{second:02}Z", "id": f"event-{second:04}", "provider": "a"} | fields
 
@@ -112,6 +144,12 @@ def test_error_does_not_change_the_windows() -> None:
 def test_utilization_may_decrease_within_a_window() -> None:
     lines = [_line(second, windows=[{"name": "7d", "utilization": used}]) for second, used in ((1, 0.6), (2, 0.02))]
     assert _account(*lines).windows["7d"].window.utilization == 0.02
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_type_by_the_api_alone_gives_way_to_any_other(order: int) -> None:
+    lines = [_line(1, type="teams-direct"), _line(2, type="anthropic"), _line(0, type="anthropic")]
+    assert (_account(*lines[::order]).type or ("", ""))[1] == "teams-direct"
 
 
 def test_throttled_request_does_not_change_the_status() -> None:

@@ -1,6 +1,14 @@
 /** Captures responses: by observing `fetch`, and from pi's header event. */
 
-import { attribute, attributeToSession, basesOf, goesToModel, learnCredential } from "./attribution.ts";
+import {
+	type Attribution,
+	attribute,
+	attributeToSession,
+	basesOf,
+	goesToModel,
+	learnCredential,
+} from "./attribution.ts";
+import { chatgptAccount, hashOfKey, type Identity, noteIdentity, requestHeaders } from "./identity.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { idWithoutSecrets, rememberSecrets, withoutSecrets } from "./secrets.ts";
 import { type Call, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
@@ -52,6 +60,17 @@ export function keyShape(credential: string | undefined): KeyShape | undefined {
 	return credential.includes("sk-ant-api") ? "ant-api" : "other";
 }
 
+/** What a request says of its account. A key counts only where it is known to be configured. */
+function identify(
+	session: Session | undefined,
+	provider: Attribution["provider"],
+	headers: Headers | undefined,
+): Identity {
+	const account = chatgptAccount(headers);
+	const isKey = !account && provider && quietly(() => session?.isLogin?.(provider)) === false;
+	return { account, credential: isKey ? hashOfKey(headers) : undefined };
+}
+
 /**
  * Decides before a request leaves whether it is captured; most are not. It is if it is a POST (a catalog or a usage page
  * is a GET) below the base URL of the model that its context names: handlers of other extensions run in that context too,
@@ -69,14 +88,18 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 	const bases = context ? [] : basesOf(state, url);
 	if (context ? !goesToModel(context, url) : bases.length === 0) return undefined;
 	const session = (context?.session && state.sessions.get(context.session)) || state.latest;
-	const credential = quietly(() => credentialOf(init?.headers ?? object?.headers));
+	const headers = quietly(() => requestHeaders(request));
+	const credential = headers && quietly(() => credentialOf(headers));
 	if (context && credential) quietly(() => learnCredential(state, context.provider, credential));
+	const attribution = () => attribute(state, context, bases, credential);
+	const identity = identify(session, attribution().provider, headers);
 	const started = performance.now();
 	const report = (outcome: Outcome) =>
 		send(state, {
 			kind: "capture",
 			...origin(state, context?.session ?? session?.id),
-			...attribute(state, context, bases, credential),
+			...attribution(),
+			...identity,
 			via: "fetch",
 			origin: name(url.origin),
 			key_shape: keyShape(credential),
@@ -89,6 +112,7 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 			if (id) state.requestIds.add(id);
 			if (context) context.responses++;
 			if (session) session.responses++;
+			noteIdentity(context?.session ?? session?.id, attribution().provider, identity, response.headers);
 			report({ http_status: response.status, request_id: id, headers: allowedHeaders(response.headers) });
 		},
 		onError(error) {

@@ -13,6 +13,7 @@
 import type { ExtensionAPI, ExtensionContext } from "@earendil-works/pi-coding-agent";
 import { updateModels } from "./attribution.ts";
 import { beforeRequest, observeFetch, onHeaderEvent } from "./capture.ts";
+import { loadSecret } from "./identity.ts";
 import { VERSION } from "./schema.ts";
 import { findApiProviders, needsApiProviders, wrapSenders } from "./senders.ts";
 import { onSocket } from "./socket.ts";
@@ -28,6 +29,10 @@ function onSessionStart(state: State, session: Session, ctx: ExtensionContext): 
 	session.id = name(ctx.sessionManager.getSessionId());
 	session.entries = ctx.sessionManager.getEntries().length;
 	if (session.id) state.sessions.set(session.id, session);
+	const usesLogin: unknown = field(ctx.modelRegistry, "isUsingOAuth");
+	session.isLogin = (provider) =>
+		typeof usesLogin === "function" ? Reflect.apply(usesLogin, ctx.modelRegistry, [{ provider }]) : undefined;
+	loadSecret();
 	state.outbox.start();
 	// Each load sets these, so that the newest code is used.
 	state.beforeRequest = (request) => beforeRequest(state, request);

@@ -41,6 +41,8 @@ export interface Capture {
 	host?: string | null;
 	pi?: string | null;
 	mission?: string | null;
+	account?: string | null;
+	credential?: string | null;
 	attribution?: "model" | "none" | "url" | "wrapper" | null;
 	via?: "event" | "fetch" | "stream";
 	origin?: string | null;
@@ -75,6 +77,8 @@ export interface Usage {
 	host?: string | null;
 	pi?: string | null;
 	mission?: string | null;
+	account?: string | null;
+	credential?: string | null;
 	what?: "assistant" | "branch_summary" | "cache_warm" | "compaction" | "other" | "tool_result";
 	response_model?: string | null;
 	response_id?: string | null;

@@ -5,6 +5,7 @@
 
 import { attribute, goesToModel, learnCredential } from "./attribution.ts";
 import { allowedHeaders, credentialOf, elapsed, keyShape, requestId } from "./capture.ts";
+import { chatgptAccount, noteIdentity } from "./identity.ts";
 import type { Capture } from "./schema.ts";
 import { isNew, origin, type RequestContext, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
@@ -52,12 +53,13 @@ export function onSocket(state: State, socket: object, address: string, options:
 	const listen = (event: string, action: (event: unknown) => void): void =>
 		void Reflect.apply(subscribe, socket, [event, (data: unknown) => void quietly(() => action(data))]);
 	const url = new URL(address.replace(/^ws/i, "http"));
-	const credential = quietly(() => credentialOf(field(options, "headers")));
+	const headers = quietly(() => new Headers(field(options, "headers") as ConstructorParameters<typeof Headers>[0]));
+	const credential = headers && quietly(() => credentialOf(headers));
 	let answer: Answer | undefined;
 	const end = (outcome: Outcome) => {
 		const ended = answer;
 		answer = undefined;
-		if (ended) quietly(() => report(state, ended, url, credential, outcome));
+		if (ended) quietly(() => report(state, ended, url, headers, outcome));
 	};
 	/** The end of an answer without a last frame: the beginning says that it was served, as with a stream that is cut. */
 	const cut = () => answer && end(answer.begun ? { http_status: 200, headers: {} } : { error: "closed", headers: {} });
@@ -143,15 +145,19 @@ function failure(error: unknown, frame: Fields): Outcome {
 	};
 }
 
-function report(state: State, answer: Answer, url: URL, credential: string | undefined, outcome: Outcome): void {
+function report(state: State, answer: Answer, url: URL, headers: Headers | undefined, outcome: Outcome): void {
+	const { session, provider } = answer.context;
+	const identity = { account: chatgptAccount(headers), credential: undefined };
+	noteIdentity(session, name(provider), identity, new Headers());
 	const fits = answer.limits && JSON.stringify(answer.limits).length <= MAX_FRAME;
 	send(state, {
 		kind: "capture",
-		...origin(state, answer.context.session),
+		...origin(state, session),
 		...attribute(state, answer.context, [], undefined),
+		...identity,
 		via: "stream",
 		origin: name(url.origin),
-		key_shape: keyShape(credential),
+		key_shape: keyShape(headers && credentialOf(headers)),
 		elapsed_ms: elapsed(answer.started),
 		...outcome,
 		frame: fits ? answer.limits : undefined,

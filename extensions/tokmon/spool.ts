@@ -43,7 +43,7 @@ export function startSidecar(env: Environment): boolean {
 }
 
 /** Makes a folder that only this user can use. Throws if it is a link or another user's. */
-function privateFolder(path: string): string {
+export function privateFolder(path: string): string {
 	fs.mkdirSync(path, { recursive: true, mode: 0o700 });
 	const status = fs.lstatSync(path);
 	if (!status.isDirectory() || status.uid !== process.getuid?.()) throw new Error("not a folder of this user");

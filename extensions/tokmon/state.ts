@@ -31,6 +31,8 @@ export interface Session {
 	responses: number;
 	/** True while it summarises: pi bills those requests in an entry. */
 	summarizing: boolean;
+	/** Whether a provider is used by a login, whose token pi renews. */
+	isLogin?: (provider: string) => unknown;
 }
 
 /** One call of `fetch` that is being captured. */

@@ -1,6 +1,7 @@
 /** Usage and cost: of the model's answers, and of whatever else a session's entries name. */
 
 import type { ExtensionContext } from "@earendil-works/pi-coding-agent";
+import { lastIdentity } from "./identity.ts";
 import type { Usage } from "./schema.ts";
 import { isNew, origin, type RequestContext, type Session, type State, send } from "./state.ts";
 import { amount, count, field, name, quietly, scrub } from "./values.ts";
@@ -70,6 +71,7 @@ function sendAnswer(state: State, session: string | undefined, message: unknown,
 		response_model: name(field(message, "responseModel")),
 		response_id: response,
 		stop: name(field(message, "stopReason")),
+		...(field(message, "errorMessage") ? lastIdentity(session, provider) : {}),
 		error: scrub(field(message, "errorMessage")),
 		tokens: tokens(usage),
 		...cost(usage, findModel),

@@ -42,7 +42,8 @@ const once = (socket, ...names) =>
 	});
 const context = { provider: "team-x", model: "m", api: "openai-codex-responses", baseUrl: "", responses: 0 };
 context.baseUrl = url.replace(/^ws/, "http").replace(/\/codex.*/, "");
-const socket = new globalThis.WebSocket(url, { headers: { authorization: "Bearer secret-of-the-test" } });
+const headers = { authorization: "Bearer secret-of-the-test", "chatgpt-account-id": "account-of-the-test" };
+const socket = new globalThis.WebSocket(url, { headers });
 await once(socket, "open", "error");
 let closed = false;
 socket.addEventListener("close", () => {

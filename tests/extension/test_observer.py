@@ -70,6 +70,19 @@ def test_of_a_credential_only_its_shape_is_told(listener: Listener, headers: dic
         assert value.removeprefix("Bearer ").encode() not in listener.raw
 
 
+def test_an_error_text_has_the_account_of_the_response_before_it(listener: Listener) -> None:
+    headers = {"chatgpt-account-id": "0f3c1b0e-private"}
+    refused = {"status": 429, "headers": {"anthropic-organization-id": "org-1"}}
+    error = answer_ended(stopReason="error", errorMessage="429 no")
+    steps = (ask("team-a", URL), error, ask("team-b", URL, headers=headers), answer_ended(provider="team-b"))
+    _, events = run(listener, *steps, answers=[refused, {"status": 200}], models=FIVE)
+    first, told, second, served = events
+    assert ("account" in first, told["account"]) == (False, "org-1")
+    assert second["account"].startswith("chatgpt-")
+    assert "account" not in served
+    assert b"0f3c1b0e" not in listener.raw
+
+
 def test_only_allowed_headers_are_told_and_those_are_bounded(listener: Listener) -> None:
     sent = {
         "anthropic-ratelimit-unified-5h-utilization": "0.42",

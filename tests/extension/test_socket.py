@@ -35,6 +35,7 @@ def captures(*answers: Answer, requests: int = 1, replace: str = "", binary: boo
         )
     assert (done.returncode, done.stderr) == (0, "")
     assert "secret-of-the-test" not in done.stdout
+    assert "account-of-the-test" not in done.stdout
     lines: list[Any] = json.loads(done.stdout)
     return lines
 
@@ -55,6 +56,8 @@ def test_answers_over_one_connection_are_one_capture_each(*, binary: bool) -> No
     ]
     assert [line.get("frame") for line in lines] == [dict(CODEX_FRAME), None, None]
     assert {line["key_shape"] for line in lines} == {"other"}
+    (account,) = {line["account"] for line in lines}
+    assert account.startswith("chatgpt-")
     assert all(line["elapsed_ms"] >= 0 for line in lines)
 
 

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from tests.bench import events
-from tests.sidecar.running import capture
+from tests.sidecar.running import capture, usage
 from tokmon.errors import WireError
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pi.models_json import ConfiguredAccount
@@ -110,6 +110,28 @@ def test_provider_of_models_json_keeps_its_name_even_if_it_looks_like_a_key() ->
     ingest.add_lines(data, lambda *_: pytest.fail("refused"))
     stored_names = [json.loads(line)["provider"] for line in b"".join(pending["capture"].blocks).splitlines()]
     assert stored_names == ["xai-production", "[secret]"]
+
+
+def test_an_error_has_the_type_of_its_account_or_none() -> None:
+    """An error text has no headers and no key: it cannot tell a seat from a paid key."""
+    pending = {"capture": Pending(), "usage": Pending()}
+    known = {"seat": ConfiguredAccount(key_shape="ant-oat", api="anthropic-messages")}
+    ingest = Ingest(known, RecentIds(), pending)
+    error = {"stop": "error", "error": "401 invalid x-api-key", "api": "anthropic-messages"}
+    names = ("seat", "by-command", "anthropic", "xai")
+    events = [capture(number, provider=name, key_shape="ant-oat") for number, name in enumerate(names)]
+    events += [usage(len(names) + number, provider=name, **error) for number, name in enumerate(names)]
+    ingest.add_lines(
+        b"".join(json.dumps(event).encode() + b"\n" for event in events), lambda *_: pytest.fail("refused")
+    )
+    lines = [json.loads(line) for log in pending.values() for line in b"".join(log.blocks).splitlines()]
+    types = {name: [line.get("type") for line in lines if line["provider"] == name] for name in names}
+    assert types == {
+        "seat": ["teams-direct", "teams-direct"],
+        "by-command": ["teams-direct", None],
+        "anthropic": ["teams-direct", None],
+        "xai": ["xai", "xai"],
+    }
 
 
 def test_sessions_with_equal_headers_keep_their_own_provider_and_type() -> None:

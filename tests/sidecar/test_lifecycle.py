@@ -149,8 +149,10 @@ def test_events_sent_before_sigterm_are_stored_and_acknowledged() -> None:
 def test_snapshot_is_saved_and_rebuilt_from_the_logs_to_the_same_content() -> None:
     with sidecar() as running:
         talk = running.client()
+        named = {"anthropic-ratelimit-unified-status": "allowed", "anthropic-organization-id": "org-1"}
         talk.send(capture(1), capture(2, provider="team-ludo", ts="2026-11-22T06:00:05Z"), usage(3))
-        talk.acknowledged(3)
+        talk.send(capture(4, provider="named", headers=named), usage(5, provider="named"))
+        talk.acknowledged(5)
         wait_until(running.paths.snapshot.exists, "the snapshot is saved while it runs")
         running.stop()
         saved = running.paths.snapshot.read_bytes()

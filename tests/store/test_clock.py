@@ -117,7 +117,8 @@ def _set_aside(lines: list[dict[str, Any]]) -> EarlyEvidence:
 
 
 def test_evidence_from_ahead_counts_when_its_time_comes(paths: Paths) -> None:
-    append(paths.piggyback, [json.dumps(line("a", "rejected", age=-2 * HOUR)).encode()])
+    names = {"account_hint": "org-1", "credential": "1234567890"}
+    append(paths.piggyback, [json.dumps(line("a", "rejected", age=-2 * HOUR) | names).encode()])
     append(paths.piggyback, [json.dumps(line("a", "allowed")).encode()])
     state = state_file.current(paths, now=NOW)
     state_file.save(state, paths)
@@ -125,6 +126,7 @@ def test_evidence_from_ahead_counts_when_its_time_comes(paths: Paths) -> None:
     assert state.snapshot.accounts["a"].last.status == "allowed"
     assert state.early.due_at == NOW + 2 * HOUR - AHEAD_S
     later = state_file.current(paths, now=state.early.due_at)
+    assert [identity.label for identity in later.snapshot.identities("a")] == ["org-1, key 12345678"]
     assert later.snapshot.accounts["a"].last is not None
     assert later.snapshot.accounts["a"].last.status == "rejected"
 

@@ -22,13 +22,14 @@ from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
 from tokmon.pi import check_file, extension, session_check
+from tokmon.pi.accounts import read_logins
 from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
 from tokmon.probes.records import member
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put_json, say, style_of
 from tokmon.report.words import clean
 from tokmon.selection.overrides import name_problem, shown
-from tokmon.store.codec import encode, read_json
+from tokmon.store.codec import encode
 from tokmon.store.log import append_to
 from tokmon.wire.instants import rfc3339
 
@@ -87,7 +88,7 @@ def _wanted(locations: Paths, options: argparse.Namespace) -> list[AccountToChec
             f"no account to check: none is configured, and `{locations.models}` lists none",
             hint=f"name the accounts, or set `chain` in `{locations.config}`",
         )
-    logins = read_json(locations.agent / "auth.json") or {}
+    logins = read_logins(locations)
     wanted = []
     for name in names:
         problem = name_problem(name)

@@ -10,7 +10,8 @@ from typing import Final
 from tokmon import paths
 from tokmon.decision.decide import situation
 from tokmon.paths import Paths
-from tokmon.pi.models_json import account_type, read_accounts, read_models
+from tokmon.pi.accounts import read_types
+from tokmon.pi.models_json import read_models
 from tokmon.report.status import remarks_text, status_text
 from tokmon.report.terminal import output, put_json, say, style_of, width_of
 from tokmon.report.view import View, view
@@ -29,7 +30,7 @@ def run(arguments: list[str]) -> int:
     if form != "wake":
         state_file.require_readable(locations)
     shown = look(locations, time.time())
-    unreadable = unreadable_files(locations, shown)
+    unreadable = unreadable_files(locations)
     if form == "wake":
         from tokmon.report.wake_block import wake_text  # noqa: PLC0415 - only for a prompt, which gets no hint either
 
@@ -55,14 +56,13 @@ def run(arguments: list[str]) -> int:
 
 
 def look(locations: Paths, now: float) -> View:
-    """The accounts of models.json, of the policy and of the logs, as of `now`."""
-    configured = read_accounts(locations.models)
-    types = {name: account_type(entry, api=None, key_shape=None, family=None) for name, entry in configured.items()}
-    known = situation(locations, os.environ, more=configured)
+    """The accounts of pi, of the policy and of the logs, as of `now`."""
+    types = read_types(locations, os.environ)
+    known = situation(locations, os.environ, more=types)
     return view(known.snapshot, types, known.policy, known.others, now)
 
 
-def unreadable_files(locations: Paths, shown: View) -> list[Path]:
+def unreadable_files(locations: Paths) -> list[Path]:
     """What exists and cannot be read: the folder of the logs, a log, models.json."""
     try:
         os.scandir(locations.logs).close()
@@ -71,8 +71,7 @@ def unreadable_files(locations: Paths, shown: View) -> list[Path]:
         logs = []
     except OSError:
         logs = [locations.logs]
-    known = any(account.configured for account in shown.accounts)
-    return logs if known or _is_json(locations.models) else [*logs, locations.models]
+    return logs if _is_json(locations.models) else [*logs, locations.models]
 
 
 def _is_readable(path: Path) -> bool:
@@ -92,7 +91,11 @@ def _hint(shown: View, locations: Paths) -> None:
     if any(account.has_evidence for account in shown.accounts):
         return
     if not shown.accounts:
-        print(f"no accounts: `{locations.models}` lists none, and no response has been recorded", file=sys.stderr)
+        print(
+            f"no accounts: `{locations.models}` lists none, pi has no login and no key, and no response has been "
+            "recorded",
+            file=sys.stderr,
+        )
     print("hint: run a turn of pi, then try again; `tokmon doctor` checks the installation", file=sys.stderr)
 
 

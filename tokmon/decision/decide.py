@@ -56,10 +56,10 @@ class Situation(NamedTuple):
 
 def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
     """The policy and the evidence now, with the results of pi checks for all accounts known and for `more`."""
-    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
+    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env), env)
     snapshot = state_file.current(paths).snapshot
     with_checks = _with_checks(snapshot, loaded, (*snapshot.accounts, *more))
-    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy), with_checks)
+    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy, env), with_checks)
 
 
 def decide(
@@ -72,7 +72,7 @@ def decide(
     `warn`. The decision is None where no account is configured.
     """
     inputs = _begin(paths, warn)
-    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env))
+    loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env), env)
     for error in loaded.errors:
         warn(f"{error}; in use: {loaded.source.value}")
     if resume_account is not None:
@@ -91,7 +91,7 @@ def decide(
         return None, loaded.policy
     decision = replace(decision, probes=results)
     try:
-        if not overridden(env, loaded.policy):
+        if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
             publish(file, decision, loaded, inputs, paths)
     except (OSError, StoreError, ValueError) as error:
         warn(f"the decision was not published: {error}")
@@ -106,8 +106,9 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     """Decide for the next wake, in a process that has new evidence; when (epoch seconds) to do so again.
 
     None where no later instant calls for it: no account is configured, the configuration is invalid or was not
-    validated yet, the environment overrides the choice, or a wake would probe before it. Nothing is probed here.
-    `state` is that of a caller which reads the logs itself. OSError or StoreError if the file cannot be written.
+    validated yet, the environment overrides the choice or has the key for it, or a wake would probe before it. Nothing
+    is probed here. `state` is that of a caller which reads the logs itself. OSError or StoreError if the file cannot be
+    written.
     """
     private_folder(paths.state)
     private_folder(paths.logs)
@@ -115,7 +116,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     validated = policy_cache.cached(paths, env)
     if validated is None or validated.errors or overridden(env, validated.policy):
         return None
-    loaded = policy_cache.with_chain(paths, validated)
+    loaded = policy_cache.with_chain(paths, validated, env)
     if state is None:
         state = state_file.current(paths)
     else:
@@ -123,7 +124,7 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
     file = decision_file.path_of(paths, env)
     before = decision_file.read(file)
     decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0])
-    if decision is None:
+    if decision is None or decision.provider in loaded.environment_accounts:
         return None
     publish(file, decision, loaded, inputs, paths)
     if before is None or not before.inputs or before.choice != (decision.provider, decision.model):
@@ -156,7 +157,7 @@ def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs
         now.uptime + (seconds if covered else min(seconds, int(UNCOVERED_S))),
         (decision.provider, decision.model),
         decision_file.places_of(paths),
-        accounts=loaded.policy.pairs,
+        accounts=loaded.shared,
         inputs=tuple(listed),
     )
     decision_file.write(file, content, inputs.instant_ns)

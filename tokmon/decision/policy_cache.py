@@ -9,6 +9,7 @@ a single call (the pin) are never cached.
 
 import contextlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from enum import Enum
@@ -48,6 +49,13 @@ class LoadedPolicy(NamedTuple):
     check_file: Path | None = None
     errors: tuple[SettingsError, ...] = ()
     source: PolicyOrigin = PolicyOrigin.CONFIGURED
+    environment_accounts: frozenset[str] = frozenset()
+    """Accounts of the proposed chain whose keys are in this environment: other processes may lack them."""
+
+    @property
+    def shared(self) -> tuple[tuple[str, str], ...]:
+        """The accounts that every process of this user can use, with their models."""
+        return tuple(pair for pair in self.policy.pairs if pair[0] not in self.environment_accounts)
 
 
 class CacheEntry(NamedTuple):
@@ -104,17 +112,21 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPo
 
 def _leave_accounts(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy) -> None:
     """Leave the accounts for the hook. Where that fails, the hook's default is an older one."""
-    policy = with_chain(paths, loaded).policy
-    if policy.accounts:
+    loaded = with_chain(paths, loaded, env)
+    if loaded.shared:
         with contextlib.suppress(OSError, StoreError, ValueError):
-            decision_file.leave_accounts(decision_file.path_of(paths, env), paths, policy.pairs)
+            decision_file.leave_accounts(decision_file.path_of(paths, env), paths, loaded.shared)
 
 
-def with_chain(paths: Paths, loaded: LoadedPolicy) -> LoadedPolicy:
-    """The same, with a chain proposed from pi's models.json where none is configured."""
+def with_chain(paths: Paths, loaded: LoadedPolicy, env: Mapping[str, str] = os.environ) -> LoadedPolicy:
+    """The same, with a chain proposed from the accounts of pi where none is configured."""
     if loaded.policy.accounts:
         return loaded
-    return loaded._replace(policy=propose(paths, loaded.policy))
+    from tokmon.pi.accounts import environment_accounts  # noqa: PLC0415 - a wake comes here only if no chain is configured
+
+    policy = propose(paths, loaded.policy, env)
+    own = environment_accounts(paths, env).intersection(policy.accounts)
+    return loaded._replace(policy=policy, environment_accounts=frozenset(own))
 
 
 def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
@@ -126,19 +138,14 @@ def check_file(paths: Paths, env: Mapping[str, str]) -> Path | None:
     return None if nothing_configured else load(paths, env).check_file
 
 
-def propose(paths: Paths, base: Policy) -> Policy:
-    """`base` with a chain proposed from pi's models.json."""
-    from tokmon.pi.models_json import account_type, accounts_of, read_providers  # noqa: PLC0415 - only who has no chain comes here
+def propose(paths: Paths, base: Policy, env: Mapping[str, str] = os.environ) -> Policy:
+    """`base` with a chain proposed from the accounts of pi."""
+    from tokmon.pi import accounts  # noqa: PLC0415 - a wake comes here only if no chain is configured
     from tokmon.selection import default_policy  # noqa: PLC0415
 
-    providers = read_providers(paths.models)
-    entries = {
-        name: default_policy.ModelsEntry(
-            account_type(account, api=None, key_shape=None, family=None), _ids(providers[name])
-        )
-        for name, account in accounts_of(providers).items()
-    }
-    return default_policy.propose(entries, base)
+    types, entries = accounts.read_types(paths, env), accounts.read_entries(paths, env)
+    offers = {name: default_policy.ModelsEntry(types.get(name), _ids(entry)) for name, entry in entries.items()}
+    return default_policy.propose(offers, base)
 
 
 def listed(paths: Paths) -> dict[str, tuple[str, ...]]:

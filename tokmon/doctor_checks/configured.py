@@ -8,7 +8,7 @@ from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import StoreError
 from tokmon.evidence.early import is_early
 from tokmon.pi import check_file
-from tokmon.pi.models_json import read_accounts
+from tokmon.pi.accounts import read_accounts
 from tokmon.report.findings import Finding, fail, ok, warn
 from tokmon.report.words import ago, plural
 from tokmon.store import state_file
@@ -24,11 +24,11 @@ def configuration(subject: Subject) -> Finding:
         return _invalid(loaded)
     policy = loaded.policy
     if not policy.accounts and policy.pin is None:
-        proposal = policy_cache.propose(subject.paths, policy).accounts
+        proposal = policy_cache.propose(subject.paths, policy, subject.env).accounts
         named = f"; proposed from `{subject.paths.models}`: {_names(proposal)}" if proposal else ""
         return ok(f"no `chain` in `{subject.paths.config}`{named}")
     of_this_call = [name for name in (policy.pin, policy.default_provider) if name is not None]
-    known = {*read_accounts(subject.paths.models), *state_file.current(subject.paths).snapshot.accounts}
+    known = {*read_accounts(subject.paths, subject.env), *state_file.current(subject.paths).snapshot.accounts}
     unknown = [name for name in dict.fromkeys((*policy.accounts, *of_this_call)) if name not in known]
     if unknown:
         return warn(

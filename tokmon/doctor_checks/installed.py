@@ -8,7 +8,8 @@ from tokmon import __version__
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import UsageError
 from tokmon.pi import extension as pi_extension
-from tokmon.pi.models_json import MAX_MODELS, read_accounts
+from tokmon.pi.accounts import read_accounts
+from tokmon.pi.models_json import MAX_MODELS, read_providers
 from tokmon.pi.support import NEWEST, OLDEST, Support, support
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import plural
@@ -66,8 +67,14 @@ def models(subject: Subject) -> Finding:
     try:
         json.loads(plain_json(read_file(path, MAX_MODELS)))
     except FileNotFoundError:
-        return ok(f"no `{path}`; accounts appear after their first response")
+        listed = 0
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return warn(f"`{path}` cannot be read, so its accounts have no type: {reason}", "correct the file")
-    return ok(f"{plural(len(read_accounts(path)), 'account')} in `{path}`")
+    else:
+        listed = len(read_providers(path))
+    others = len(read_accounts(subject.paths, subject.env)) - listed
+    if not listed and not others:
+        return ok(f"no account in `{path}`, no login and no key; accounts appear after their first response")
+    more = f", {others} by login or environment key" if others else ""
+    return ok(f"{plural(listed, 'account')} in `{path}`{more}")

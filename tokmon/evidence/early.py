@@ -12,15 +12,9 @@ from typing import Any, Final, Self
 import msgspec
 
 from tokmon.evidence.history import MINUTE_S
-from tokmon.evidence.log_line import (
-    Evidence,
-    Stamp,
-    evidence_in_line,
-    evidence_json,
-    plain_numbers,
-    stamp_from_json,
-)
+from tokmon.evidence.log_line import Evidence, Stamp, evidence_in_line
 from tokmon.evidence.reading import credits_json, window_json
+from tokmon.evidence.saved_form import evidence_json, plain_numbers, stamp_from_json
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 AHEAD_S: Final = 300.0
@@ -107,6 +101,8 @@ def _line(evidence: Evidence) -> _Line:
         **evidence_json(evidence),
         "provider": evidence.provider,
         "type": evidence.type,
+        "account": evidence.account,
+        "credential": evidence.credential,
         "plan": evidence.plan,
         "credits": None if evidence.credits is None else dict(credits_json(evidence.credits)),
         "binding_window": evidence.binding,

@@ -11,19 +11,10 @@ from math import inf
 from operator import attrgetter
 from typing import Any, Final
 
-from tokmon.evidence.log_line import (
-    CHECK,
-    SERVED,
-    Evidence,
-    Stamp,
-    evidence_from_json,
-    evidence_json,
-    plain_numbers,
-    stamp_from_json,
-    stamp_json,
-)
+from tokmon.evidence.log_line import CHECK, SERVED, Evidence, Stamp
 from tokmon.evidence.model import Scope, Status, Value, Window
 from tokmon.evidence.reading import number, window_json
+from tokmon.evidence.saved_form import evidence_from_json, evidence_json, plain_numbers, stamp_from_json, stamp_json
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 KEY_VALID: Final = "key_valid"

@@ -12,24 +12,21 @@ from tokmon.evidence.reading import (
     instant,
     number,
     overage_from_json,
-    overage_json,
     reading_json,
     text,
     window_from_json,
-    window_json,
 )
 from tokmon.evidence.values import plausible
-from tokmon.wire.instants import parse_rfc3339, rfc3339
+from tokmon.wire.instants import parse_rfc3339
 
 SERVED: Final = frozenset({Status.ALLOWED, Status.ALLOWED_WARNING})
 """The statuses of an account that serves requests."""
 
+_RELAYS: Final = frozenset({"gateway", "openrouter", "cloudflare"})
 _STATUSES: Final = frozenset(str(status) for status in Status)
 _LONGEST_5H_S: Final = 5 * 3600 + 300.0
 _LONGEST_7D_S: Final = 7 * 86400 + 300.0
 """Longest wait until the reset of such a window, plus five minutes for clocks that differ."""
-
-_EXACT: Final = 2**53
 
 SOURCE: Final = "piggyback"
 """The source of a line about a response that pi received."""
@@ -37,13 +34,19 @@ SOURCE: Final = "piggyback"
 UNATTRIBUTED: Final = "none"
 """The attribution of a response that belongs to no account: its line is kept, and is no evidence."""
 
+USAGE: Final = "usage"
+"""The kind of a line about an answer's tokens and costs."""
+
 CHECK: Final = "pi-check"
 """The source of a line about a pi check: `ok` if a real session started, else `error`."""
 
 CONFIRMED: Final = "confirmed"
 """The substatus of a key that was refused twice in one pi check."""
 
-_LIMITED: Final = frozenset({Status.REJECTED, Status.NO_CREDIT})
+LIMITED: Final = frozenset({Status.REJECTED, Status.NO_CREDIT})
+
+GENERIC_TYPE: Final = "anthropic"
+"""The type of an account of which only the API is known: neither a plan seat nor a paid key. Any other outranks it."""
 
 ReadText = Callable[[RawResponse], Reading]
 """`families.read`. It is passed in because this room must not import the families."""
@@ -81,6 +84,11 @@ class Evidence(Value, frozen=True):
     overage: Overage | None = None
     plan: str | None = None
     credits: Credits | None = None
+    account: str | None = None
+    """The organisation or ChatGPT account, if it is known: another one is another account of the same name."""
+
+    credential: str | None = None
+    """A keyed hash of a configured key; None for a login, whose token is renewed."""
 
     @property
     def refusing(self) -> tuple[Window, ...]:
@@ -88,7 +96,7 @@ class Evidence(Value, frozen=True):
 
         Windows of some models refuse the account only where no other one does.
         """
-        if self.status not in _LIMITED:
+        if self.status not in LIMITED:
             return ()
         scope = Scope.MODEL if self.scope == Scope.MODEL else None
         windows = [window for window in self.windows if window.scope is scope] or self.windows
@@ -96,6 +104,11 @@ class Evidence(Value, frozen=True):
         full = refusing or tuple(window for window in windows if window.is_full)
         named = self.binding if self.status is Status.REJECTED else None
         return full or tuple(window for window in windows if window.name == named)
+
+
+def named_account(account_type: str | None, account: str | None, organisation: str | None) -> str | None:
+    """The account that a response names. That in a gateway's response is of the provider behind it."""
+    return None if account_type in _RELAYS else account or organisation or None
 
 
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
@@ -109,7 +122,7 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         return None
     if line.get("attribution") == UNATTRIBUTED:
         return None
-    if line.get("kind") == "usage" and line.get("status") is None:
+    if line.get("kind") == USAGE and line.get("status") is None:
         return None  # tokens and costs of an answer, whose capture is the evidence
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.
@@ -139,6 +152,8 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         windows=windows,
         overage=overage_from_json(overage) if isinstance(overage, Mapping) else None,
         plan=text(line, "plan"),
+        account=named_account(text(line, "type"), text(line, "account"), text(line, "account_hint")),
+        credential=text(line, "credential") or None,
         credits=credits_from_json(credit) if isinstance(credit, Mapping) else None,
     )
 
@@ -210,65 +225,6 @@ def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
         utilization = number(line.get(f"utilization_{name}"))
         if utilization is not None:
             yield Window(name, utilization, resets_at if name == resets else None)
-
-
-def evidence_json(evidence: Evidence) -> dict[str, Any]:
-    """Evidence as saved in `state.json`, without what is saved with the account: plan, type and most windows.
-
-    A limit that was reached keeps the windows that refused: newer figures of these end it.
-    """
-    refusing = evidence.refusing
-    entry: dict[str, Any] = {
-        **stamp_json(evidence.stamp),
-        "status": evidence.status,
-        "substatus": evidence.substatus,
-        "scope": evidence.scope,
-        "model": evidence.model,
-        "http_status": evidence.http_status,
-        "claim": evidence.claim,
-        "binding_window": evidence.binding if evidence.status in _LIMITED else None,
-        "windows": [plain_numbers(window_json(window)) for window in refusing] or None,
-        "blocked_until": None if evidence.blocked_until is None else rfc3339(evidence.blocked_until),
-        "overage": None if evidence.overage is None else plain_numbers(overage_json(evidence.overage)),
-    }
-    return {key: value for key, value in entry.items() if value is not None}
-
-
-def plain_numbers(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry with `1.0` as `1` and `-0.0` as `0`, so that the saved bytes do not depend on the order of lines."""
-    return {key: _plain(value) if isinstance(value, float | int) else value for key, value in entry.items()}
-
-
-def _plain(value: float) -> float:
-    if isinstance(value, bool):
-        return value
-    number = float(value)
-    return int(number) if number.is_integer() and abs(number) < _EXACT else number
-
-
-def stamp_json(stamp: Stamp) -> dict[str, Any]:
-    """The fields of a stamp."""
-    return {"ts": rfc3339(stamp.ts), "id": stamp.id, "source": stamp.source}
-
-
-def evidence_from_json(provider: str, entry: Mapping[str, Any] | None) -> Evidence | None:
-    """The evidence in the output of `evidence_json`; KeyError, TypeError or ValueError if it is anything else."""
-    if entry is None:
-        return None
-    stamp_from_json(entry)
-    return evidence_in_line({**entry, "provider": provider})
-
-
-def stamp_from_json(entry: Mapping[str, Any]) -> Stamp:
-    """The stamp in the output of `stamp_json`; KeyError, TypeError or ValueError if it is anything else."""
-    return Stamp(parse_rfc3339(required_text(entry["ts"])), required_text(entry["id"]), required_text(entry["source"]))
-
-
-def required_text(value: object) -> str:
-    """The value if it is a string; TypeError if not."""
-    if not isinstance(value, str):
-        raise TypeError("a string is missing")
-    return value
 
 
 def capture_fields(reading: Reading, account_type: str | None, source: str = SOURCE) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from tokmon.evidence.log_line import CHECK, Evidence
+from tokmon.evidence.identities import SEAT
+from tokmon.evidence.log_line import CHECK, USAGE, Evidence
 from tokmon.evidence.model import Status, Window
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.wire.instants import parse_rfc3339, rfc3339
@@ -43,6 +44,7 @@ class _Window(msgspec.Struct, gc=False):
     status: str | None = None
     remaining: float | None = None
     scope: str | None = None
+    resets_at: object = None
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -50,15 +52,18 @@ class _Object(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
-    kind: str | None = None
     provider: str | None = None
     ts: str | None = None
     source: str | None = None
+    kind: str | None = None
     status: str | None = None
     scope: str | None = None
     substatus: str | None = None
     model: str | None = None
     type: str | None = None
+    account: str | None = None
+    account_hint: str | None = None
+    credential: str | None = None
     plan: str | None = None
     claim: str | None = None
     binding_window: str | None = None
@@ -108,7 +113,7 @@ class OutdatedLines:
                 yield data, None
                 continue
             ts = line.ts
-            if not ts or not line.provider or (line.kind == "usage" and line.status is None):
+            if not ts or not line.provider or (line.kind == USAGE and line.status is None):
                 continue
             if len(ts) != _MILLISECONDS:
                 ts = _sortable(ts)
@@ -127,7 +132,7 @@ class OutdatedLines:
         self._size += 1
         known = self._known.setdefault(key, _Known())
         instant = evidence.stamp.ts
-        since = self._snapshot.accounts[evidence.provider].history.begins(evidence)
+        since = self._snapshot.begins(evidence)
         if since > -inf:
             known.before = max(known.before, _limit(min(instant, since)))
         if since < instant:
@@ -168,6 +173,9 @@ def _key(line: _Line) -> Key:
         line.substatus,
         line.model,
         line.type,
+        line.account or line.account_hint,
+        line.credential,
+        _seat(windows) if line.type == SEAT and windows else None,
         line.plan,
         line.claim,
         line.binding_window,
@@ -175,6 +183,11 @@ def _key(line: _Line) -> Key:
         line.credits is None,
     )
     return key if line.source != CHECK else (*key, line.account_status, line.error, line.reason)
+
+
+def _seat(windows: Iterable[_Window]) -> Key:
+    """The ends of the windows, which tell the seats of one organisation apart, as they are written."""
+    return tuple([str(window.resets_at) for window in windows if window.name in _5H_7D])
 
 
 def _parts(windows: Iterable[Window]) -> tuple[object, ...]:

@@ -8,31 +8,31 @@ status and no window. A refusal of one model says nothing about the account.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from typing import Any, Final
 
 from tokmon.evidence.history import KEY_VALID, History, Sample, is_overload, later, newer
-from tokmon.evidence.log_line import (
-    SERVED,
-    Evidence,
-    ReadText,
-    Stamp,
+from tokmon.evidence.identities import Identities, Identity, key_of
+from tokmon.evidence.log_line import GENERIC_TYPE, SERVED, Evidence, ReadText, Stamp, evidence_in_line
+from tokmon.evidence.model import Credits, Scope, Status, Value, Window
+from tokmon.evidence.model_windows import names_no_model
+from tokmon.evidence.reading import credits_from_json, credits_json, window_from_json, window_json
+from tokmon.evidence.saved_form import (
     evidence_from_json,
-    evidence_in_line,
     evidence_json,
     plain_numbers,
     required_text,
     stamp_from_json,
     stamp_json,
 )
-from tokmon.evidence.model import Credits, Scope, Status, Value, Window
-from tokmon.evidence.model_windows import names_no_model
-from tokmon.evidence.reading import credits_from_json, credits_json, window_from_json, window_json
 
 __all__ = [
     "SERVED",
     "VERSION",
     "Account",
     "Evidence",
+    "Identity",
     "Sample",
     "Snapshot",
     "Stamp",
@@ -41,7 +41,7 @@ __all__ = [
     "fold",
 ]
 
-VERSION: Final = 12
+VERSION: Final = 13
 """Version of the saved form. A saved snapshot of another version is rebuilt from the logs."""
 
 
@@ -97,8 +97,8 @@ class Account:
             self._add_status(evidence)
         if evidence.overage is not None and newer(evidence, self.overage_evidence):
             self.overage_evidence = evidence
-        if evidence.type is not None and later(stamp, evidence.type, self.type):
-            self.type = (stamp, evidence.type)
+        if evidence.type is not None:
+            self._add_type(stamp, evidence.type)
         if evidence.plan is not None and later(stamp, evidence.plan, self.plan):
             self.plan = (stamp, evidence.plan)
         if evidence.credits is not None and later(stamp, evidence.credits, self.credits):
@@ -118,9 +118,13 @@ class Account:
             if known is None or later(stamp, window, (known.stamp, known.window)):
                 newest[window.name] = WindowEvidence(window, stamp)
 
-    def to_json(self) -> dict[str, Any]:
-        """The account as in `state.json`."""
-        return _account_json(self)
+    def _add_type(self, stamp: Stamp, kind: str) -> None:
+        """The newest type; one by the API alone (of an error without headers) gives way to any other."""
+        known = self.type
+        is_better = known is not None and known[1] == GENERIC_TYPE and kind != GENERIC_TYPE
+        is_worse = known is not None and known[1] != GENERIC_TYPE and kind == GENERIC_TYPE
+        if is_better or (not is_worse and later(stamp, kind, known)):
+            self.type = (stamp, kind)
 
     def copy(self) -> "Account":
         """A copy that can be added to without a change of this one."""
@@ -150,36 +154,69 @@ class Snapshot:
     """All accounts, by pi's provider name."""
 
     def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
+        self._identities: dict[str, Identities] = {}
+        self._accounts: dict[str, Account] = {}
+        self._outdated: dict[str, None] = {}
+        """The providers whose account is made anew at its next use, since evidence was added."""
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The account that sessions use now, by provider."""
+        for provider in self._outdated:
+            self._accounts[provider] = self._identities[provider].accounts()[0].account
+        self._outdated.clear()
+        return self._accounts
+
+    @property
+    def providers(self) -> list[str]:
+        """The names of providers with evidence, sorted."""
+        return sorted(self._identities)
+
+    def identities(self, provider: str) -> list[Identity]:
+        """The accounts under that name, the one that sessions use now first."""
+        return self._identities[provider].accounts() if provider in self._identities else []
 
     def add(self, evidence: Evidence) -> None:
         """Fold evidence in."""
-        account = self.accounts.get(evidence.provider)
-        if account is None:
-            account = self.accounts[evidence.provider] = Account(evidence.provider)
-        account.add(evidence)
+        provider = evidence.provider
+        identities = self._identities.get(provider)
+        if identities is None:
+            identities = self._identities[provider] = Identities(partial(Account, provider))
+        identities.add(evidence)
+        self._outdated[provider] = None
+
+    def begins(self, evidence: Evidence) -> float:
+        """As `History.begins`, for the account that the evidence is about."""
+        part = self._identities[evidence.provider].parts.get(key_of(evidence))
+        return inf if part is None else part.account.history.begins(evidence)
 
     def merged_with(self, additions: Iterable[Evidence]) -> "Snapshot":
         """A new snapshot with the evidence of this one and the additions."""
         merged = Snapshot()
-        merged.accounts = dict(self.accounts)
+        merged._identities, merged._accounts = dict(self._identities), dict(self.accounts)
         for evidence in additions:
-            original = self.accounts.get(evidence.provider)
-            if original is not None and merged.accounts[evidence.provider] is original:
-                merged.accounts[evidence.provider] = original.copy()
+            original = self._identities.get(evidence.provider)
+            if original is not None and merged._identities[evidence.provider] is original:
+                merged._identities[evidence.provider] = original.copy()
             merged.add(evidence)
         return merged
 
     def to_json(self) -> dict[str, Any]:
         """The accounts as in `state.json`, with keys in a fixed order: equal snapshots give equal bytes."""
-        return {name: _account_json(self.accounts[name]) for name in sorted(self.accounts)}
+        return {name: self.provider_json(name) for name in self.providers}
+
+    def provider_json(self, provider: str) -> dict[str, Any]:
+        """The accounts under that name as in `state.json`."""
+        return self._identities[provider].to_json(_account_json)
 
     @classmethod
     def from_json(cls, accounts: Mapping[str, Any]) -> "Snapshot":
         """The snapshot in the output of `to_json`; KeyError, TypeError or ValueError if it is anything else."""
         snapshot = cls()
         for name, entry in accounts.items():
-            snapshot.accounts[name] = _account_from_json(name, entry)
+            identities = Identities(partial(Account, name))
+            snapshot._identities[name] = identities.add_json(entry, partial(_account_from_json, name))
+        snapshot._outdated = dict.fromkeys(snapshot._identities)
         return snapshot
 
 

@@ -1,4 +1,4 @@
-"""What kind of account a provider is, from pi's own configuration (`models.json`, `auth.json`).
+"""What kind of account a provider of models.json is.
 
 Only base URL, api and the public prefix of a literal key are looked at. A key is never kept: a key given as a
 command or a variable has no shape here, and then the shape that the extension saw decides.
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tokmon.evidence.log_line import GENERIC_TYPE
 from tokmon.store.codec import parse, plain_json
-from tokmon.store.fingerprint import Fingerprint, fingerprint
 from tokmon.store.opener import read_file
 
 MAX_MODELS: Final = 4 << 20
@@ -40,6 +40,8 @@ _HOSTS: Final = (
     ("moonshot.cn", "moonshot"),
     ("api.kimi.com", "moonshot"),
     ("minimax.io", "minimax"),
+    ("minimaxi.com", "minimax"),
+    ("bigmodel.cn", "zai"),
 )
 _APIS: Final = {
     "google-generative-ai": "gemini",
@@ -73,11 +75,13 @@ def account_type(
         if host == suffix or host.endswith(f".{suffix}"):
             return kind
     spoken = account.api or api
+    if spoken is None and account.key_shape in _KEY_SHAPES:
+        return _KEY_SHAPES[account.key_shape]
     if spoken == "anthropic-messages":
         shape = account.key_shape or key_shape
         if shape in _KEY_SHAPES:
             return _KEY_SHAPES[shape]
-        return "teams-direct" if family == "anthropic-unified" else "anthropic"
+        return "teams-direct" if family == "anthropic-unified" else GENERIC_TYPE
     return _APIS.get(spoken or "", spoken)
 
 
@@ -88,23 +92,6 @@ def _host(url: str) -> str:
         return ""  # a person's typing error is no reason to know less about the others
 
 
-class Configured:
-    """models.json, and whether it has changed since it was last read."""
-
-    def __init__(self, models: Path) -> None:
-        self._models = models
-        self._fingerprint: Fingerprint | None = None
-
-    def changed(self) -> bool:
-        """Whether the file is another one now."""
-        return fingerprint(self._models) != self._fingerprint
-
-    def read(self) -> dict[str, ConfiguredAccount]:
-        """What it says."""
-        self._fingerprint = fingerprint(self._models)
-        return read_accounts(self._models)
-
-
 def read_models(models: Path) -> dict[str, Any] | None:
     """models.json as pi reads it, comments and all; None if it is missing, damaged or no file."""
     try:
@@ -113,23 +100,14 @@ def read_models(models: Path) -> dict[str, Any] | None:
         return None
 
 
-def read_accounts(models: Path) -> dict[str, ConfiguredAccount]:
-    """The providers of models.json by name; an empty dict if there is no such file or it is not JSON."""
-    return accounts_of(read_providers(models))
-
-
 def read_providers(models: Path) -> dict[str, Any]:
     """What models.json says by provider, whatever it is; an empty dict if there is no such file or it is not JSON."""
     providers = (read_models(models) or {}).get("providers")
     return providers if isinstance(providers, dict) else {}
 
 
-def accounts_of(providers: Mapping[str, Any]) -> dict[str, ConfiguredAccount]:
-    """Those of them that are accounts, by name."""
-    return {name: _account(entry) for name, entry in providers.items() if isinstance(entry, dict)}
-
-
-def _account(entry: Mapping[str, Any]) -> ConfiguredAccount:
+def account_of(entry: Mapping[str, Any], key: object) -> ConfiguredAccount:
+    """The account of an entry in models.json, for which pi uses this key."""
     api = entry.get("api")
     if not isinstance(api, str):
         listed = entry.get("models")
@@ -139,7 +117,7 @@ def _account(entry: Mapping[str, Any]) -> ConfiguredAccount:
     return ConfiguredAccount(
         base_url=url if isinstance(url, str) else None,
         api=api if isinstance(api, str) else None,
-        key_shape=_shape(entry.get("apiKey")),
+        key_shape=_shape(key),
     )
 
 

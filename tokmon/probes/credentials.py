@@ -44,7 +44,8 @@ def credential(entry: Mapping[str, Any], login: object, env: Mapping[str, str], 
         if login.get("type") == "oauth":
             return _oauth_credential(login, now)
         if isinstance(login.get("key"), str):
-            return Credential(resolve(login["key"], env))
+            own = login.get("env")
+            return Credential(resolve(login["key"], {**env, **own} if isinstance(own, Mapping) else env))
     key = entry.get("apiKey")
     if not isinstance(key, str) or not key:
         raise NoCredentialError("models.json has no key for it")

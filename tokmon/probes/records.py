@@ -53,6 +53,7 @@ def probe_line(result: "ProbeResult") -> dict[str, Any]:
         "provider": result.provider,
         "member": member(),
         "host": socket.gethostname(),
+        "account": result.account,
         "asked": f"{result.method} {result.path}",
         "error": answer.error or None,
         "frame": result.frame,

@@ -40,6 +40,9 @@ class ProbeResult:
     answer: Answer
     reading: Reading
     frame: dict[str, Any] | None = field(default=None)
+    account: str | None = None
+    """The account that the credential names."""
+
     closed_paths: tuple[str, ...] = ()
     """Paths that were requested before, and do not exist or refuse this credential."""
 
@@ -113,6 +116,7 @@ def _result(target: ProbeTarget, step: ProbeStep, answer: Answer, at: float, ela
         answer=answer,
         reading=_limited(families.read(response), step, answer),
         frame=frame,
+        account=target.account,
     )
 
 

@@ -1,5 +1,6 @@
-"""The accounts of models.json as probe targets: what a probe needs, or the reason why it cannot be made."""
+"""The accounts of pi as probe targets: what a probe needs, or the reason why it cannot be made."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,15 +8,18 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from tokmon.paths import Paths
-from tokmon.pi.models_json import ConfiguredAccount, account_type, accounts_of, read_providers
-from tokmon.probes.credentials import Credential, NoCredentialError, UnsetVariableError, credential, resolve
-from tokmon.store.codec import encode, read_json
+from tokmon.pi.accounts import configured_type, is_oauth, read_account, read_entries, read_logins
+from tokmon.probes.credentials import NoCredentialError, UnsetVariableError, credential, resolve
+from tokmon.store.codec import encode
 
-_SHAPES: Final = (("sk-ant-oat", "ant-oat"), ("sk-ant-api", "ant-api"))
 _SECRET_MIN: Final = 8
 """Characters. A shorter value (`none`, `true`) is no secret, and its removal would damage other texts."""
 
 _SECRET_HEADER: Final = re.compile("auth|key|token|secret|cookie|password|credential|signature")
+
+_PROBED_LOGINS: Final = frozenset({"teams-direct", "openai-codex"})
+"""Other providers accept a login for their models only, and a refusal elsewhere says nothing about it."""
+
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
@@ -45,25 +49,29 @@ class ProbeTarget:
         return _forms({self.key, self.chatgpt_account or "", *named})
 
     @property
+    def account(self) -> str | None:
+        """The ChatGPT account as in the log (`extensions/tokmon/identity.ts`): hashed, since its id is private."""
+        if self.chatgpt_account is None:
+            return None
+        return f"chatgpt-{hashlib.sha256(f'chatgpt-account:{self.chatgpt_account}'.encode()).hexdigest()[:16]}"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not be stored or shown, plain and escaped as in JSON, the longest first."""
         return _forms({self.key, self.chatgpt_account or "", *self.headers.values()})
 
 
 def targets(paths: Paths, env: Mapping[str, str], now: float) -> dict[str, ProbeTarget]:
-    """The accounts of models.json by name, in its order."""
-    entries = read_providers(paths.models)
-    logins = read_json(paths.agent / "auth.json") or {}
-    return {
-        name: _target(name, account, entries[name], logins.get(name), env, now)
-        for name, account in accounts_of(entries).items()
-    }
+    """The accounts of pi by name: those of models.json in its order, then those of auth.json and the environment."""
+    logins = read_logins(paths)
+    return {name: _target(name, entry, logins.get(name), env, now) for name, entry in read_entries(paths, env).items()}
 
 
-def _target(
-    name: str, account: ConfiguredAccount, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float
-) -> ProbeTarget:
-    unavailable = ProbeTarget(name, account_type(account, api=None, key_shape=None, family=None))
+def _target(name: str, entry: Mapping[str, Any], login: object, env: Mapping[str, str], now: float) -> ProbeTarget:
+    account = read_account(entry, login, env)
+    unavailable = ProbeTarget(name, configured_type(account))
+    if is_oauth(login) and unavailable.account_type not in _PROBED_LOGINS:
+        return replace(unavailable, unavailable_reason="logins of this type cannot be probed")
     try:
         base_url = _base_url(account.base_url)
         key = credential(entry, login, env, now)
@@ -75,7 +83,7 @@ def _target(
         return replace(unavailable, unavailable_reason=str(error))
     return ProbeTarget(
         name=name,
-        account_type=account_type(replace(account, key_shape=_shape(key)), api=None, key_shape=None, family=None),
+        account_type=unavailable.account_type,
         api=account.api or "",
         base_url=base_url,
         key=key.key,
@@ -94,10 +102,6 @@ def _base_url(url: str | None) -> str:
     except ValueError:
         raise ValueError("its base URL cannot be used" if url else "models.json has no base URL for it") from None
     return (url or "").rstrip("/")
-
-
-def _shape(key: Credential) -> str | None:
-    return next((shape for prefix, shape in _SHAPES if key.key.startswith(prefix)), None)
 
 
 def _forms(plain: set[str]) -> tuple[str, ...]:

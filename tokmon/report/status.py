@@ -8,6 +8,7 @@ from tokmon.evidence.model import Credits, Overage, Window
 from tokmon.evidence.model_windows import names_no_model
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
+from tokmon.report.other_accounts import other_accounts
 from tokmon.report.severity import Severity, window_severity
 from tokmon.report.view import AccountView, View
 from tokmon.report.words import (
@@ -115,6 +116,8 @@ class _Page:
             lines += self._row("credits", [credits_words(account.credits[1])], account.credits[0])
         for model, evidence in view.refused.items():
             lines += self._row("refused", self._refusal(model, evidence), evidence.stamp)
+        for words in other_accounts(view, self._at, self._origin):
+            lines += self._wrap(words, indent=2)
         return lines
 
     def note(self, remark: str | None) -> list[str]:

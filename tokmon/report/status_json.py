@@ -6,7 +6,7 @@ from tokmon.evidence.reading import credits_json, overage_json
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.report.gauge import Gauge
 from tokmon.report.severity import Severity
-from tokmon.report.view import AccountView, View
+from tokmon.report.view import AccountView, OtherAccount, View
 from tokmon.wire.instants import rfc3339
 
 VERSION: Final = 1
@@ -30,6 +30,8 @@ def _account_json(view: AccountView, now: float) -> dict[str, Any]:
         "provider": view.name,
         "type": view.type,
         "configured": view.configured,
+        "account": view.label or None,
+        "other_accounts": [_other_json(other, now) for other in view.others],
         "model": assessment.model,
         "severity": view.severity.value,
         "fitness": assessment.fitness.value,
@@ -47,6 +49,18 @@ def _account_json(view: AccountView, now: float) -> dict[str, Any]:
         "plan": None if plan is None else {"plan": plan[1], **_origin(plan[0], now)},
         "credits": None if credit is None else {**credits_json(credit[1]), **_origin(credit[0], now)},
         "refused_models": [_refusal_json(model, evidence, now) for model, evidence in view.refused.items()],
+    }
+
+
+def _other_json(other: OtherAccount, now: float) -> dict[str, Any]:
+    assessment = other.assessment
+    return {
+        "account": other.label,
+        "fitness": assessment.fitness.value,
+        "reason": assessment.reason,
+        "until": _instant(assessment.until),
+        "age_s": None if other.last is None else round(now - other.last.ts, 3),
+        "windows": [_gauge_json(gauge, now) for gauge in other.gauges],
     }
 
 

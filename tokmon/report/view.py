@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokmon.evidence.history import KEY_VALID
+from tokmon.evidence.log_line import GENERIC_TYPE
 from tokmon.evidence.model import Status
-from tokmon.evidence.snapshot import SERVED, Account, Evidence, Snapshot
+from tokmon.evidence.snapshot import SERVED, Account, Evidence, Identity, Snapshot, Stamp
 from tokmon.report.gauge import Gauge, gauges
 from tokmon.report.severity import Severity, severity_of
 from tokmon.selection.assessment import Assessment, Fitness, assess
@@ -24,6 +25,17 @@ class LastKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherAccount:
+    """An account under the same name that sessions do not use now: another login."""
+
+    label: str
+    assessment: Assessment
+    gauges: tuple[Gauge, ...]
+    last: Stamp | None
+    """The newest evidence of its status."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountView:
     """One account as of now. `has_evidence` is whether any line of the logs is about it."""
 
@@ -39,6 +51,10 @@ class AccountView:
     """The models that are refused now, by name; "" for a model that was not named."""
 
     last_known: LastKnown | None
+    label: str
+    """The organisation or ChatGPT account, "" if none is named."""
+
+    others: tuple[OtherAccount, ...]
 
     @property
     def billed(self) -> bool:
@@ -71,14 +87,31 @@ def view(snapshot: Snapshot, types: Mapping[str, str | None], policy: Policy, ot
     assessments = {candidate.provider: candidate.assessment for candidate in candidates}
     accounts = []
     for name in dict.fromkeys([*types, *policy.accounts, *sorted(snapshot.accounts)]):
-        account = snapshot.accounts.get(name)
+        identities = snapshot.identities(name)
+        account = identities[0].account if identities else None
         assessment = assessments.get(name) or assess(name, account, others, now)
-        accounts.append(_account_view(name, account, assessment, types, now))
+        beside = tuple(_other(name, identity, others, now) for identity in identities[1:])
+        label = identities[0].label if identities else ""
+        accounts.append(_account_view(name, account, assessment, types, now, label=label, others=beside))
     return View(now, tuple(accounts))
 
 
+def _other(name: str, identity: Identity, policy: Policy, now: float) -> OtherAccount:
+    account = identity.account
+    assessment = assess(name, account, policy, now)
+    last = None if account.last is None else account.last.stamp
+    return OtherAccount(identity.label, assessment, tuple(gauges(account, now)), last)
+
+
 def _account_view(
-    name: str, known: Account | None, assessment: Assessment, types: Mapping[str, str | None], now: float
+    name: str,
+    known: Account | None,
+    assessment: Assessment,
+    types: Mapping[str, str | None],
+    now: float,
+    *,
+    label: str,
+    others: tuple[OtherAccount, ...],
 ) -> AccountView:
     account = known or Account(name)
     of_account = tuple(gauges(account, now))
@@ -86,7 +119,7 @@ def _account_view(
     others_refused = any(model != assessment.model for model in refused)
     return AccountView(
         name=name,
-        type=account.type[1] if account.type else types.get(name),
+        type=_type(account, types.get(name)),
         configured=name in types,
         has_evidence=known is not None,
         account=account,
@@ -95,7 +128,15 @@ def _account_view(
         gauges=of_account,
         refused=refused,
         last_known=_last_known(account, assessment, now),
+        label=label,
+        others=others,
     )
+
+
+def _type(account: Account, configured: str | None) -> str | None:
+    """The type that responses show; that of the configuration where they show the API alone."""
+    recorded = account.type[1] if account.type else None
+    return recorded if recorded not in {None, GENERIC_TYPE} else configured or recorded
 
 
 def _last_known(account: Account, assessment: Assessment, now: float) -> LastKnown | None:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tokmon import families
-from tokmon.evidence.log_line import UNATTRIBUTED, next_reset, usage_fields
+from tokmon.evidence.log_line import GENERIC_TYPE, UNATTRIBUTED, next_reset, usage_fields
 from tokmon.evidence.model import RawResponse, Reading
+from tokmon.pi.accounts import built_in_account
 from tokmon.pi.models_json import ConfiguredAccount, account_type
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.templates import EventTemplate, ParsedResponse, encode_suffix
@@ -23,11 +24,11 @@ _MAX_READ_ONCE: Final = 1024
 _MAX_CACHED: Final = 4096
 """Bytes of headers and frame of a cached response: a hostile client must not fill the memory."""
 
-_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin")
+_TEXTS: Final = ("mission", "provider", "model", "member", "host", "api", "error", "origin", "account", "credential")
 
 
 class EventReader:
-    """Makes templates of events, with caches. `accounts` holds the entries of models.json by provider name."""
+    """Makes templates of events, with caches. `accounts` holds the accounts of pi by name."""
 
     def __init__(self, accounts: dict[str, ConfiguredAccount], pending: dict[str, Pending]) -> None:
         self._accounts = accounts
@@ -37,7 +38,7 @@ class EventReader:
         self._types: dict[tuple[str | None, ...], str | None] = {}
 
     def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
-        """Use other entries of models.json from now on."""
+        """Use other accounts from now on."""
         self._accounts = accounts
         self._responses.clear()
         self._types.clear()
@@ -53,6 +54,8 @@ class EventReader:
         return EventTemplate(
             reading=response.reading,
             type=kind,
+            account=changes.get("account", event.account),
+            credential=changes.get("credential", event.credential),
             suffix=response.suffix(kind),
             resets_at=response.resets_at,
             changes=changes,
@@ -68,11 +71,15 @@ class EventReader:
     def _read_usage(self, event: messages.Usage) -> EventTemplate:
         changes = self._scrubbed(event)
         kind = self._type(event, None, None)
+        if kind == GENERIC_TYPE:
+            kind = None  # an error text has no headers to tell a seat from a key
         response = RawResponse(None, {}, event.ts.timestamp(), changes.get("error", event.error), kind)
         error = None if event.error is None else families.read(response)
         return EventTemplate(
             reading=error or Reading(),
             type=kind,
+            account=changes.get("account", event.account),
+            credential=changes.get("credential", event.credential),
             suffix=encode_suffix(usage_fields(error, kind)),
             changes=changes,
             reusable=error is None or families.is_timeless(response, error),
@@ -110,7 +117,7 @@ class EventReader:
         if key not in self._types:
             if len(self._types) >= _MAX_TYPES:
                 self._types.clear()
-            account = self._accounts.get(event.provider or "", ConfiguredAccount())
+            account = self._accounts.get(event.provider or "") or built_in_account(event.provider)
             self._types[key] = account_type(account, api=event.api, key_shape=key_shape, family=family)
         return self._types[key]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from tokmon.errors import WireError
 from tokmon.evidence.history import MINUTE_S
-from tokmon.evidence.log_line import SOURCE
+from tokmon.evidence.log_line import SOURCE, named_account
 from tokmon.evidence.snapshot import Evidence, Stamp
 from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
@@ -44,7 +44,7 @@ OnRefused = Callable[[int, bytes, WireError], None]
 class Ingest:
     """Turns event lines into log lines, collected in `pending` by kind of event.
 
-    `accounts` holds the entries of models.json by provider name.
+    `accounts` holds the accounts of pi by name.
     """
 
     def __init__(self, accounts: dict[str, ConfiguredAccount], recent: RecentIds, pending: dict[str, Pending]) -> None:
@@ -169,7 +169,7 @@ class Ingest:
         self._templates[kind + template.tail] = template
 
     def set_accounts(self, accounts: dict[str, ConfiguredAccount]) -> None:
-        """Use other entries of models.json from now on."""
+        """Use other accounts from now on."""
         self._reader.set_accounts(accounts)
         self._templates.clear()
 
@@ -206,4 +206,6 @@ def _evidence(template: EventTemplate, provider: str, event: messages.Event) -> 
         overage=reading.overage,
         plan=reading.plan,
         credits=reading.credits,
+        account=named_account(template.type, template.account, reading.account),
+        credential=template.credential,
     )

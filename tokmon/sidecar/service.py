@@ -13,7 +13,7 @@ from typing import Final
 
 from tokmon.errors import RunningError
 from tokmon.paths import Paths, private_folder
-from tokmon.pi.models_json import Configured
+from tokmon.pi.accounts import Configured
 from tokmon.sidecar.group_commit import Committer, Fsync, Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.listener import BACKLOG, SocketFile, is_reachable, listen
@@ -69,7 +69,7 @@ def _take_over(lock: ProcessLock) -> bool:
 async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
-    accounts = Configured(paths.models)
+    accounts = Configured(paths, os.environ)
     committer = Committer(loop, paths, fsync, say)
     stored = StoredIds(paths, fsync, say)
     ingest = Ingest(accounts.read(), stored.ids, committer.pending)

@@ -54,6 +54,11 @@ class EventTemplate:
     """The log that its lines go to."""
 
     type: str | None = None
+    account: str | None = None
+    """The account that the event names."""
+
+    credential: str | None = None
+    """The hash of the key that the event names."""
 
     end: bytes = b"}\n"
     """The end of its log line: the repeating fields of the event, then the log fields of the reading."""

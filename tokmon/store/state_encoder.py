@@ -19,12 +19,12 @@ class StateEncoder:
         it is read again if it is not.
         """
         head = encode(state.head_json())[:-1]
-        names = sorted(state.snapshot.accounts)
+        names = state.snapshot.providers
         for name in self._accounts.keys() - names:
             del self._accounts[name]
         for name in names:
             if name in state.changed or name not in self._accounts:
                 state.changed.discard(name)
-                self._accounts[name] = encode({name: state.snapshot.accounts[name].to_json()})[1:-1]
+                self._accounts[name] = encode({name: state.snapshot.provider_json(name)})[1:-1]
                 yield b""
         yield b'%b,"accounts":{%b}}\n' % (head, b",".join(self._accounts[name] for name in names))

@@ -76,6 +76,8 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
     host: Name | None = None
     pi: Name | None = None
     mission: Name | None = None
+    account: Name | None = None
+    credential: Name | None = None
 
 
 class Capture(_Event, tag="capture", gc=False):

@@ -14,7 +14,7 @@ from tokmon.paths import Paths
 
 _LOGS: Final = re.compile(r"\.?(piggyback|probe|check|usage|decisions)\.jsonl(\..*)?|archive")
 _STATE: Final = re.compile(
-    r"\.?(state|policy|probes|pi|decision(-.*)?|sidecar|sock|spool|ids)(\.(json|lock|log|last))?(\.[0-9a-z]+)?"
+    r"\.?(state|policy|probes|pi|decision(-.*)?|sidecar|sock|spool|ids|identity)(\.(json|key|lock|log|last))?(\.[0-9a-z]+)?"
 )
 _ALL: Final = re.compile(r".*", re.DOTALL)
 

@@ -1,0 +1,191 @@
+"""Another organisation, ChatGPT account or seat under one provider name is another account."""
+
+import itertools
+import json
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from tests.commands.logbook import DAY, HOUR, NOW, line, shown, snapshot, window
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.report.status import status_text
+from tokmon.report.status_json import to_json
+from tokmon.report.words import Style
+from tokmon.selection.assessment import Assessment, Fitness, assess
+from tokmon.selection.policy import Policy
+
+Record = dict[str, Any]
+
+
+def turn(used: float, age: float, organisation: str | None = "org-a", **fields: Any) -> Record:
+    """A served turn `age` seconds before NOW."""
+    windows = (window("5h", used, 3 * HOUR), window("7d", used, 3 * DAY))
+    return line("seat", "allowed", *windows, age=age, account_hint=organisation, type="teams-direct") | fields
+
+
+def refusal(age: float, organisation: str | None = "org-a", **fields: Any) -> Record:
+    """A turn refused for its weekly limit, for three days."""
+    refused = line(
+        "seat", "rejected", window("7d", 1.0, 3 * DAY), age=age, account_hint=organisation, type="teams-direct"
+    )
+    return refused | {"http_status": 429, "blocked_until": "2026-11-25T07:00:00Z"} | fields
+
+
+def verdict(*lines: Record) -> Assessment:
+    """The assessment, which no order of the lines changes."""
+    known = [snapshot(*order) for order in itertools.permutations(lines)] if len(lines) < 6 else [snapshot(*lines)]
+    assert len({json.dumps(state.to_json()) for state in known}) == 1
+    return assess("seat", known[0].accounts["seat"], Policy(), NOW)
+
+
+def labels(*lines: Record) -> list[str]:
+    return [identity.label for identity in snapshot(*lines).identities("seat")]
+
+
+def test_the_newest_turn_names_the_account_in_use() -> None:
+    lines = (refusal(2 * HOUR), turn(0.2, HOUR, "org-b"))
+    assert verdict(*lines).fitness is Fitness.USABLE
+    assert verdict(*lines).utilization("7d") == 0.2
+    assert labels(*lines) == ["org-b", "org-a"]
+
+
+def test_a_late_refusal_of_the_old_login_says_nothing_about_the_new_one() -> None:
+    lines = (turn(0.9, 3 * HOUR), turn(0.2, 2 * HOUR, "org-b"), refusal(HOUR))
+    assert verdict(*lines).fitness is Fitness.USABLE
+    assert labels(*lines) == ["org-b", "org-a"]
+    error: Record = {"kind": "usage", "account": "org-a", "account_hint": None, "windows": []}
+    assert verdict(*lines, refusal(HOUR - 1, **error)).fitness is Fitness.USABLE
+
+
+def test_a_new_login_that_is_refused_at_once_is_in_use() -> None:
+    lines = (turn(0.2, 2 * HOUR), refusal(HOUR, "org-b"))
+    assert verdict(*lines).fitness is Fitness.EXCLUDED
+    assert labels(*lines) == ["org-b", "org-a"]
+
+
+def test_a_login_that_comes_back_has_its_evidence_again() -> None:
+    lines = (turn(0.7, 3 * HOUR), turn(0.2, 2 * HOUR, "org-b"), refusal(HOUR, "org-b"), turn(0.71, 60))
+    assert verdict(*lines).utilization("7d") == 0.71
+    assert labels(*lines) == ["org-a", "org-b"]
+
+
+def test_without_any_turn_the_newest_evidence_names_the_account() -> None:
+    lines = (turn(0.7, 600, source="probe"), turn(0.2, 60, "org-b", source="probe"))
+    assert labels(*lines) == ["org-b", "org-a"]
+    assert labels(*lines, turn(0.8, HOUR)) == ["org-a", "org-b"], "a turn outranks probes"
+
+
+@pytest.mark.parametrize("renewed", ["org-a", None])
+def test_a_token_that_is_renewed_in_mid_session_makes_no_new_account(renewed: str | None) -> None:
+    """A response without the header (from the edge) is of the same account, too."""
+    lines = (refusal(2 * HOUR), turn(0.3, HOUR), turn(0.31, 60, renewed))
+    assert labels(*lines) == ["org-a"]
+    assert verdict(*lines).utilization("7d") == 0.31
+
+
+def test_evidence_that_names_no_account_counts_if_it_is_newer_than_that_of_the_others() -> None:
+    policy: Record = {"status": "policy_rejected", "scope": "account", "windows": [], "account_hint": None}
+    first, second = turn(0.7, 3 * HOUR), turn(0.2, HOUR, "org-b")
+    assert verdict(first, second, turn(0, 4 * HOUR) | policy).fitness is Fitness.USABLE
+    assert verdict(first, second, turn(0, 60) | policy).fitness is Fitness.EXCLUDED
+
+
+def test_a_chatgpt_account_is_an_account() -> None:
+    lines = [
+        turn(used, age, None, account=account, type="openai-codex")
+        for used, age, account in ((0.9, HOUR, "chatgpt-1"), (0.1, 60, "chatgpt-2"))
+    ]
+    assert labels(*lines) == ["chatgpt-2", "chatgpt-1"]
+    assert verdict(*lines).utilization("7d") == 0.1
+
+
+def test_the_organisation_behind_a_gateway_is_not_that_of_its_account() -> None:
+    assert labels(turn(0.1, 60, "org-a", type="gateway"), turn(0.2, 90, "org-b", type="gateway")) == [""]
+
+
+def seat(used: float, age: float, resets_in: float, **fields: Any) -> Record:
+    """A turn of a seat of org-a whose 7d window ends so many seconds after NOW."""
+    return turn(used, age) | {"windows": [window("5h", used, HOUR), window("7d", used, resets_in)], **fields}
+
+
+def test_two_seats_of_one_organisation_that_take_turns_are_two_accounts() -> None:
+    ours, theirs = 3 * DAY, 4 * DAY + HOUR
+    lines = (
+        seat(0.5, 4 * HOUR, ours),
+        seat(0.1, 3 * HOUR, theirs),
+        seat(1.0, 2 * HOUR, ours, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
+        seat(0.11, HOUR, theirs),
+        seat(1.0, 60, ours, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
+    )
+    assert verdict(*lines).fitness is Fitness.USABLE
+    assert verdict(*lines).utilization("7d") == 0.11
+    assert labels(*lines) == ["org-a, 7d resets Thu 08:00 UTC", "org-a, 7d resets Wed 07:00 UTC"]
+
+
+@pytest.mark.parametrize("lower", [0.0, 0.97])
+def test_a_window_that_moves_once_is_of_the_same_account(lower: float) -> None:
+    """An early reset, a reset of all accounts, or a moved anchor: the old end does not come back."""
+    lines = (seat(0.8, 3 * HOUR, DAY), seat(0.95, 2 * HOUR, DAY), seat(lower, HOUR, 6 * DAY), seat(lower, 60, 6 * DAY))
+    assert labels(*lines) == ["org-a"]
+    assert verdict(*lines).utilization("7d") == lower
+
+
+def test_responses_of_one_moment_that_arrive_in_another_order_are_of_one_account() -> None:
+    lines = (seat(0.8, HOUR, DAY), seat(0.0, 61, 6 * DAY), seat(0.8, 60, DAY), seat(0.01, 30, 6 * DAY))
+    assert labels(*lines) == ["org-a"]
+
+
+def test_a_snapshot_with_many_accounts_under_one_name_stays_small_and_keeps_the_newest() -> None:
+    state = snapshot(*(turn(0.1, 100 - number, f"org-{number}") for number in range(100)))
+    names = [identity.label for identity in state.identities("seat")]
+    assert names[:2] == ["org-99", "org-98"]
+    assert len(names) == 16
+    assert Snapshot.from_json(json.loads(json.dumps(state.to_json()))).to_json() == state.to_json()
+
+
+def test_status_shows_the_account_in_use_and_the_others() -> None:
+    view = shown(refusal(2 * HOUR), turn(0.2, HOUR, "org-b"))
+    text = "\n".join(status_text(view, 96, Style(zone=UTC)))
+    assert "account in use: org-b" in text
+    assert "not in use: org-a" in text
+    assert "7d used up" in text
+    (account,) = to_json(view)["providers"]
+    (other,) = account["other_accounts"]
+    assert (account["account"], other["account"]) == ("org-b", "org-a")
+    assert (account["fitness"], other["fitness"]) == ("usable", "excluded")
+    assert {*other} == {"account", "fitness", "reason", "until", "age_s", "windows"}
+    assert "in use" not in "\n".join(status_text(shown(turn(0.2, HOUR)), 96, Style(zone=UTC)))
+
+
+def keyed(used: float, age: float, credential: str | None, organisation: str | None = None, **fields: Any) -> Record:
+    """A turn with a configured key."""
+    return turn(used, age, organisation, credential=credential, **fields)
+
+
+def test_another_key_is_another_account() -> None:
+    lines = (keyed(0.9, 2 * HOUR, "1" * 16), keyed(0.1, HOUR, "2" * 16))
+    assert labels(*lines) == ["key 22222222", "key 11111111"]
+    assert verdict(*lines).utilization("7d") == 0.1
+
+
+def test_a_key_without_a_hash_in_older_lines_is_the_same_account() -> None:
+    older = turn(0.3, 3 * HOUR, "org-a"), turn(0.2, 4 * HOUR, None)
+    lines = (*older, keyed(0.4, HOUR, "1" * 16, "org-a"))
+    assert labels(*lines) == ["org-a, key 11111111"]
+    assert verdict(*lines).utilization("7d") == 0.4
+
+
+def test_two_keys_of_one_seat_by_its_windows_are_one_account() -> None:
+    """A key may be made anew for each session, by a command."""
+    lines = (keyed(0.3, 2 * HOUR, "1" * 16, "org-a"), keyed(0.4, HOUR, "2" * 16, "org-a"))
+    assert len(labels(*lines)) == 1
+    others = (lines[0], lines[1] | {"windows": [window("5h", 0.4, 3 * HOUR + 1), window("7d", 0.4, 3 * DAY)]})
+    assert len(labels(*others)) == 2, "another second is another seat"
+
+
+def test_a_late_refusal_of_the_old_key_says_nothing_about_the_new_one() -> None:
+    lines = (keyed(0.9, 3 * HOUR, "1" * 16), keyed(0.2, 2 * HOUR, "2" * 16))
+    refused = refusal(HOUR, None, credential="1" * 16)
+    assert verdict(*lines, refused).fitness is Fitness.USABLE
+    assert verdict(*lines, refused, refused | {"credential": "2" * 16, "id": "z"}).fitness is Fitness.EXCLUDED
