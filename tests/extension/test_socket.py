@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from tests.extension.driver import EXTENSION
+from tests.patience import PATIENCE_S
 from tests.pi.answers import CODEX_FRAME, QUICK, Answer
 from tests.pi.install import node
 from tests.pi.provider import Provider
@@ -30,7 +31,7 @@ def captures(*answers: Answer, requests: int = 1, replace: str = "", binary: boo
             input=json.dumps(scenario),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.sidecar.running import Sidecar, capture, ids, sidecar, usage, wait_until
 from tokmon import paths
 from tokmon.sidecar import client
@@ -106,7 +107,7 @@ def test_background_start_needs_no_file_for_its_own_messages(obstacle: str) -> N
     own = paths.find()
     own.state.mkdir(parents=True, mode=0o700)
     _OBSTACLES[obstacle][0](own.state / "sidecar.log")
-    started = subprocess.run([sys.executable, "-m", "tokmon", "sidecar", "--detach"], check=False, timeout=120)
+    started = subprocess.run([sys.executable, "-m", "tokmon", "sidecar", "--detach"], check=False, timeout=PATIENCE_S)
     assert started.returncode == 0
     os.kill(client.request_status(own.sockets)["pid"], 15)
     wait_until(lambda: not own.sockets[0].exists(), "it ends")
