@@ -7,7 +7,7 @@
 import { PLACEHOLDER, SECRETS_IN_IDS } from "./schema.ts";
 
 const MIN = 8;
-const MAX_KEPT = 32;
+const MAX_REMEMBERED = 32;
 const MAX_LENGTH = 16 * 1024;
 
 const SECRET_NAME = /auth|key|token|secret|cookie|password|credential|signature|account-id/i;
@@ -15,7 +15,7 @@ const PUBLIC_NAME =
 	/^(accept|anthropic-(beta|version|dangerous)|cache-control|connection|content-|copilot-|date|editor-|host|http-referer|openai-beta|origin|referer|sec-|trace|user-agent|version|x-app|x-github-|x-initiator|x-stainless-|x-title|.*(session|conversation|request|trace|idempotency))/i;
 const SECRET_PARAMETER = /^(.*key|.*token|sig|signature|.*secret|password|auth|x-amz-.*)$/i;
 
-interface Kept {
+interface Secrets {
 	/** Removed as a whole, and by either end of MIN characters or more. */
 	credentials: Set<string>;
 	/** Values of other headers of models.json, removed as a whole. */
@@ -25,46 +25,46 @@ interface Kept {
 const SLOT = Symbol.for("tokmon.secrets.v1");
 
 /** Shared by all loads of the extension in this process. */
-function kept(): Kept {
+function secrets(): Secrets {
 	const slots = globalThis as typeof globalThis & { [slot: symbol]: unknown };
 	slots[SLOT] ??= { credentials: new Set(), values: new Set() };
-	return slots[SLOT] as Kept;
+	return slots[SLOT] as Secrets;
 }
 
-function keep(values: Set<string>, value: string): void {
+function remember(values: Set<string>, value: string): void {
 	if (value.length < MIN || value.length > MAX_LENGTH) return;
 	values.delete(value);
 	values.add(value);
 	const [oldest] = values;
-	if (values.size > MAX_KEPT && oldest !== undefined) values.delete(oldest);
+	if (values.size > MAX_REMEMBERED && oldest !== undefined) values.delete(oldest);
 }
 
 /** A value as texts repeat it: plain, in JSON, in a URL. */
-function keepForms(values: Set<string>, value: string): void {
+function rememberForms(values: Set<string>, value: string): void {
 	for (const form of new Set([value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)])) {
-		keep(values, form);
+		remember(values, form);
 	}
 }
 
 /** Remembers the credentials of a request: of its headers, and of its URL. */
 export function rememberSecrets([input, init]: Parameters<typeof fetch>): void {
 	const object = typeof input === "object" && "url" in input ? input : undefined;
-	const { credentials, values } = kept();
+	const { credentials, values } = secrets();
 	for (const [header, value] of new Headers(init?.headers ?? object?.headers)) {
-		if (SECRET_NAME.test(header)) keepForms(credentials, value.replace(/^(bearer|basic|token) +/i, ""));
-		else if (!PUBLIC_NAME.test(header) && !/\s|^https?:/.test(value)) keepForms(values, value);
+		if (SECRET_NAME.test(header)) rememberForms(credentials, value.replace(/^(bearer|basic|token) +/i, ""));
+		else if (!PUBLIC_NAME.test(header) && !/\s|^https?:/.test(value)) rememberForms(values, value);
 	}
 	const url = new URL(object?.url ?? String(input));
-	if (url.password) keepForms(credentials, decodeURIComponent(url.password));
+	if (url.password) rememberForms(credentials, decodeURIComponent(url.password));
 	for (const [parameter, value] of url.searchParams) {
-		if (SECRET_PARAMETER.test(parameter)) keepForms(credentials, value);
+		if (SECRET_PARAMETER.test(parameter)) rememberForms(credentials, value);
 	}
 }
 
 /** The text without the credentials of the last requests, and without their ends. */
 export function withoutSecrets(text: string): string {
 	if (text.length < MIN) return text;
-	const { credentials, values } = kept();
+	const { credentials, values } = secrets();
 	let rest = text;
 	for (const value of [...credentials, ...values]) rest = rest.replaceAll(value, PLACEHOLDER);
 	for (const value of credentials) rest = withoutEnd(withoutStart(rest, value), value);

@@ -207,16 +207,16 @@ def test_whole_body_is_in_the_line_without_secrets_and_personal_data(kind: str) 
         "name": "Ada Byron",
         "account": {"uuid": "u-1", "display_name": "Ada Byron", "plan": "max", "seats": 3},
         "note": f"write to ada@example.org or use {SEAT}",
-        "new_field": "kept",
+        "new_field": "stored",
         "limits": [limit("weekly_scoped", 3, FABLE)],
     }
     result, _ = one(kind, lambda _: Reply(body=body))
     line = probe_line(result)
-    kept = line["frame"]["body"]
-    assert {name: kept[name] for name in ("rate_limit", "five_hour", "new_field", "limits")} == {
+    stored = line["frame"]["body"]
+    assert {name: stored[name] for name in ("rate_limit", "five_hour", "new_field", "limits")} == {
         name: body[name] for name in ("rate_limit", "five_hour", "new_field", "limits")
     }
-    assert kept["account"] == {"uuid": "[personal]", "display_name": "[personal]", "plan": "max", "seats": 3}
+    assert stored["account"] == {"uuid": "[personal]", "display_name": "[personal]", "plan": "max", "seats": 3}
     for secret in ("ada@", "Ada", "user-123456", "5b1c0a", "u-1", SEAT[-8:]):
         assert secret not in json.dumps(line)
 
