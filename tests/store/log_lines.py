@@ -5,11 +5,19 @@ from typing import Any
 
 from tests.bench import events
 from tokmon.errors import WireError
+from tokmon.paths import Paths, find
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.group_commit import Pending
 from tokmon.sidecar.ingest import Ingest
 from tokmon.store.codec import encode
 from tokmon.store.state_file import State
+
+
+def paths_in(home: Path) -> Paths:
+    """The folders of that home, the one of the logs made."""
+    paths = find({"HOME": str(home)})
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    return paths
 
 
 def append(path: Path, lines: list[bytes]) -> None:

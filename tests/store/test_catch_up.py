@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.store.log_lines import append, line_of, stored_lines, utilization
-from tokmon.paths import Paths, find
+from tokmon.paths import Paths
 from tokmon.store import state_file
 from tokmon.store.codec import encode
 from tokmon.store.reader import Block, blocks_before
@@ -26,13 +26,6 @@ state_file._SAVE_EVERY_S = state_file._SAVING = 1e-9
 state_file._WORTH_SAVING = 0
 sys.stdout.write(f"{state_file.current(find()).complete}\\n")
 """
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    paths = find({"HOME": str(tmp_path)})
-    paths.logs.mkdir(parents=True)
-    return paths
 
 
 def _foreign(number: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.logbook import HOUR, NOW, line, window
-from tests.store.log_lines import append
+from tests.store.log_lines import append, paths_in
 from tokmon.evidence import early
 from tokmon.evidence.early import AHEAD_S, EarlyEvidence, counts_from, is_early
 from tokmon.evidence.log_line import evidence_in_line
-from tokmon.paths import Paths, find
+from tokmon.paths import Paths
 from tokmon.store import state_file
 from tokmon.store.codec import encode
 from tokmon.store.state_file import State
@@ -46,17 +45,6 @@ _CLOCKS = st.sampled_from([-180, -10, 0, 1, 2, 5, 60, 120, 300]).map(lambda minu
 _STEPS = st.lists(st.tuples(_CLOCKS, st.lists(_LINES, max_size=4), st.booleans()), min_size=1, max_size=6)
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return _paths(tmp_path)
-
-
-def _paths(home: Path) -> Paths:
-    paths = find({"HOME": str(home)})
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    return paths
-
-
 def _rebuilt(paths: Paths, now: float) -> bytes:
     saved = paths.snapshot.read_bytes() if paths.snapshot.exists() else None
     paths.snapshot.unlink(missing_ok=True)
@@ -71,7 +59,7 @@ def test_a_state_is_what_a_rebuilt_one_is_whatever_the_clock_does(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, list[dict[str, Any]], bool]], most: int
 ) -> None:
     home = tmp_path_factory.mktemp("home")
-    paths = _paths(home)
+    paths = paths_in(home)
     running = State(now=NOW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(early, "_MOST", most)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.log_lines import append, line_of, stored_lines, utilization
+from tests.store.log_lines import append, line_of, paths_in, stored_lines, utilization
 from tokmon.evidence import snapshot
 from tokmon.evidence.log_line import ReadText
 from tokmon.evidence.snapshot import Evidence
@@ -125,17 +125,6 @@ _DAMAGED_ENTRIES = (
 )
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return _paths(tmp_path)
-
-
-def _paths(home: Path) -> Paths:
-    paths = find({"HOME": str(home)})
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    return paths
-
-
 def _read_in_full(lines: list[bytes]) -> State:
     """Newest first, which decides between lines of one id that differ in what is not saved."""
     state = State()
@@ -158,7 +147,7 @@ def test_every_line_good_or_hostile_counts_as_if_read_in_full(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], chunk: int, most: int
 ) -> None:
     home = tmp_path_factory.mktemp("home")
-    paths = _paths(home)
+    paths = paths_in(home)
     append(paths.piggyback, lines)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tokmon.store.reader._BACKWARD_CHUNK", chunk)
