@@ -28,7 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Give the test a home of its own, and return it."""
     keys = {variable for provider in BUILT_IN.values() for variable in provider.variables}
     for name in os.environ:
@@ -46,4 +48,6 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, folder in folders.items():
         folder.mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(name, str(folder))
+    # A third of what a start of pi costs is the compilation of the same files.
+    monkeypatch.setenv("NODE_COMPILE_CACHE", str(tmp_path_factory.getbasetemp().parent / "node-compile-cache"))
     return home

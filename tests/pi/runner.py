@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.pi.install import Pi
+from tests.pi.install import Pi, cache
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
 from tests.pi.seats import Seat, models_json
@@ -78,6 +78,11 @@ class Home:
         made = cls(pi, root, list(seats))
         for folder in (made.agent / "extensions", made.work, root / "run", root / "tmp"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Half of what a start of pi costs is the compilation of extensions that it does not find there.
+        compiled = cache() / "compiled-extensions"
+        compiled.mkdir(parents=True, exist_ok=True)
+        if not (root / "tmp" / "jiti").is_symlink():
+            (root / "tmp" / "jiti").symlink_to(compiled)
         made.write("models.json", models_json(seats, provider))
         made.write("settings.json", {**SETTINGS, **(settings or {})})
         for extension in extensions:
@@ -162,7 +167,8 @@ class Home:
 
     def _environment(self) -> dict[str, str]:
         """Give pi a small environment: nothing of the real user's but PATH and the language."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+        names = ("PATH", "LANG", "LC_ALL", "TZ", "NODE_COMPILE_CACHE")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         xdg = {
             "XDG_CONFIG_HOME": self.root / ".config",
             "XDG_STATE_HOME": self.root / ".local" / "state",

@@ -94,9 +94,6 @@ def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_
     provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
     with Listener(tmp_path / "sock") as listener:
         home = with_extension(install.pi(version), tmp_path, provider, SEATS, subagents)
-        compiled = install.cache() / "compiled-extensions"  # pi compiles for 10 s what it does not find there
-        compiled.mkdir(exist_ok=True)
-        (home.root / "tmp" / "jiti").symlink_to(compiled)
         assert home.run("delegate").exit_code == 0
         captures, usages = listener.of("capture"), listener.of("usage")
     served = [served_as(request) for request in provider.served]
