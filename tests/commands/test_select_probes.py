@@ -176,12 +176,12 @@ def test_an_account_that_throttles_probes_is_left_alone_for_an_hour() -> None:
     "reply",
     [
         Reply(body=b"<html>"),
-        Reply(body=b"\xff\x00" * 1000),
+        pytest.param(Reply(body=b"\xff\x00" * 1000), marks=pytest.mark.long),
         Reply(body=b"{" * 100_000),
         Reply(body={"five_hour": {"utilization": "x", "resets_at": []}, "seven_day": 7}),
-        Reply(302, {}, {"location": "http://127.0.0.1:9/"}),
-        Reply(418, {}),
-        Reply(404, {}),
+        pytest.param(Reply(302, {}, {"location": "http://127.0.0.1:9/"}), marks=pytest.mark.long),
+        pytest.param(Reply(418, {}), marks=pytest.mark.long),
+        pytest.param(Reply(404, {}), marks=pytest.mark.long),
         Reply(500, b""),
         Reply(200, b"", {"content-encoding": "gzip"}),
     ],
@@ -294,11 +294,11 @@ def test_a_second_select_waits_for_the_answers_of_the_first() -> None:
     assert sorted(len(decision["probes"]) for decision in decisions()) == [0, 2]
 
 
-def test_of_twenty_selects_at_once_one_probes_and_all_answer() -> None:
+def test_of_eight_selects_at_once_one_probes_and_all_answer() -> None:
     with seats(team_a=DEAD) as server:
-        running = [started() for _ in range(20)]
+        running = [started() for _ in range(8)]
         outputs = [one.communicate(timeout=PATIENCE_S) for one in running]
-        assert [one.returncode for one in running] == [0] * 20
+        assert [one.returncode for one in running] == [0] * 8
         assert {out for out, _ in outputs} <= {"team-b claude-sonnet-4-6\n", "team-a claude-sonnet-4-6\n"}
         assert probed_accounts(server) == ["team-a", "team-b"]
     assert sorted(line["provider"] for line in lines()) == ["team-a", "team-b"]
