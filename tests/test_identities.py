@@ -139,8 +139,10 @@ def test_another_seat_of_the_organisation_is_another_account_at_its_first_turn()
     assert labels(ours, theirs) == ["org-a, 7d resets Fri 08:00 UTC", "org-a, 7d resets Tue 07:00 UTC"]
     refused: Record = {"status": "rejected", "http_status": 429, "blocked_until": "2026-11-24T07:00:00Z"}
     late = moment(1.0, -30, 2 * HOUR, 2 * DAY, **refused)
-    assert verdict(ours, theirs, late).fitness is Fitness.USABLE
-    assert verdict(ours, theirs, late).utilization("7d") == 0.2
+    of_the_week_alone = late | {"windows": [window("7d", 1.0, 2 * DAY)]}
+    for refusal_of_ours in (late, of_the_week_alone):
+        assert verdict(ours, theirs, refusal_of_ours).fitness is Fitness.USABLE
+        assert verdict(ours, theirs, refusal_of_ours).utilization("7d") == 0.2
 
 
 @pytest.mark.parametrize("five", [5 * HOUR, 4.9 * HOUR, 3 * HOUR])

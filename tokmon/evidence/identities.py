@@ -266,9 +266,8 @@ def key_of(evidence: Evidence) -> PartKey:
     """The key of the part that evidence belongs to."""
     if evidence.credential is not None or evidence.account is None:
         return PartKey(evidence.account or "", credential=evidence.credential or "")
-    resets = {window.name: window.resets_at for window in evidence.windows}
-    end = resets.get("7d")
-    if evidence.type != SEAT or end is None or resets.get("5h") is None:
+    end = next((window.resets_at for window in evidence.windows if window.name == "7d"), None)
+    if evidence.type != SEAT or end is None:
         return PartKey(evidence.account)
     return PartKey(evidence.account, round(end / 60) % _WEEK_MIN)
 
