@@ -31,7 +31,8 @@ def captures(tmp_path: Path, **env: str) -> tuple[dict[str, Event], bytes]:
     ]
     with Listener(tmp_path / "sock") as listener:
         socket = {"TOKMON_SOCKET": str(tmp_path / "sock")}
-        done = drive(LOAD, START, *asked, DRAIN, QUIT, models=TEAMS, env={**socket, **env})
+        logins = [team["provider"] for team in TEAMS]
+        done = drive(LOAD, START, *asked, DRAIN, QUIT, models=TEAMS, logins=logins, env={**socket, **env})
         assert (done.exit_code, done.stderr) == (0, "")
         return {event["provider"]: event for event in listener.of("capture")}, listener.raw
 
