@@ -2,10 +2,14 @@
 
 import itertools
 import json
+import math
 from datetime import UTC
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.commands.logbook import DAY, HOUR, NOW, line, shown, snapshot, window
 from tokmon.evidence.snapshot import Snapshot
@@ -123,6 +127,78 @@ def test_two_seats_of_one_organisation_that_take_turns_are_two_accounts() -> Non
     assert labels(*lines) == ["org-a, 7d resets Thu 08:00 UTC", "org-a, 7d resets Wed 07:00 UTC"]
 
 
+def moment(used: float, at: float, five: float, seven: float, **fields: Any) -> Record:
+    """A turn of org-a `at` seconds after NOW, with its windows, which end so many seconds after NOW."""
+    return turn(used, -at) | {"windows": [window("5h", used, five), window("7d", used, seven)], **fields}
+
+
+def test_another_seat_of_the_organisation_is_another_account_at_its_first_turn() -> None:
+    """Its 5h window began before the last turn of the other seat, whose own was open: no reset does that."""
+    ours = moment(0.9, -HOUR, 2 * HOUR, 2 * DAY)
+    theirs = moment(0.2, -60, HOUR, 5 * DAY + HOUR)
+    assert labels(ours, theirs) == ["org-a, 7d resets Fri 08:00 UTC", "org-a, 7d resets Tue 07:00 UTC"]
+    refused: Record = {"status": "rejected", "http_status": 429, "blocked_until": "2026-11-24T07:00:00Z"}
+    late = moment(1.0, -30, 2 * HOUR, 2 * DAY, **refused)
+    of_the_week_alone = late | {"windows": [window("7d", 1.0, 2 * DAY)]}
+    for refusal_of_ours in (late, of_the_week_alone):
+        assert verdict(ours, theirs, refusal_of_ours).fitness is Fitness.USABLE
+        assert verdict(ours, theirs, refusal_of_ours).utilization("7d") == 0.2
+
+
+@pytest.mark.parametrize("five", [5 * HOUR, 4.9 * HOUR, 3 * HOUR])
+def test_a_reset_of_both_windows_is_of_the_same_account(five: float) -> None:
+    """The new 5h window begins at the reset, or ten minutes before; or the old one stays."""
+    lines = (moment(0.9, -60, 3 * HOUR, DAY), moment(0.0, 60, five, 7 * DAY), moment(0.01, 600, five, 7 * DAY))
+    assert len(labels(*lines)) == 1
+    assert verdict(*lines).utilization("7d") == 0.01
+
+
+EVENTS = st.sampled_from(["", "", "", "5h", "7d", "both", "anchor"])
+
+
+def test_two_seats_that_take_turns_within_a_minute_are_two_accounts() -> None:
+    ours, theirs = moment(0.9, 0, HOUR, DAY), moment(0.2, 5, 2 * HOUR, 5 * DAY)
+    assert labels(ours, theirs) == ["org-a, 7d resets Fri 07:00 UTC", "org-a, 7d resets Mon 07:00 UTC"]
+    reset = moment(0.0, 5, 5 * HOUR, 5 * DAY)
+    assert labels(ours, reset, moment(0.9, 30, HOUR, DAY)) == ["org-a"], "responses of one moment, around a reset"
+
+
+GAPS = st.lists(st.tuples(st.integers(1, 400), EVENTS), min_size=1, max_size=40)
+
+
+def responses(gaps: list[tuple[int, str]], offset: float = 0.0) -> list[Record]:
+    """Turns of one seat, so many minutes apart, with a reset or a moved start of its week before some of them."""
+    at, five, seven, lines = offset, -math.inf, 3 * DAY + 17 * offset, []
+    for minutes, event in gaps:
+        at += minutes * 60
+        five = -math.inf if event in {"5h", "both"} else five
+        seven = {"7d": at + 7 * DAY, "both": at + 7 * DAY, "anchor": seven + 5 * HOUR}.get(event, seven)
+        seven += 7 * DAY * max(0, math.ceil((at - seven + 1) / (7 * DAY)))
+        five = (at // 600) * 600 + 5 * HOUR if five <= at else five
+        lines.append(moment(0.1, at, five, seven))
+    return lines
+
+
+@given(GAPS, st.randoms(use_true_random=False))
+def test_resets_and_moved_windows_of_one_seat_make_no_new_account(gaps: list[tuple[int, str]], chance: Random) -> None:
+    lines = responses(gaps)
+    chance.shuffle(lines)
+    assert labels(*lines) == ["org-a"]
+
+
+@given(st.lists(st.integers(1, 100), min_size=2, max_size=12), st.integers(20, 200), st.randoms(use_true_random=False))
+def test_two_seats_that_are_open_at_once_are_two_accounts(gaps: list[int], later: int, chance: Random) -> None:
+    """The second seat was used elsewhere first; here it is used once, after the first seat."""
+    # Ends are whole ten minutes of the clock: a seat with the same end may be the same seat.
+    first = responses([(minutes, "") for minutes in gaps])
+    last = NOW + sum(gaps) * 60
+    end = (last - later * 60 + 5 * HOUR) // 600 * 600 - NOW - 300
+    second = moment(0.2, last - NOW + 180, end, 6 * DAY + 60)
+    lines = [*first, second]
+    chance.shuffle(lines)
+    assert len(labels(*lines)) == 2
+
+
 @pytest.mark.parametrize("lower", [0.0, 0.97])
 def test_a_window_that_moves_once_is_of_the_same_account(lower: float) -> None:
     """An early reset, a reset of all accounts, or a moved anchor: the old end does not come back."""
@@ -182,6 +258,13 @@ def test_two_keys_of_one_seat_by_its_windows_are_one_account() -> None:
     assert len(labels(*lines)) == 1
     others = (lines[0], lines[1] | {"windows": [window("5h", 0.4, 3 * HOUR + 1), window("7d", 0.4, 3 * DAY)]})
     assert len(labels(*others)) == 2, "another second is another seat"
+
+
+def test_a_login_whose_account_is_named_is_that_account_whatever_its_windows() -> None:
+    lines = (keyed(0.9, 2 * HOUR, "login-11111111", "org-a"), keyed(0.1, HOUR, "login-22222222", "org-a"))
+    assert labels(*lines) == ["org-a, login 22222222", "org-a, login 11111111"]
+    moved = lines[1] | {"credential": "login-11111111", "windows": [window("5h", 0, HOUR), window("7d", 0, 6 * DAY)]}
+    assert labels(lines[0], moved) == ["org-a, login 11111111"]
 
 
 def test_a_late_refusal_of_the_old_key_says_nothing_about_the_new_one() -> None:

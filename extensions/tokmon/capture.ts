@@ -9,6 +9,7 @@ import {
 	learnCredential,
 } from "./attribution.ts";
 import { chatgptAccount, hashOfKey, type Identity, noteIdentity, requestHeaders } from "./identity.ts";
+import { loginAccount } from "./login.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { idWithoutSecrets, rememberSecrets, withoutSecrets } from "./secrets.ts";
 import { type Call, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
@@ -60,15 +61,17 @@ export function keyShape(credential: string | undefined): KeyShape | undefined {
 	return credential.includes("sk-ant-api") ? "ant-api" : "other";
 }
 
-/** What a request says of its account. A key counts only where it is known to be configured. */
+/** What a request says of its account. A key counts only where it is configured, a login where its account is named. */
 function identify(
 	session: Session | undefined,
 	provider: Attribution["provider"],
 	headers: Headers | undefined,
 ): Identity {
 	const account = chatgptAccount(headers);
-	const isKey = !account && provider && quietly(() => session?.isLogin?.(provider)) === false;
-	return { account, credential: isKey ? hashOfKey(headers) : undefined };
+	if (!provider) return { account, credential: undefined };
+	const isKey = quietly(() => session?.isLogin?.(provider)) === false;
+	if (isKey) return { account, credential: account ? undefined : hashOfKey(headers) };
+	return { account, credential: loginAccount(provider, headers && credentialOf(headers)) };
 }
 
 /**

@@ -14,7 +14,10 @@ const KEY_BYTES = 32;
 /** A token that is renewed within hours, whoever renews it. */
 const JWT = /^eyJ[\w-]*\.[\w-]+\./;
 
-/** What an event says of its account: the account that a request or response names, and a hash of a configured key. */
+/**
+ * What an event says of its account: the account that a request or response names, and a hash of a configured key or of a
+ * login's account.
+ */
 export interface Identity {
 	account: string | undefined;
 	credential: string | undefined;
@@ -74,8 +77,12 @@ function makeSecret(path: string): void {
 export function hashOfKey(headers: Headers | undefined): string | undefined {
 	const sent = ["x-api-key", "authorization", "x-goog-api-key", "api-key"].map((header) => headers?.get(header));
 	const key = sent.find((value) => value)?.replace(/^Bearer /i, "");
-	if (!secret || !key || JWT.test(key)) return undefined;
-	return createHmac("sha256", secret).update(key).digest("hex").slice(0, 16);
+	return !key || JWT.test(key) ? undefined : hashOf(key);
+}
+
+/** A hash that only this user's processes can make; undefined without its key. */
+export function hashOf(text: string): string | undefined {
+	return secret && createHmac("sha256", secret).update(text).digest("hex").slice(0, 16);
 }
 
 /** Notes what a response named, for the error text that may follow without headers. */

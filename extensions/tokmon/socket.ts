@@ -6,6 +6,7 @@
 import { attribute, goesToModel, learnCredential } from "./attribution.ts";
 import { allowedHeaders, credentialOf, elapsed, keyShape, requestId } from "./capture.ts";
 import { chatgptAccount, noteIdentity } from "./identity.ts";
+import { loginAccount } from "./login.ts";
 import type { Capture } from "./schema.ts";
 import { isNew, origin, type RequestContext, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
@@ -147,7 +148,8 @@ function failure(error: unknown, frame: Fields): Outcome {
 
 function report(state: State, answer: Answer, url: URL, headers: Headers | undefined, outcome: Outcome): void {
 	const { session, provider } = answer.context;
-	const identity = { account: chatgptAccount(headers), credential: undefined };
+	const credential = loginAccount(provider, headers && credentialOf(headers));
+	const identity = { account: chatgptAccount(headers), credential };
 	noteIdentity(session, name(provider), identity, new Headers());
 	const fits = answer.limits && JSON.stringify(answer.limits).length <= MAX_FRAME;
 	send(state, {

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,89 @@ def test_an_environment_key_is_an_account(variable: str, value: str, account: st
     shown = run("status", **{variable: value}).stdout
     assert f"{account}  {kind}  no response recorded yet" in shown
     assert value not in shown.replace(account, "").replace(kind, "") or len(value) == 1
+
+
+GATEWAY_TOKEN = {"ANTHROPIC_AUTH_TOKEN": "gateway-token"}
+AWS = ({"AWS_PROFILE": "work"}, {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "aws-secret"})
+
+
+def offered(**env: str) -> dict[str, str | None]:
+    """The types of the accounts with this environment; each must be listed, and proposed if its models are known."""
+    found = types(**env)
+    shown = run("status", **env).stdout
+    assert all(f"{name}  {kind or 'unknown type'}  no response recorded yet" in shown for name, kind in found.items())
+    assert propose(paths.find(), Policy(), env).chain == tuple(found)
+    assert read_types(paths.find(), {}) == {}
+    return found
+
+
+@pytest.mark.parametrize("env", [*AWS, {"AWS_BEARER_TOKEN_BEDROCK": "bedrock-key"}])
+def test_ambient_credentials_of_aws_are_an_account(env: dict[str, str]) -> None:
+    assert offered(**env) == {"amazon-bedrock": "bedrock"}
+    (target,) = probes.targets(paths.find(), env, time.time()).values()
+    assert probes.unavailable_reason(target) == "accounts of this type cannot be probed (bedrock)"
+
+
+def test_half_of_the_credentials_of_aws_are_no_account() -> None:
+    assert types(AWS_ACCESS_KEY_ID="AKIA1") == types(AWS_REGION="eu-west-1", AWS_PROFILE=" ") == {}
+
+
+def test_ambient_credentials_of_google_are_an_account_if_pi_would_use_them() -> None:
+    project = {"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_CLOUD_LOCATION": "global"}
+    file = paths.find().home / "service-account.json"
+    assert types(**project, GOOGLE_APPLICATION_CREDENTIALS=str(file)) == {}
+    file.touch()
+    for path in (str(file), "~/service-account.json"):
+        assert offered(**project, GOOGLE_APPLICATION_CREDENTIALS=path) == {"google-vertex": "vertex"}
+    assert types(GOOGLE_APPLICATION_CREDENTIALS=str(file)) == types(**project) == {}
+    gcloud = paths.find().home / ".config" / "gcloud" / "application_default_credentials.json"
+    gcloud.parent.mkdir(parents=True)
+    gcloud.touch()
+    assert offered(**project) == {"google-vertex": "vertex"}
+    assert types(GCLOUD_PROJECT="p", GOOGLE_CLOUD_LOCATION="global") == {"google-vertex": "vertex"}
+
+
+@pytest.mark.parametrize(
+    ("version", "azure", "token"),
+    [
+        ("1.6.0", "azure", {"anthropic": "teams-direct"}),
+        ("1.0.3", "azure", {"anthropic": "teams-direct"}),
+        ("0.87.1", "azure-openai-responses", {"anthropic": "teams-direct"}),
+        ("0.73.1", "azure-openai-responses", {}),
+    ],
+)
+def test_a_variable_that_only_some_versions_of_pi_use_is_an_account_with_these(
+    tmp_path: Path, version: str, azure: str, token: dict[str, str]
+) -> None:
+    package = tmp_path / "node_modules" / "@earendil-works" / "pi-coding-agent"
+    (package / "dist").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"name": "pi-coding-agent", "version": version}))
+    (package / "dist" / "cli.js").touch(0o755)
+    env = {"TOKMON_PI": str(package / "dist" / "cli.js")}
+    assert types(**env, AZURE_OPENAI_API_KEY="k") == {azure: "azure-openai"}
+    assert types(**env, ANTHROPIC_AUTH_TOKEN=SEAT) == token
+
+
+def test_without_a_known_pi_the_newest_one_is_assumed() -> None:
+    assert offered(AZURE_OPENAI_API_KEY="k", TOKMON_PI="'") == {"azure": "azure-openai"}
+    assert offered(**GATEWAY_TOKEN) == {"anthropic": "anthropic"}
+    identity = {"ANTHROPIC_FEDERATION_RULE_ID": "r", "ANTHROPIC_ORGANIZATION_ID": "o"}
+    assert types(**identity) == {}
+    file = {"ANTHROPIC_IDENTITY_TOKEN_FILE": "/run/identity"}
+    assert offered(**identity, **file) == {"anthropic": "anthropic"}
+    assert offered(ANTHROPIC_AUTH_TOKEN=SEAT, ANTHROPIC_API_KEY=KEY) == {"anthropic": "teams-direct"}
+
+
+def test_a_bearer_token_of_the_environment_is_probed_as_pi_sends_it() -> None:
+    env = {**GATEWAY_TOKEN, "ANTHROPIC_API_KEY": KEY}
+    with loopback(healthy) as server:
+        configure(anthropic={"baseUrl": server.origin})
+        report = json.loads(run("monitor", "--json", **env).stdout)
+    assert [account["provider"] for account in report["providers"]] == ["anthropic"]
+    sent = [(request.headers.get("authorization"), request.headers.get("x-api-key")) for request in server.requests]
+    assert set(sent) == {("Bearer gateway-token", None)}
+    log_in(anthropic=key(KEY))
+    assert not probes.targets(paths.find(), env, time.time())["anthropic"].is_bearer
 
 
 def test_the_login_decides_the_type_where_models_json_has_a_key_too() -> None:

@@ -65,7 +65,15 @@ def test_answers_without_a_capture_are_counted_by_session_with_transport_and_ext
         "3 answers and 1 error of pi without a capture: 2 in session `s-1` from `a` over HTTP (anthropic-messages); "
         "1 in session `s-2` from `x` over WebSocket or HTTP (openai-codex-responses); "
         "1 in session `s-2` from `a` over HTTP (anthropic-messages); "
-        "extensions beside tokmon: `multicodex`, `npm:pi-subagents`"
+        "other extensions of pi's folder and settings: `multicodex`, `npm:pi-subagents` "
+        "(those of `pi -e` and of a project are not known)"
+    )
+
+
+def test_answers_without_a_capture_and_without_other_extensions_may_be_hidden_by_one_of_the_command_line() -> None:
+    write("usage.jsonl", answer("a", 20))
+    assert finding_of("uncaptured").text.endswith(
+        "; other extensions of pi's folder and settings: none (those of `pi -e` and of a project are not known)"
     )
 
 

@@ -3,12 +3,17 @@
 //   /complete SPEC       complete() of pi-ai asks SPEC with the key of its seat
 //   /register NAME URL   registers a provider, and asks it at once through complete() and, from 0.87 on, the registry
 //   /builtin URL         complete() of pi-ai asks a model of pi's own provider `anthropic` at that base URL
-//   /inside URL          the next request of the session first sends a GET to its own URL and a POST to URL
+//   /inside URL          the next request of the session first sends a GET to its own URL, one beside it (as footers
+//                        ask for the usage of an account) and a POST to URL
+//   /rotate URL KEY ...  replaces pi's provider `openai-codex`, as pi-multicodex does: a request that is refused is sent
+//                        again with the next key, without a word of it to pi; before each it asks for the usage
 //   /fetch KIND          puts another fetch in place: around, copy, retry, or restore (what was there at load)
+//   /socket KIND         puts another WebSocket in place: around, or restore
 // At the end of each session it puts back what was there at load, as a tidy extension does.
 import * as pi from "@mariozechner/pi-coding-agent";
 
 const atLoad = globalThis.fetch;
+const socketAtLoad = globalThis.WebSocket;
 const before: typeof fetch = (...request) => atLoad(...request);
 globalThis.fetch = before;
 
@@ -66,6 +71,34 @@ async function register(api: any, ctx: any, name: string, baseUrl: string) {
   await (await ai()).complete(registered, transcript(), { apiKey });
 }
 
+async function rotate(api: any, baseUrl: string, keys: string[]) {
+  const senders = await ai();
+  const base = senders.getApiProvider("openai-codex-responses");
+  const streamSimple = (model: any, context: any, options: any) => {
+    const stream = senders.createAssistantMessageEventStream();
+    const send = async () => {
+      for (const [index, apiKey] of keys.entries()) {
+        await fetch(`${model.baseUrl}/wham/usage`, { headers: { Authorization: `Bearer ${apiKey}` } });
+        for await (const event of base.streamSimple({ ...model }, context, { ...options, apiKey })) {
+          if (event.type === "error" && index + 1 < keys.length) break;
+          stream.push(event);
+          if (event.type === "done" || event.type === "error") return;
+        }
+      }
+    };
+    send().finally(() => stream.end());
+    return stream;
+  };
+  const model = { id: "m", name: "m", reasoning: false, input: ["text"], contextWindow: 200000, maxTokens: 100 };
+  const models = [{ ...model, cost: { input: 3, output: 15, cacheRead: 0, cacheWrite: 0 } }];
+  api.registerProvider("openai-codex", { baseUrl, apiKey: keys[0], api: "openai-codex-responses", streamSimple, models });
+}
+
+const sockets: Record<string, (current: typeof WebSocket) => typeof WebSocket> = {
+  around: (current) => class extends current {},
+  restore: () => socketAtLoad,
+};
+
 const kinds: Record<string, (current: typeof fetch) => typeof fetch> = {
   around: (current) => (...request) => current(...request),
   copy: (current) => async (...request) => {
@@ -102,6 +135,10 @@ export default function (api: any) {
   command("fetch", ([kind]) => {
     globalThis.fetch = kinds[kind ?? ""]!(globalThis.fetch);
   });
+  command("socket", ([kind]) => {
+    globalThis.WebSocket = sockets[kind ?? ""]!(globalThis.WebSocket);
+  });
+  command("rotate", ([url, ...keys]) => rotate(api, url ?? "", keys));
   api.on("session_shutdown", () => {
     globalThis.fetch = atLoad;
   });
@@ -110,6 +147,7 @@ export default function (api: any) {
     const elsewhere = inside;
     inside = undefined;
     await fetch(`${ctx.model.baseUrl}/v1/messages`);
+    await fetch(new URL("/api/oauth/usage", ctx.model.baseUrl));
     await fetch(elsewhere, { method: "POST" });
     return undefined;
   });

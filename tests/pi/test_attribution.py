@@ -8,17 +8,17 @@ import pytest
 from tests.commands.clinic import finding_of
 from tests.commands.logbook import write
 from tests.extension.listener import Event, Listener
-from tests.pi import install
+from tests.pi import answers, install
 from tests.pi.answers import QUICK, Answer, Tokens, ToolCall
 from tests.pi.install import NEWEST, Pi
+from tests.pi.protocols import codex
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
 from tests.pi.seats import COMPLETIONS, Seat
-from tests.pi.test_capture import captured, served_as, with_extension
+from tests.pi.test_capture import OTHERS, captured, served_as, with_extension
 
 pytestmark = pytest.mark.pi
 
-OTHERS: Final = Path(__file__).parent / "others.ts"
 SEATS: Final = [Seat(f"team-{letter}") for letter in "abc"]
 OTHER_API: Final = Seat("team-d", COMPLETIONS)
 
@@ -40,6 +40,18 @@ def replace_fetch(provider: Provider, rpc: Rpc) -> None:
     rpc.drive("/complete team-c/loopback-1")
     rpc.send("new_session")
     rpc.prompt("after another extension has put the old fetch back")
+
+
+def change_account(provider: Provider, rpc: Rpc) -> None:
+    """A provider of another extension goes on with its second ChatGPT account where the first one is refused."""
+    keys = [codex.key(name) for name in ("account-one", "account-two")]
+    for key in keys:
+        provider.know("openai-codex", key)
+    # Not a 429: older versions send that again over seven seconds.
+    provider.queue(Answer(status=403, error=answers.CODEX_LIMIT), Answer(), seat="openai-codex")
+    rpc.drive(f"/rotate {provider.origin} {' '.join(keys)}")
+    rpc.send("set_model", provider="openai-codex", modelId="m")
+    rpc.prompt("on whichever account has quota")
 
 
 @pytest.mark.parametrize("version", install.others_long(*(name for name in install.VERSIONS if name != "1.5.2")))
@@ -64,12 +76,16 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
             listener.wait(lambda events: [event["kind"] for event in events].count("usage") >= requests)
             sent = billed(listener.of("usage"))
             replace_fetch(provider, rpc)
+            change_account(provider, rpc)
             assert rpc.close() == 0
         captures, usages = listener.of("capture"), listener.of("usage")
     in_order = [served_as(request) for request in provider.served if request.seat and request.method == "POST"]
     assert [captured(capture) for capture in captures] == in_order
     assert {capture["attribution"] for capture in captures} == {"wrapper"}
+    refused, changed = captures[-2:]
     assert [capture["http_status"] for capture in captures].count(429) == 1
+    assert (refused["http_status"], changed["http_status"]) == (403, 200)
+    assert refused["account"] != changed["account"]
     write("piggyback.jsonl", *captures)
     write("usage.jsonl", *usages)
     assert finding_of("uncaptured").text == f"{len(usages)} answers compared with captures, none missing"

@@ -31,6 +31,7 @@ BY_API: Final = [Seat(f"by-{api}", api) for api in APIS]
 ON_ONE_URL: Final = [Seat(f"team-{letter}", plan=letter in "ab") for letter in "abcde"]
 UNPRICED: Final = Seat("unpriced", price=None)
 TWO_SEATS: Final = Path(__file__).parent / "two_seats.ts"
+OTHERS: Final = Path(__file__).parent / "others.ts"
 
 
 def with_extension(pi: Pi, tmp_path: Path, provider: Provider, seats: list[Seat], *more: Path, **env: str) -> Home:
@@ -213,13 +214,14 @@ def spooled(home: Home) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("version", install.others_long("0.73.1", "0.87.1", install.NEWEST)[1:])
 def test_each_codex_answer_over_a_websocket_is_one_capture(new_pi: Pi, provider: Provider, tmp_path: Path) -> None:
-    """With and without a quota frame, an error frame, and after a refused upgrade over HTTP."""
+    """With and without a quota frame, an error frame, beside another extension, after a refused upgrade over HTTP."""
     spark = {"GPT-5.3-Codex-Spark": {"allowed": True, "primary": {"used_percent": 100, "window_minutes": 300}}}
     limits = {**answers.CODEX_FRAME, "limit_id": "codex", "additional_rate_limits": spark}
     quota = {"x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300"}
-    provider.websocket = True
+    elsewhere = provider.origin.replace("127.0.0.1", "localhost")
+    provider.websocket, provider.get_status = True, 401
     with Listener(tmp_path / "sock") as listener:
-        home = with_extension(new_pi, tmp_path, provider, [Seat("team-a", CODEX), Seat("team-b", CODEX)])
+        home = with_extension(new_pi, tmp_path, provider, [Seat("team-a", CODEX), Seat("team-b", CODEX)], OTHERS)
         settings = json.loads((home.agent / "settings.json").read_text())
         home.write("settings.json", {**settings, "transport": "auto"})
         with home.rpc() as rpc:
@@ -228,19 +230,26 @@ def test_each_codex_answer_over_a_websocket_is_one_capture(new_pi: Pi, provider:
             )
             for prompt in ("with a quota", "without", "refused"):
                 rpc.prompt(prompt)
+            for command in ("/fetch around", "/socket around", f"/inside {elsewhere}/v1"):
+                rpc.drive(command)
             choose(rpc, Seat("team-b", CODEX))
             rpc.prompt("on another account")
+            for command in ("/fetch restore", "/socket restore"):
+                rpc.drive(command)
+            rpc.send("new_session")
+            rpc.prompt("after the old fetch and WebSocket are back")
             provider.websocket = False
             rpc.send("new_session")
             rpc.prompt("over HTTP")
             assert rpc.close() == 0
         captures, usages = listener.of("capture"), listener.of("usage")
-    answered = [request for request in provider.served if request.method in {"WS", "POST"}]
-    assert [request.method for request in answered] == ["WS"] * 4 + ["POST"]
+    assert [request.status for request in provider.served if request.method == "GET" and request.status == 401]
+    answered = [request for request in provider.served if request.seat and request.method in {"WS", "POST"}]
+    assert [request.method for request in answered] == ["WS"] * 5 + ["POST"]
     assert [(event["provider"], event["http_status"]) for event in captures] == [
         (request.seat, request.status) for request in answered
     ]
-    assert [event["via"] for event in captures] == ["stream"] * 4 + ["fetch"]
+    assert [event["via"] for event in captures] == ["stream"] * 5 + ["fetch"]
     assert {event["attribution"] for event in captures} == {"wrapper"}
     first, second, refused = captures[:3]
     assert first["frame"] == limits

@@ -2,7 +2,9 @@
 
 import hashlib
 import stat
+import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -36,13 +38,12 @@ def of(organisation: str, used: float, **more: Any) -> Mapping[str, str]:
     return {**unified(used, used, **more), "anthropic-organization-id": organisation}
 
 
-def log_in(home: Home, provider: Provider, token: str) -> None:
+def log_in(home: Home, provider: Provider, token: str, **account: Any) -> None:
     """What `/login` and a renewal leave in auth.json."""
     access = f"sk-ant-oat01-fake-{token}"
     provider.know("anthropic", access)
-    home.write(
-        "auth.json", {"anthropic": {"type": "oauth", "access": access, "refresh": "r", "expires": 4_070_908_800_000}}
-    )
+    login = {"type": "oauth", "access": access, "refresh": "r", "expires": NEVER, **account}
+    home.write("auth.json", {"anthropic": login})
 
 
 def always(answer: Answer) -> Script:
@@ -58,36 +59,63 @@ def folded(home: Home) -> Snapshot:
     return fold(Snapshot(), lines)
 
 
+def seat(organisation: str, used: float, five: int, seven: int, status: str = "allowed") -> Answer:
+    """A response of a seat whose windows end in so many minutes."""
+    prefix, now = "anthropic-ratelimit-unified", int(time.time())
+    ends = {f"{prefix}-5h-reset": str(now + five * 60), f"{prefix}-7d-reset": str(now + seven * 60)}
+    refused: dict[str, Any] = {"status": 429, "error": answers.ACCOUNT_LIMIT} if status == "rejected" else {}
+    headers = {**of(organisation, used, status=status, claim="seven_day"), **ends, **answers.FINAL}
+    return Answer(headers=headers, **refused)
+
+
 def test_a_renewed_token_is_the_same_account_and_another_login_is_another_one(
     newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
-    refused = answers.ACCOUNT_LIMIT
-    turns = [
-        ("one", Answer(headers=of("org-a", 0.5))),
-        ("one-renewed", Answer(headers=of("org-a", 0.6))),
-        ("two", Answer(headers=of("org-b", 0.1))),
-        ("one-renewed", Answer(status=429, headers=of("org-a", 1.0, status="rejected"), error=refused)),
+    """One session: another seat of the organisation, another organisation, logins whose account auth.json names."""
+    turns: list[tuple[str, dict[str, Any], Answer, int]] = [
+        ("one", {}, seat("org-a", 0.9, 100, 3000), 1),
+        ("one-renewed", {}, seat("org-a", 0.91, 100, 3000), 1),
+        ("two", {}, seat("org-a", 0.2, 50, 6000), 2),
+        ("one-renewed", {}, seat("org-a", 1.0, 100, 3000, "rejected"), 2),
+        ("three", {"email": "three@example.org"}, seat("org-b", 0.3, 60, 900), 3),
+        ("three-renewed", {"email": "three@example.org"}, seat("org-b", 0.31, 60, 900), 3),
+        ("four", {"account": {"uuid": "f-0-u-r"}}, seat("org-b", 0.1, 60, 900), 4),
+        ("three-renewed", {"email": "three@example.org"}, seat("org-b", 1.0, 60, 900, "rejected"), 4),
     ]
     home = own_socket(newest_pi, provider, tmp_path, [SEAT])
     home.write("models.json", {"providers": {"anthropic": {"baseUrl": provider.origin}}})
-    with sidecar(env=sidecar_env(home)) as running:
-        for count, (token, answer) in enumerate(turns, 1):
+    log_in(home, provider, "one")
+    in_use = []
+    # Versions before 0.87 read auth.json only at their start.
+    with sidecar(env=sidecar_env(home)) as running, home.rpc() if newest_pi.at_least_087 else nullcontext() as session:
+        for count, (token, account, answer, accounts) in enumerate(turns, 1):
             provider.script = always(answer)
-            log_in(home, provider, token)
-            run = home.run("hello", None, *(["--continue"] if count > 1 else []))
-            assert run.exit_code == (1 if answer.status == 429 else 0), run.stderr
+            log_in(home, provider, token, **account)
+            if session:
+                session.prompt("hello")
+            else:
+                home.run("hello", None, *(["--continue"] if count > 1 else []))
             wait_until(partial(has_usages, home, count))
-            if count == 2:
-                assert [identity.label for identity in folded(home).identities("anthropic")] == ["org-a"]
+            labels = [identity.label for identity in folded(home).identities("anthropic")]
+            assert len(labels) == accounts, labels
+            in_use.append(labels[0])
+        assert session is None or session.close() == 0
         assert running.stop() == 0
     (home.agent / "auth.json").unlink()
-    error = logged(home, "usage.jsonl")[-1]
+    sent = [request.request_headers["authorization"] for request in provider.served]
+    assert sent == [f"Bearer sk-ant-oat01-fake-{token}" for token, *_ in turns]
+    assert in_use[0] == in_use[1] == "org-a"
+    assert in_use[2] == in_use[3] != in_use[4] == in_use[5] != in_use[6] == in_use[7]
+    error = logged(home, "usage.jsonl")[3]
     assert (error["status"], error["account"], error["type"]) == ("rejected", "org-a", "teams-direct")
-    state = folded(home)
-    assert [identity.label for identity in state.identities("anthropic")] == ["org-b", "org-a"]
-    now = parse_rfc3339(error["ts"]) + 1
-    assert assess("anthropic", state.accounts["anthropic"], Policy(), now).fitness is Fitness.USABLE
-    assert "oat01" not in str([logged(home, "piggyback.jsonl"), logged(home, "usage.jsonl")])
+    lines = [*logged(home, "piggyback.jsonl"), *logged(home, "usage.jsonl")]
+    written = str(lines)
+    assert not [secret for secret in ("oat01", "example.org", "f-0-u-r") if secret in written]
+    for count, used in ((4, 0.2), (8, 0.1)):
+        state = fold(Snapshot(), [line for line in lines if line["ts"] <= logged(home, "usage.jsonl")[count - 1]["ts"]])
+        now = parse_rfc3339(logged(home, "usage.jsonl")[count - 1]["ts"]) + 1
+        verdict = assess("anthropic", state.accounts["anthropic"], Policy(), now)
+        assert (verdict.fitness, verdict.utilization("7d")) == (Fitness.USABLE, used)
 
 
 def test_a_chatgpt_account_is_named_by_a_hash(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:

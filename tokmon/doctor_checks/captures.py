@@ -50,9 +50,10 @@ def uncaptured(subject: Subject) -> Finding:
     counts = " and ".join(plural(count, word) for count, word in ((answers, "answer"), (errors, "error")) if count)
     of = "; ".join(f"{lost.answers + lost.errors} in session `{key[0]}` {lost.route}" for key, lost in missing.items())
     others = other_extensions(subject.paths.agent)
-    beside = f"; extensions beside tokmon: {', '.join(f'`{name}`' for name in others)}" if others else ""
+    named = ", ".join(f"`{name}`" for name in others) or "none"
     return warn(
-        f"{counts} of pi without a capture: {of}{beside}",
+        f"{counts} of pi without a capture: {of}; other extensions of pi's folder and settings: {named} "
+        "(those of `pi -e` and of a project are not known)",
         "`/reload` in pi; if it goes on, leave out the other extensions one by one, and report which hides responses",
     )
 

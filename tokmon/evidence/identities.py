@@ -2,11 +2,13 @@
 
 A response names its account by an organisation or a ChatGPT account (`Evidence.account`). All seats of a team share
 an organisation, and tell themselves apart by their windows only: the minute of the week at which 7d resets. A provider
-moves that minute now and then, for one seat or for all. So it separates seats only while responses take turns between
-two of them: an end of 7d that comes back after another one was seen is of another seat.
+moves that minute now and then, for one seat or for all. So it separates seats only if another window shows it too: a 5h
+window that began while another one of that account was open is of another seat, since a reset opens one no earlier than
+itself. Or if responses take turns: an end of 7d that comes back after another one was seen is of another seat.
 
 A configured key is another account if it is another key, unless the windows of both agree to the second. A hash of it
-tells them apart; a login has none, since its token is renewed every few hours.
+tells them apart. A login has such a hash only of the account that auth.json names (`extensions/tokmon/login.ts`), and
+then its windows do not count; its token is renewed every few hours.
 
 Evidence that names no account counts for the one in use, if it is newer than all evidence about the others.
 """
@@ -30,9 +32,16 @@ _MOST: Final = 16
 SEAT: Final = "teams-direct"
 """The type of an account whose windows tell the seats of one organisation apart."""
 
+_LOGIN: Final = "login-"
+"""How the hash of a login's account begins."""
+
 _WEEK_MIN: Final = 7 * 24 * 60
+_FIVE_HOURS: Final = 5 * 3600
 _APART_S: Final = 120.0
 """Seconds by which responses of one moment may arrive in another order."""
+
+_GRID_S: Final = 900.0
+"""Seconds by which a 5h window may begin before its first request: ends are whole ten minutes."""
 
 
 _NEVER: Final = (-inf, "")
@@ -52,7 +61,7 @@ class PartKey(NamedTuple):
     """The minute of the week (UTC) at which 7d resets, -1 if it is not known."""
 
     credential: str = ""
-    """The hash of a configured key, "" for a login or if it is not known."""
+    """The hash of a configured key or of a login's account, "" if it is not known."""
 
 
 NOBODY: Final = PartKey()
@@ -166,12 +175,12 @@ class Identities:
             known = accounts - rivals - {""}
             alone = [part for part in self.parts if not part.credential and part.account in known]
             account = next(iter(sorted(accounts)[-1:]), "")
-            yield ", ".join(filter(None, [account, f"key {keys[0].credential[:8]}"])), keys + sorted(alone)
+            yield ", ".join(filter(None, [account, _credential(keys[0].credential)])), keys + sorted(alone)
         with_key = {part.account for keys in by_key for part in keys}
         for account in sorted({part.account for part in self.parts} - with_key - {""}):
             keys = sorted(part for part in self.parts if part.account == account)
             seats = [part for part in keys if part.seat >= 0]
-            if any(self._alternate(one, other) for one in seats for other in seats if one != other):
+            if any(self._are_two_seats(one, other) for one in seats for other in seats if one != other):
                 yield from ((_label(part), [part]) for part in seats)
             else:
                 yield account, keys
@@ -188,7 +197,8 @@ class Identities:
 
     def _agree(self, one: PartKey, other: PartKey) -> bool:
         """Whether both reported one end of 5h and one of 7d, to the second, in one organisation."""
-        if not one.account or one.account != other.account:
+        named = one.credential.startswith(_LOGIN) and other.credential.startswith(_LOGIN)
+        if named or not one.account or one.account != other.account:
             return False
         histories = [self.parts[part].account.history for part in (one, other)]
         for window in ("5h", "7d"):
@@ -196,6 +206,29 @@ class Identities:
             if ends[0].isdisjoint(ends[1]):
                 return False
         return True
+
+    def _are_two_seats(self, one: PartKey, other: PartKey) -> bool:
+        return self._alternate(one, other) or self._overlap(one, other)
+
+    def _overlap(self, one: PartKey, other: PartKey) -> bool:
+        """Whether a 5h window of the other seat was open already while one of this seat was, and none is its successor.
+
+        Of responses of one moment, which may arrive in another order, either window may be the successor.
+        """
+        windows, others = ([*self._five_hours(part)] for part in (one, other))
+        return any(
+            other_end - _FIVE_HOURS < ts - _GRID_S
+            and (ts < other_ts - _APART_S or (ts < other_ts + _APART_S and end - _FIVE_HOURS < other_ts - _GRID_S))
+            and abs(end - other_end) > _APART_S
+            for ts, end in windows
+            for other_ts, other_end in others
+        )
+
+    def _five_hours(self, part: PartKey) -> Iterator[tuple[float, float]]:
+        """When the 5h windows of a part were reported, and their ends."""
+        for sample in self.parts[part].account.history.samples("5h"):
+            if sample.resets_at is not None and sample.ts < sample.resets_at:
+                yield sample.ts, sample.resets_at
 
     def _alternate(self, one: PartKey, other: PartKey) -> bool:
         """Whether a response of the other seat came between two of this one with the same end of 7d."""
@@ -233,9 +266,8 @@ def key_of(evidence: Evidence) -> PartKey:
     """The key of the part that evidence belongs to."""
     if evidence.credential is not None or evidence.account is None:
         return PartKey(evidence.account or "", credential=evidence.credential or "")
-    resets = {window.name: window.resets_at for window in evidence.windows}
-    end = resets.get("7d")
-    if evidence.type != SEAT or end is None or resets.get("5h") is None:
+    end = next((window.resets_at for window in evidence.windows if window.name == "7d"), None)
+    if evidence.type != SEAT or end is None:
         return PartKey(evidence.account)
     return PartKey(evidence.account, round(end / 60) % _WEEK_MIN)
 
@@ -246,6 +278,12 @@ def _label(key: PartKey) -> str:
     # The epoch began on a Thursday.
     day = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[days]
     return f"{key.account}, 7d resets {day} {minutes // 60:02}:{minutes % 60:02} UTC"
+
+
+def _credential(name: str) -> str:
+    """`key 1a2b3c4d` or `login 1a2b3c4d`: the label of a credential."""
+    kind = "login" if name.startswith(_LOGIN) else "key"
+    return f"{kind} {name.removeprefix(_LOGIN)[:8]}"
 
 
 def _order(stamp: Stamp | None) -> tuple[float, str]:

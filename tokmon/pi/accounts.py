@@ -4,13 +4,17 @@ Each has an entry as in models.json: what that file says of it, completed by wha
 credential is looked at for its public prefix, and not kept.
 """
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tokmon.errors import UsageError
 from tokmon.paths import Paths
 from tokmon.pi.models_json import ConfiguredAccount, account_of, account_type, read_providers
-from tokmon.pi.providers import BUILT_IN, BuiltInProvider
+from tokmon.pi.package import package_version
+from tokmon.pi.providers import BUILT_IN, BuiltInProvider, EnvironmentSource, PiVersion
 from tokmon.store.codec import read_json
 from tokmon.store.fingerprint import Fingerprint, fingerprint
 
@@ -24,8 +28,12 @@ def read_entries(paths: Paths, env: Mapping[str, str]) -> Entries:
     """Entries of all accounts: models.json in its order, then auth.json, then the environment."""
     entries = {name: entry for name, entry in read_providers(paths.models).items() if isinstance(entry, dict)}
     logins = read_logins(paths)
-    keys = environment_keys(env)
-    return {name: _entry(name, entries.get(name, {}), logins.get(name), keys) for name in {**entries, **logins, **keys}}
+    sources = environment_sources(paths, env)
+    names = {**entries, **logins, **sources}
+    return {
+        name: _entry(name, entries.get(name, {}), logins.get(name), sources.get(name, EnvironmentSource()))
+        for name in names
+    }
 
 
 def read_logins(paths: Paths) -> dict[str, dict[str, Any]]:
@@ -34,20 +42,49 @@ def read_logins(paths: Paths) -> dict[str, dict[str, Any]]:
     return {name: login for name, login in logins.items() if isinstance(login, dict)}
 
 
-def environment_keys(env: Mapping[str, str]) -> dict[str, str]:
-    """The variable that pi takes the key of one of its own providers from, by provider."""
-    variables = {
-        name: next((variable for variable in provider.variables if env.get(variable)), None)
+def environment_sources(paths: Paths, env: Mapping[str, str]) -> dict[str, EnvironmentSource]:
+    """What makes one of pi's own providers usable in this environment, by provider."""
+    usable = {
+        name: [source for source in provider.sources if _is_set(source, paths, env)]
         for name, provider in BUILT_IN.items()
     }
-    return {name: variable for name, variable in variables.items() if variable is not None}
+    if any(source.is_versioned for sources in usable.values() for source in sources):
+        version = _pi_version(env)
+        usable = {
+            name: [source for source in sources if source.is_used_by(version)] for name, sources in usable.items()
+        }
+    return {name: sources[0] for name, sources in usable.items() if sources}
+
+
+def _is_set(source: EnvironmentSource, paths: Paths, env: Mapping[str, str]) -> bool:
+    needed = source.needs if source.key is None else (source.key, *source.needs)
+    if not all(env.get(variable, "").strip() for variable in needed):
+        return False
+    if source.file is None:
+        return True
+    variable, default = source.file
+    path = env.get(variable)
+    return os.path.exists(paths.home / (path.removeprefix("~/") if path else default))  # noqa: PTH110 - raises nothing
+
+
+def _pi_version(env: Mapping[str, str]) -> PiVersion | None:
+    """The version of the pi that this environment would start, if its package says it."""
+    from tokmon.pi import installed  # noqa: PLC0415 - only a few variables make this necessary
+
+    try:
+        command = installed.command(env)
+    except UsageError:
+        command = None
+    version = None if command is None else package_version(command)
+    numbers = re.match(r"\d+\.\d+\.\d+", version or "")
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else None
 
 
 def environment_accounts(paths: Paths, env: Mapping[str, str]) -> set[str]:
     """The accounts that only processes with this environment can use."""
     entries, logins = read_providers(paths.models), read_logins(paths)
     with_key = {name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("apiKey")}
-    return environment_keys(env).keys() - logins.keys() - with_key
+    return environment_sources(paths, env).keys() - logins.keys() - with_key
 
 
 def read_accounts(paths: Paths, env: Mapping[str, str]) -> dict[str, ConfiguredAccount]:
@@ -102,14 +139,15 @@ def _auth(paths: Paths) -> Path:
     return paths.agent / "auth.json"
 
 
-def _entry(name: str, entry: dict[str, Any], login: object, variables: Mapping[str, str]) -> dict[str, Any]:
+def _entry(name: str, entry: dict[str, Any], login: object, source: EnvironmentSource) -> dict[str, Any]:
     """The entry of models.json, completed. A token of Anthropic says by itself which API it is for."""
     is_seat = name not in BUILT_IN and not entry and str(_of_login(login)).startswith(_ANTHROPIC_TOKEN)
     known = BUILT_IN.get("anthropic" if is_seat else name, BuiltInProvider())
     completed = {
         "baseUrl": known.base_url,
         "api": None if "models" in entry else known.api,
-        "apiKey": f"${variables[name]}" if name in variables else None,
+        "apiKey": None if source.key is None else f"${source.key}",
+        "authHeader": source.bearer and login is None and not entry.get("apiKey"),
         "models": [] if known.model is None else [{"id": known.model}],
     }
     return {key: value for key, value in completed.items() if value} | entry

@@ -100,7 +100,7 @@ def _model(target: ProbeTarget) -> str:
 
 
 def _anthropic_key(target: ProbeTarget) -> tuple[ProbeStep, ...]:
-    headers = {"x-api-key": target.key, **_VERSION, **target.headers}
+    headers = _VERSION | _key(target)
     body = {"model": _model(target), "messages": [{"role": "user", "content": "hi"}]}
     return (
         ProbeStep("POST", f"{target.base_url}/v1/messages/count_tokens", headers, body, try_next=missing),
@@ -111,7 +111,7 @@ def _anthropic_key(target: ProbeTarget) -> tuple[ProbeStep, ...]:
 def _gateway(target: ProbeTarget) -> tuple[ProbeStep, ...]:
     """One minimal call: only a call shows its cost, and whether there is credit for it."""
     if target.api == "anthropic-messages":
-        return (_message(target, {"x-api-key": target.key, **_VERSION, **target.headers}),)
+        return (_message(target, _VERSION | _key(target)),)
     if target.api == "openai-completions" and target.models:
         body = {"model": target.models[0], "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
         return (ProbeStep("POST", f"{target.base_url}/chat/completions", _bearer(target), body, calls_model=True),)
@@ -141,6 +141,11 @@ def _no_steps(_target: ProbeTarget) -> tuple[ProbeStep, ...]:
     return ()
 
 
+def _key(target: ProbeTarget) -> dict[str, str]:
+    """The key of an account with the API of Anthropic."""
+    return _bearer(target) if target.is_bearer else {"x-api-key": target.key, **target.headers}
+
+
 def _bearer(target: ProbeTarget) -> dict[str, str]:
     return {"authorization": f"Bearer {target.key}", **target.headers}
 
@@ -167,6 +172,7 @@ _BY_API: Final[Mapping[str, Callable[[ProbeTarget], tuple[ProbeStep, ...]]]] = {
 
 def unavailable_reason(target: ProbeTarget) -> str | None:
     """Why the account cannot be probed; None if it can."""
-    if target.unavailable_reason is None and not probe_steps(target):
+    never_probed = _BY_TYPE.get(target.account_type) is _no_steps
+    if never_probed or (target.unavailable_reason is None and not probe_steps(target)):
         return f"accounts of this type cannot be probed ({target.account_type or 'unknown'})"
     return target.unavailable_reason

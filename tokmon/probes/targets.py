@@ -32,6 +32,9 @@ class ProbeTarget:
     api: str = ""
     base_url: str = ""
     key: str = field(default="", repr=False)
+    is_bearer: bool = False
+    """Whether pi sends the key in `Authorization`, whatever the API."""
+
     chatgpt_account: str | None = None
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -87,6 +90,7 @@ def _target(name: str, entry: Mapping[str, Any], login: object, env: Mapping[str
         api=account.api or "",
         base_url=base_url,
         key=key.key,
+        is_bearer=entry.get("authHeader") is True,
         chatgpt_account=key.chatgpt_account,
         models=_models(entry.get("models")),
         headers=headers,
