@@ -17,7 +17,7 @@ from uuid import uuid4
 from tokmon import paths, probes
 from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
-from tokmon.errors import StoreError, TokmonError, UsageError
+from tokmon.errors import StoreError, TokmonError, UsageError, reason_of
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
@@ -157,7 +157,7 @@ def _log(locations: Paths, result: SessionResult) -> bool:
     try:
         append_to(locations.check, [encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
     except (StoreError, OSError) as error:
-        print(f"error: the result for `{result.wanted.provider}` was not logged: {error}", file=sys.stderr)
+        print(f"error: the result for `{result.wanted.provider}` was not logged: {reason_of(error)}", file=sys.stderr)
         return False
     return True
 

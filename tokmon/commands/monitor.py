@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tokmon import paths, probes
 from tokmon.decision.decide import refresh_quietly, situation
-from tokmon.errors import StoreError, UsageError, nearest
+from tokmon.errors import StoreError, UsageError, nearest, reason_of
 from tokmon.evidence.history import KEY_VALID
 from tokmon.evidence.snapshot import fold
 from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
@@ -94,7 +94,7 @@ def _record(locations: paths.Paths, lines: list[dict[str, Any]]) -> int:
         if lines:
             append_to(locations.probe, [encode(line) + b"\n" for line in lines])
     except (StoreError, OSError) as error:
-        print(f"error: the answers were not logged: {error}", file=sys.stderr)
+        print(f"error: the answers were not logged: {reason_of(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tokmon import paths
 from tokmon.decision import policy_cache
-from tokmon.errors import InputError, TokmonError, UsageError
+from tokmon.errors import InputError, TokmonError, UsageError, reason_of
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import put_json, say
 from tokmon.selection.policy import POLICIES, Policy
@@ -106,9 +106,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             if parsed is not None:
                 yield parsed
     except OSError as error:
-        raise TokmonError(
-            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check its path and permissions"
-        ) from error
+        raise TokmonError(f"cannot read `{path}`: {reason_of(error)}", hint="check its path and permissions") from error
 
 
 def _heading(what: dict[str, Any]) -> str:

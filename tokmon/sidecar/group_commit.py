@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.store.log import AppendResult, Log
 
@@ -175,7 +175,7 @@ class Committer:
         start = earlier[1] if earlier is not None and continues else result.start
         self._ranges[name] = (result.inode, start, result.end)
         if result.error is not None:
-            self._failures.append(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
+            self._failures.append(f"cannot write `{self.logs[kind].path}`: {reason_of(result.error)}")
         return True
 
     def _retry_later(self, reason: str) -> None:
@@ -215,7 +215,7 @@ class Committer:
         error = done.exception()
         if error is not None:
             # It is not known which lines a failed sync has dropped: reopen the files and let clients send again.
-            self._say(f"cannot sync the logs: {error}; clients will send unacknowledged events again")
+            self._say(f"cannot sync the logs: {reason_of(error)}; clients will send unacknowledged events again")
             for log in self.logs.values():
                 log.close()
             self.on_lost_sync()
