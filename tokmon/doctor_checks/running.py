@@ -57,7 +57,8 @@ def _answered(answer: dict[str, Any], now: float, fix: str) -> Finding:
     if answer.get("protocol") != PROTOCOL:
         return fail(f"protocol {answer.get('protocol')}, but this tokmon has protocol {PROTOCOL}", fix)
     if answer.get("trouble"):
-        return fail(f"cannot write: {answer['trouble']}", "fix that; the sidecar tries again, and nothing is lost")
+        fix = "correct the cause; the sidecar tries again by itself, and nothing is lost"
+        return fail(f"cannot write: {answer['trouble']}", fix)
     if answer.get("version") != __version__:
         return warn(f"version {answer.get('version')}, but this tokmon is version {__version__}", fix)
     started = answer.get("started")

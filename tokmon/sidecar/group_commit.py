@@ -125,7 +125,7 @@ class Committer:
         # One log that cannot be written keeps no lines of the other in memory.
         locked = [kind for kind in self.pending if not self._store(kind)]
         if self._failures:
-            self._retry_later("; ".join(self._failures))
+            self._retry_later("; ".join(dict.fromkeys(self._failures)))
             return
         if locked:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
@@ -133,7 +133,7 @@ class Committer:
             return
         self._delay = 0.0
         if self.trouble is not None:
-            self._say(f"writing again: {self.trouble}")
+            self._say(f"writing again, the problem is over: {self.trouble}")
             self.trouble = None
         ranges, self._ranges = self._ranges, {}
         self.on_stored(ranges)
@@ -147,7 +147,7 @@ class Committer:
         for log in self.logs.values():
             self._append(log, [])
         if self._failures:
-            self._retry_later("; ".join(self._failures))
+            self._retry_later("; ".join(dict.fromkeys(self._failures)))
 
     def _append(self, log: Log, blocks: list[bytes]) -> AppendResult | None:
         """The result; None if another process holds the lock, or the log cannot be opened (a failure)."""

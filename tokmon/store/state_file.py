@@ -232,7 +232,7 @@ def require_readable(paths: Paths) -> None:
     except OSError as error:
         raise StoreError(
             f"cannot read the logs in `{paths.logs}`: {reason_of(error)}",
-            hint="`tokmon doctor --fix` corrects its permissions",
+            hint="run `tokmon doctor --fix`",
         ) from error
 
 
