@@ -60,7 +60,7 @@ def _text(locations: Paths) -> str:
     if not policy.accounts:
         policy = policy_cache.propose(locations, policy)
         heading += [
-            "The accounts are proposed from pi's models.json; please check them."
+            "The accounts are proposed from those of pi; please check them."
             if policy.accounts
             else "No accounts yet: list them in `chain`."
         ]

@@ -12,6 +12,7 @@ from tokmon.decision import policy_cache
 from tokmon.errors import InputError, TokmonError, UsageError, reason_of
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import put_json, say
+from tokmon.report.words import no_accounts
 from tokmon.selection.policy import POLICIES, Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
 from tokmon.simulation.recorded import read_recording
@@ -92,7 +93,8 @@ def _configured() -> Policy:
     policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
     if not policy.accounts:
         raise TokmonError(
-            "no account is configured, and models.json lists none", hint=f"set `chain` in `{locations.config}`"
+            f"no account is configured, and {no_accounts(locations.models)}",
+            hint=f"set `chain` in `{locations.config}`",
         )
     return replace(policy, pin=None, resume_account=None)
 
