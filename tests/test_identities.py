@@ -234,6 +234,24 @@ def test_status_shows_the_account_in_use_and_the_others() -> None:
     assert "in use" not in "\n".join(status_text(shown(turn(0.2, HOUR)), 96, Style(zone=UTC)))
 
 
+def test_status_shows_the_last_few_of_many_other_accounts_and_counts_the_rest() -> None:
+    view = shown(*(turn(0.2, HOUR * (number + 1), f"org-{number}") for number in range(7)))
+    lines = [line.strip() for line in status_text(view, 96, Style(zone=UTC)) if "in use" in line]
+    assert [line.split(";")[0] for line in lines] == [
+        "account in use: org-0",
+        *(f"not in use: org-{number}" for number in (1, 2, 3)),
+        "not in use: 3 more",
+    ]
+    assert len(to_json(view)["providers"][0]["other_accounts"]) == 6
+
+
+def test_each_figure_of_an_account_not_in_use_has_its_own_age() -> None:
+    refused = {**turn(1.0, HOUR, "org-a", status="no_credit"), "windows": []}
+    view = shown(turn(0.3, 2 * HOUR, "org-a"), refused, turn(0.2, 60, "org-b"))
+    text = " ".join(" ".join(status_text(view, 96, Style(zone=UTC))).split())
+    assert "excluded no credit; 1h ago (pi); 5h at 30%, 2h ago (pi)" in text
+
+
 def keyed(used: float, age: float, credential: str | None, organisation: str | None = None, **fields: Any) -> Record:
     """A turn with a configured key."""
     return turn(used, age, organisation, credential=credential, **fields)

@@ -279,3 +279,11 @@ def test_damaged_snapshot_is_refused_when_it_is_loaded(part: str, name: str, val
         saved["a"][part][name] = value
         with pytest.raises((KeyError, TypeError, ValueError)):
             Snapshot.from_json(saved)
+
+
+@pytest.mark.parametrize("seat", [-2, 7 * 24 * 60, 10**30, "x", None])
+def test_seat_that_is_no_minute_of_a_week_is_refused_when_it_is_loaded(seat: object) -> None:
+    saved = _saved(fold(Snapshot(), [_line(1, account_hint="org-1")]))
+    saved["a"]["identities"][0]["seat"] = seat
+    with pytest.raises((TypeError, ValueError)):
+        Snapshot.from_json(saved)

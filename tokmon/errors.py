@@ -33,6 +33,11 @@ class UsageError(TokmonError):
     exit_code = 2
 
 
+def reason_of(error: BaseException) -> str:
+    """Why something failed: the system's words in lower case, without path and number; any other error's own words."""
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def unexpected_argument(word: str, known: Iterable[str], verb: str) -> UsageError:
     """The error for an argument that the verb does not have; its hint is the nearest that it has."""
     near = nearest(word.partition("=")[0], known)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -133,7 +133,7 @@ def private_folder(path: Path) -> Path:
         mode = path.lstat().st_mode
     except OSError as error:
         raise StoreError(
-            f"cannot make the folder `{path}`: {error.strerror}",
+            f"cannot make the folder `{path}`: {reason_of(error)}",
             hint="check its owner and permissions, or choose another with the TOKMON_… variables",
         ) from error
     if not is_own_folder(path):

@@ -14,7 +14,7 @@ from tokmon.report.findings import Level
 def test_a_missing_configuration_is_ok_and_names_the_proposed_accounts() -> None:
     assert "no `chain` in" in finding_of("configuration").text
     configure(team_a={"baseUrl": "https://api.anthropic.com", "api": "anthropic-messages", "apiKey": "x"})
-    assert finding_of("configuration").text.endswith("models.json`: `team-a`")
+    assert finding_of("configuration").text.endswith("proposed from the accounts of pi: `team-a`")
 
 
 def test_every_invalid_key_and_value_is_named_with_its_place() -> None:

@@ -210,7 +210,7 @@ def test_status_needs_no_sidecar_and_reads_models_json_and_the_logs() -> None:
 def test_status_without_any_account_says_what_to_do(isolated_home: Path) -> None:
     done = run("status")
     assert (done.returncode, done.stdout) == (0, "")
-    assert f"no accounts: `{isolated_home}/.pi/agent/models.json` lists none" in done.stderr
+    assert f"no accounts: pi has none (`{isolated_home}/.pi/agent/models.json` lists none" in done.stderr
     assert "hint: run a turn of pi" in done.stderr
     assert json.loads(run("status", "--json").stdout)["providers"] == []
 

@@ -194,6 +194,9 @@ def test_a_dormant_account_whose_week_ends_soon_is_woken() -> None:
     decision = decide(*known, dormant)
     assert decision.provider == "team-nadja"
     assert "assumed unused" in decision.reason
+    again = choose(replace(FORECAST, chain=(decision.provider,)), pool(), NOW, decision.provider)
+    assert again is not None
+    assert again.reason.startswith("staying: weekly usage unknown, assumed unused")
 
 
 def test_a_seat_that_nobody_has_seen_is_not_left_to_lie_for_ever() -> None:

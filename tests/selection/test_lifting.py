@@ -91,6 +91,17 @@ def test_newer_figures_end_a_refusal(name: str, lines: tuple[Record, ...]) -> No
             "still full",
             (refused(FULL_5H, blocked_until=LATER), figures(window("5h", 1.0, 3 * HOUR), status="rejected")),
         ),
+        (
+            "a month with a later reset, still full",
+            (
+                refused(window("30d", 1.0, DAY), type="openai-codex"),
+                figures(window("30d", 1.0, 5 * DAY), type="openai-codex"),
+            ),
+        ),
+        (
+            "a key's limit with a later reset, still full",
+            (refused(window("requests_day", 1.0, HOUR)), figures(window("requests_day", None, DAY, remaining=0))),
+        ),
         ("one of two", (refused(FULL_5H, FULL_7D), figures(window("5h", 0.1, 3 * HOUR)))),
         ("not lower", (refused(window("5h", 0.97, HOUR), binding_window="5h"), figures(window("5h", 0.98, HOUR)))),
         ("of another tool", (refused(FULL_5H), figures(window("5h", 0.2, 3 * HOUR), source="estimate"))),

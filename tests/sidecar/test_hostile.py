@@ -252,13 +252,13 @@ def test_full_disk_is_reported_once_and_no_event_is_acknowledged_or_lost(small_d
         talk.acknowledged(1)
         filler.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 6000))
         talk.send(*(capture(number) for number in range(1, 200)))
-        wait_until(lambda: "No space left on device" in running.log(), "it says why")
+        wait_until(lambda: "no space left on device" in running.log(), "it says why")
         other = running.client()
         other.send({"kind": "status"})
-        assert "No space left" in other.receive()["status"]["trouble"]
+        assert "no space left" in other.receive()["status"]["trouble"]
         before = running.wakeups()
         wait_until(lambda: running.wakeups() > before + 2, "it tries again")
-        assert running.log().count("No space left") == 1
+        assert running.log().count("no space left") == 1
         filler.unlink()
         talk.acknowledged(200)
         assert "writing again" in running.log()
@@ -270,7 +270,7 @@ def test_file_size_limit_in_the_middle_of_a_batch_damages_no_readable_line() -> 
     with sidecar(prefix=["prlimit", "--fsize=20000:unlimited"]) as running:
         talk = running.client()
         talk.send(*(capture(number) for number in range(100)))
-        wait_until(lambda: "File too large" in running.log(), "it says why")
+        wait_until(lambda: "file too large" in running.log(), "it says why")
         assert set(ids(running.paths.piggyback).values()) == {1}
         resource.prlimit(running.daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         talk.acknowledged(100)

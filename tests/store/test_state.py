@@ -112,6 +112,8 @@ _LINES = st.lists(_OURS | _OURS | _ANY | _OLD | _DAMAGED | st.binary(max_size=9)
 )
 
 
+_HEAD = b'{"version":%d,"newest":null,"early":{"left_out":null,"lines":[]},'
+
 _DAMAGED_ENTRIES = (
     b"{}",
     b'{"inode":INODE}',
@@ -197,9 +199,10 @@ def test_a_deleted_state_is_rebuilt_to_the_same_bytes(paths: Paths) -> None:
         b"\xff",
         b'{"version":8,"covers":{"piggyback.jsonl":{"inode":1,"offset":99}},"accounts":{}}',
         *(
-            b'{"version":%d,"logs":{"piggyback.jsonl":%b},"accounts":{}}' % (snapshot.VERSION, entry)
+            _HEAD % snapshot.VERSION + b'"logs":{"piggyback.jsonl":%b},"accounts":{}}' % entry
             for entry in _DAMAGED_ENTRIES
         ),
+        _HEAD % snapshot.VERSION + b'"logs":{},"accounts":{"gone":{"identities":[]}}}',
     ],
 )
 def test_a_damaged_state_is_rebuilt(paths: Paths, damage: bytes) -> None:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from tokmon import paths, probes
 from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
-from tokmon.errors import StoreError, TokmonError, UsageError
+from tokmon.errors import StoreError, TokmonError, UsageError, reason_of
 from tokmon.evidence.log_line import CHECK
 from tokmon.evidence.reading import reading_json
 from tokmon.paths import Paths
@@ -27,7 +27,7 @@ from tokmon.pi.check_process import AccountToCheck, CheckSettings, SessionResult
 from tokmon.probes.records import member
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import output, put_json, say, style_of
-from tokmon.report.words import clean
+from tokmon.report.words import clean, no_accounts
 from tokmon.selection.overrides import name_problem, shown
 from tokmon.store.codec import encode
 from tokmon.store.log import append_to
@@ -78,14 +78,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _wanted(locations: Paths, options: argparse.Namespace) -> list[AccountToCheck]:
-    """The accounts and models to check: those named, else those of the policy, else those of models.json."""
+    """The accounts and models to check: those named, else those of the policy, else those of pi."""
     policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
     others = policy_cache.propose(locations, policy)
     targets = probes.targets(locations, os.environ, time.time())
     names = tuple(dict.fromkeys(options.account)) or policy.accounts or tuple(targets)
     if not names:
         raise TokmonError(
-            f"no account to check: none is configured, and `{locations.models}` lists none",
+            f"no account to check: none is configured, and {no_accounts(locations.models)}",
             hint=f"name the accounts, or set `chain` in `{locations.config}`",
         )
     logins = read_logins(locations)
@@ -157,7 +157,7 @@ def _log(locations: Paths, result: SessionResult) -> bool:
     try:
         append_to(locations.check, [encode({k: v for k, v in line.items() if v is not None}) + b"\n"])
     except (StoreError, OSError) as error:
-        print(f"error: the result for `{result.wanted.provider}` was not logged: {error}", file=sys.stderr)
+        print(f"error: the result for `{result.wanted.provider}` was not logged: {reason_of(error)}", file=sys.stderr)
         return False
     return True
 

@@ -8,7 +8,7 @@ from typing import Final
 from tokmon import paths
 from tokmon.decision import policy_cache, settings
 from tokmon.decision.policy_cache import PolicyOrigin
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.report.arguments import parser
 from tokmon.report.configuration import configuration_text
@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> int:
         created = create_new(target, text)
     except OSError as error:
         raise StoreError(
-            f"cannot write `{target}`: {(error.strerror or str(error)).lower()}",
+            f"cannot write `{target}`: {reason_of(error)}",
             hint="check the owner and permissions of its folder",
         ) from error
     if not created:
@@ -60,7 +60,7 @@ def _text(locations: Paths) -> str:
     if not policy.accounts:
         policy = policy_cache.propose(locations, policy)
         heading += [
-            "The accounts are proposed from pi's models.json; please check them."
+            "The accounts are proposed from those of pi; please check them."
             if policy.accounts
             else "No accounts yet: list them in `chain`."
         ]

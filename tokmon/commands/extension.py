@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.pi import schema_ts
 from tokmon.pi.support import Support, support
 from tokmon.report.arguments import parser
@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
         write_shared(path, text.encode(), mode=0o644)
     except OSError as error:
         raise StoreError(
-            f"cannot write `{path}`: {(error.strerror or str(error)).lower()}", hint="run it in a checkout of your own"
+            f"cannot write `{path}`: {reason_of(error)}", hint="run it in a checkout of your own"
         ) from error
     return 0
 
@@ -56,6 +56,4 @@ def _read(path: Path) -> str | None:
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     except OSError as error:
-        raise StoreError(
-            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check its owner and permissions"
-        ) from error
+        raise StoreError(f"cannot read `{path}`: {reason_of(error)}", hint="check its owner and permissions") from error

@@ -1,4 +1,4 @@
-"""`tokmon monitor`: probe every provider of models.json, and report the answers with what was known before."""
+"""`tokmon monitor`: probe every account of pi, and report the answers with what was known before."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tokmon import paths, probes
 from tokmon.decision.decide import refresh_quietly, situation
-from tokmon.errors import StoreError, UsageError, nearest
+from tokmon.errors import StoreError, UsageError, nearest, reason_of
 from tokmon.evidence.history import KEY_VALID
 from tokmon.evidence.snapshot import fold
 from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
@@ -20,7 +20,7 @@ from tokmon.report.status import status_text
 from tokmon.report.status_json import to_json
 from tokmon.report.terminal import output, put_json, say, style_of, width_of
 from tokmon.report.view import View, view
-from tokmon.report.words import ago, duration, shorten, spoken
+from tokmon.report.words import ago, duration, no_accounts, shorten, spoken
 from tokmon.store import state_file
 from tokmon.store.codec import encode
 from tokmon.store.log import append_to
@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     elif text := status_text(shown, width_of(output()), style_of(output(), utc=options.utc), notes):
         say(text)
     else:
-        print(f"no account to probe: `{locations.models}` lists none", file=sys.stderr)
+        print(f"no account to probe: {no_accounts(locations.models)}", file=sys.stderr)
     if lines and not options.no_log:
         refresh_quietly(locations, os.environ, "monitor")
     return code
@@ -65,9 +65,9 @@ def _chosen(targets: Mapping[str, ProbeTarget], names: list[str]) -> dict[str, P
     unknown = next((name for name in names if name not in targets), None)
     if unknown is not None:
         near = nearest(unknown, targets)
-        listed = f"it lists {', '.join(f'`{name}`' for name in targets)}" if targets else "it lists none"
+        listed = f"pi has {', '.join(f'`{name}`' for name in targets)}" if targets else "pi has none"
         hint = f"did you mean `{near}`?" if near else listed
-        raise UsageError(f"no account `{unknown}` in models.json", hint=hint)
+        raise UsageError(f"pi has no account `{unknown}`", hint=hint)
     return {name: target for name, target in targets.items() if not names or name in names}
 
 
@@ -94,7 +94,7 @@ def _record(locations: paths.Paths, lines: list[dict[str, Any]]) -> int:
         if lines:
             append_to(locations.probe, [encode(line) + b"\n" for line in lines])
     except (StoreError, OSError) as error:
-        print(f"error: the answers were not logged: {error}", file=sys.stderr)
+        print(f"error: the answers were not logged: {reason_of(error)}", file=sys.stderr)
         return 1
     return 0
 

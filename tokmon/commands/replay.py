@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from tokmon import paths
 from tokmon.decision import policy_cache
-from tokmon.errors import InputError, TokmonError, UsageError
+from tokmon.errors import InputError, TokmonError, UsageError, reason_of
 from tokmon.report.arguments import number, parser, whole_number
 from tokmon.report.terminal import put_json, say
+from tokmon.report.words import no_accounts
 from tokmon.selection.policy import POLICIES, Policy
 from tokmon.simulation.outcome import PolicyOutcome, table
 from tokmon.simulation.recorded import read_recording
@@ -92,7 +93,8 @@ def _configured() -> Policy:
     policy = policy_cache.with_chain(locations, policy_cache.load(locations, os.environ)).policy
     if not policy.accounts:
         raise TokmonError(
-            "no account is configured, and models.json lists none", hint=f"set `chain` in `{locations.config}`"
+            f"no account is configured, and {no_accounts(locations.models)}",
+            hint=f"set `chain` in `{locations.config}`",
         )
     return replace(policy, pin=None, resume_account=None)
 
@@ -106,9 +108,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             if parsed is not None:
                 yield parsed
     except OSError as error:
-        raise TokmonError(
-            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check its path and permissions"
-        ) from error
+        raise TokmonError(f"cannot read `{path}`: {reason_of(error)}", hint="check its path and permissions") from error
 
 
 def _heading(what: dict[str, Any]) -> str:

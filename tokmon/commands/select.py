@@ -9,6 +9,7 @@ from tokmon.decision.decide import decide
 from tokmon.errors import UsageError, unexpected_argument
 from tokmon.paths import Paths
 from tokmon.report.terminal import output, put_json, say, style_of
+from tokmon.report.words import no_accounts
 from tokmon.selection.choose import Decision
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.policy import Policy
@@ -51,7 +52,7 @@ def _warn(message: str) -> None:
 
 
 def _no_decision(locations: Paths, policy: Policy) -> int:
-    print("error: no account is configured, and models.json lists none", file=sys.stderr)
+    print(f"error: no account is configured, and {no_accounts(locations.models)}", file=sys.stderr)
     print(f"hint: set `chain` in `{locations.config}`; `tokmon config` shows every key", file=sys.stderr)
     if policy.default is not None:
         say([" ".join(policy.default)])

@@ -15,6 +15,7 @@ from tokmon.pi.models_json import read_models
 from tokmon.report.status import remarks_text, status_text
 from tokmon.report.terminal import output, put_json, say, style_of, width_of
 from tokmon.report.view import View, view
+from tokmon.report.words import no_accounts
 from tokmon.store import state_file
 
 SUMMARY: Final = "show quota, limits and data age of every account"
@@ -92,8 +93,7 @@ def _hint(shown: View, locations: Paths) -> None:
         return
     if not shown.accounts:
         print(
-            f"no accounts: `{locations.models}` lists none, pi has no login and no key, and no response has been "
-            "recorded",
+            f"no accounts: {no_accounts(locations.models)}, and no response has been recorded",
             file=sys.stderr,
         )
     print("hint: run a turn of pi, then try again; `tokmon doctor` checks the installation", file=sys.stderr)

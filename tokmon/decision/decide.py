@@ -14,7 +14,7 @@ from tokmon.decision.deadline import seconds_left
 from tokmon.decision.decision_file import LONGEST_S, DecisionFile
 from tokmon.decision.inputs import Inputs
 from tokmon.decision.policy_cache import LoadedPolicy
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths, private_folder
 from tokmon.pi import check_file
@@ -94,11 +94,11 @@ def decide(
         if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
             publish(file, decision, loaded, inputs, paths)
     except (OSError, StoreError, ValueError) as error:
-        warn(f"the decision was not published: {error}")
+        warn(f"the decision was not published: `{file}`: {reason_of(error)}")
     try:
         record(paths, decision, "select")
     except (OSError, StoreError) as error:
-        warn(f"the decision was not recorded: {error}")
+        warn(f"the decision was not recorded: `{paths.decisions}`: {reason_of(error)}")
     return decision, loaded.policy
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokmon import probes
 from tokmon.decision.deadline import seconds_left
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
 from tokmon.probes import ProbeTarget, probe_limiter, unavailable_reason
@@ -88,7 +88,7 @@ def _probe(
         # After the lines: a process that waits for this reads them then.
         probe_limiter(paths).release(probe_outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
-        warn(f"the answers were not logged: {error}")
+        warn(f"the answers were not logged: {reason_of(error)}")
     return [_summary(result) for result in results]
 
 

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from tokmon.decision.keys import FRACTION, Select
-from tokmon.errors import SettingsError
+from tokmon.errors import SettingsError, reason_of
 from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, shown
 from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
@@ -113,7 +113,7 @@ def _file(config: Path) -> tuple[dict[str, Any], SettingsError | None]:
     except (FileNotFoundError, NotADirectoryError):
         return {}, None
     except OSError as error:
-        problem, hint = f"cannot be read: {(error.strerror or str(error)).lower()}", "check its owner and permissions"
+        problem, hint = f"cannot be read: {reason_of(error)}", "check its owner and permissions"
     except tomllib.TOMLDecodeError as error:
         reason = scrub(str(error))
         problem = f"is not TOML: {reason[:1].lower()}{reason[1:]}"

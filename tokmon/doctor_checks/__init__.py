@@ -15,7 +15,7 @@ from typing import Final
 
 from tokmon.doctor_checks import captures, configured, installed, logs, places, repairs, running
 from tokmon.doctor_checks.subject import Subject
-from tokmon.errors import TokmonError
+from tokmon.errors import TokmonError, reason_of
 from tokmon.report.findings import Finding, Level, Named, fail
 
 Check = Callable[[Subject], Finding]
@@ -58,7 +58,7 @@ def examine(name: str, subject: Subject, *, fix: bool = False) -> Named:
             repair.do()
             fixed.append(repair.what)
         except (OSError, TokmonError) as error:
-            unfixed.append(f"{repair.what}: {error}")
+            unfixed.append(f"{repair.what}: {reason_of(error)}")
     again = _finding(name, subject) if fixed else finding
     return Named(name, again, fixed=tuple(fixed), unfixed=tuple(unfixed))
 

@@ -25,14 +25,14 @@ def configuration(subject: Subject) -> Finding:
     policy = loaded.policy
     if not policy.accounts and policy.pin is None:
         proposal = policy_cache.propose(subject.paths, policy, subject.env).accounts
-        named = f"; proposed from `{subject.paths.models}`: {_names(proposal)}" if proposal else ""
+        named = f"; proposed from the accounts of pi: {_names(proposal)}" if proposal else ""
         return ok(f"no `chain` in `{subject.paths.config}`{named}")
     of_this_call = [name for name in (policy.pin, policy.default_provider) if name is not None]
     known = {*read_accounts(subject.paths, subject.env), *state_file.current(subject.paths).snapshot.accounts}
     unknown = [name for name in dict.fromkeys((*policy.accounts, *of_this_call)) if name not in known]
     if unknown:
         return warn(
-            f"{_names(unknown)}: not in `{subject.paths.models}`, and no response recorded",
+            f"{_names(unknown)}: no account of pi (`{subject.paths.models}`, logins, keys), and no response recorded",
             "correct the name in the configuration, or add that provider to pi",
         )
     models = policy_cache.listed(subject.paths)

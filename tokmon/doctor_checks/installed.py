@@ -6,7 +6,7 @@ import platform
 
 from tokmon import __version__
 from tokmon.doctor_checks.subject import Subject
-from tokmon.errors import UsageError
+from tokmon.errors import UsageError, reason_of
 from tokmon.pi import extension as pi_extension
 from tokmon.pi.accounts import read_accounts
 from tokmon.pi.models_json import MAX_MODELS, read_providers
@@ -69,8 +69,7 @@ def models(subject: Subject) -> Finding:
     except FileNotFoundError:
         listed = 0
     except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return warn(f"`{path}` cannot be read, so its accounts have no type: {reason}", "correct the file")
+        return warn(f"`{path}` cannot be read, so its accounts have no type: {reason_of(error)}", "correct the file")
     else:
         listed = len(read_providers(path))
     others = len(read_accounts(subject.paths, subject.env)) - listed

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
+from tokmon.errors import reason_of
 from tokmon.report.findings import Finding, fail, ok, warn
 from tokmon.report.line import instant
 from tokmon.report.words import duration, plural
@@ -41,7 +42,7 @@ def integrity(subject: Subject) -> Finding:
             odd += [f"the last line of `{path.name}` is incomplete"] if _unterminated(path) else []
             long += [f"`{path.name}`"] if path.stat().st_size > _EXAMINED else []
         except OSError as error:
-            problems.append(f"`{path}`: {error.strerror}")
+            problems.append(f"`{path}`: {reason_of(error)}")
     if problems:
         return fail("; ".join(problems), "check its owner and permissions, or move it away")
     limit = f"; of {', '.join(long)} the last 256 MiB were examined" if long else ""
@@ -88,7 +89,7 @@ def writable(subject: Subject) -> Finding:
                     f"`lsof {lock}` shows which; end it",
                 )
         except OSError as error:
-            return fail(f"`{error.filename or path}`: {error.strerror}", "check its owner and permissions")
+            return fail(f"`{error.filename or path}`: {reason_of(error)}", "check its owner and permissions")
     folder = subject.paths.logs
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
         return fail(f"no file can be created in `{folder}`", "check its owner and permissions")

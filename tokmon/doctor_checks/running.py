@@ -8,6 +8,7 @@ from typing import Any, Final
 from tokmon import __version__
 from tokmon.doctor_checks.places import START
 from tokmon.doctor_checks.subject import Subject
+from tokmon.errors import reason_of
 from tokmon.pi.installed import ask
 from tokmon.report.findings import Finding, fail, ok, unknown, warn
 from tokmon.report.words import duration
@@ -33,7 +34,7 @@ def socket(subject: Subject) -> Finding:
     if isinstance(subject.answer, ConnectionRefusedError):
         return warn(f"sidecar not running (socket left behind at `{path}`)", START)
     if isinstance(subject.answer, (FileNotFoundError, PermissionError)):
-        return fail(f"`{path}`: {subject.answer.strerror}", "check the owner and the permissions of its folder")
+        return fail(f"`{path}`: {reason_of(subject.answer)}", "check the owner and the permissions of its folder")
     return ok(f"`{path}`")
 
 
@@ -56,7 +57,8 @@ def _answered(answer: dict[str, Any], now: float, fix: str) -> Finding:
     if answer.get("protocol") != PROTOCOL:
         return fail(f"protocol {answer.get('protocol')}, but this tokmon has protocol {PROTOCOL}", fix)
     if answer.get("trouble"):
-        return fail(f"cannot write: {answer['trouble']}", "fix that; the sidecar tries again, and nothing is lost")
+        fix = "correct the cause; the sidecar tries again by itself, and nothing is lost"
+        return fail(f"cannot write: {answer['trouble']}", fix)
     if answer.get("version") != __version__:
         return warn(f"version {answer.get('version')}, but this tokmon is version {__version__}", fix)
     started = answer.get("started")
@@ -73,8 +75,7 @@ def lock(subject: Subject) -> Finding:
     try:
         held = is_held(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return fail(f"`{path}` cannot be opened: {reason}; no sidecar can start", "move away what is there")
+        return fail(f"`{path}` cannot be opened: {reason_of(error)}; no sidecar can start", "move away what is there")
     holder = holder_of(path)
     if subject.pid is not None:
         if holder == subject.pid:

@@ -151,8 +151,13 @@ class Identities:
         if "used" in entry:
             self.parts[NOBODY] = Part.from_json(entry, account_from_json)
         for saved in entry["identities"]:
-            key = PartKey(required_text(saved["account"]), int(saved["seat"]), required_text(saved["credential"]))
+            seat = int(saved["seat"])
+            if not -1 <= seat < _WEEK_MIN:
+                raise ValueError("no minute of a week")
+            key = PartKey(required_text(saved["account"]), seat, required_text(saved["credential"]))
             self.parts[key] = Part.from_json(saved, account_from_json)
+        if not self.parts:
+            raise ValueError("a provider without evidence")
         return self
 
     def accounts(self) -> list[Identity]:

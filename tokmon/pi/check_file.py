@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.evidence.early import counts_from, is_early
 from tokmon.evidence.log_line import CHECK, Evidence, evidence_in_line
 from tokmon.evidence.snapshot import Snapshot
@@ -104,8 +104,7 @@ def _read(path: Path, _fingerprint: Fingerprint) -> tuple[CheckResult, ...]:
 def _unread(path: Path, error: OSError | ValueError) -> StoreError:
     if isinstance(error, OSError) and error.errno in _NOT_SUCH:
         return StoreError(f"`{path}` {_NOT_SUCH[error.errno]}", hint=_ANOTHER)
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return StoreError(f"`{path}` cannot be read: {reason.lower()}", hint="check its owner and permissions")
+    return StoreError(f"`{path}` cannot be read: {reason_of(error)}", hint="check its owner and permissions")
 
 
 def _instant(value: object) -> float | None:
@@ -151,7 +150,7 @@ def merge(paths: Paths, path: Path, results: Mapping[str, Mapping[str, Any]], no
             update_shared(path, encode(content) + b"\n")
         except OSError as error:
             raise StoreError(
-                f"cannot write `{path}`: {error.strerror or error}",
+                f"cannot write `{path}`: {reason_of(error)}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon import families
+from tokmon.errors import reason_of
 from tokmon.evidence.log_line import SERVED
 from tokmon.evidence.model import RawResponse, Reading
 from tokmon.pi.check_output import MAX_BYTES, reason, scrub_output
@@ -208,8 +209,7 @@ def started(tried: Try, folder: Path, env: Mapping[str, str]) -> "Running | Sess
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return SessionResult(wanted, time.time(), 0, f"pi cannot be started: {why.lower()}")
+        return SessionResult(wanted, time.time(), 0, f"pi cannot be started: {reason_of(error)}")
     return Running(tried, pi, began)
 
 

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths, installed_prefix, shipped_folder
 from tokmon.store.opener import read_head
 
@@ -58,4 +58,4 @@ def install(paths: Paths) -> None:
         fresh.symlink_to(target)
         fresh.replace(link)
     except OSError as error:
-        raise StoreError(f"cannot link `{link}`: {error.strerror}") from error
+        raise StoreError(f"cannot link `{link}`: {reason_of(error)}") from error

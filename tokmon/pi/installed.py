@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tokmon.errors import UsageError
+from tokmon.errors import UsageError, reason_of
 from tokmon.pi.package import VERSION, package_version
 
 TIMEOUT_S: Final = 5.0
@@ -57,7 +57,7 @@ def ask(command: Sequence[str], env: Mapping[str, str], timeout: float) -> tuple
             start_new_session=True,
         )
     except OSError as error:
-        return "", (error.strerror or str(error)).lower()
+        return "", reason_of(error)
     with program:
         try:
             out, errors = program.communicate(timeout=timeout)

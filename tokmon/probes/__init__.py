@@ -1,7 +1,7 @@
 """Probes: requests made to get a reading, for accounts without recent responses. The only package that uses `httpx`.
 
     credentials  the key or login of an account in models.json and auth.json; read only
-    targets      the accounts of models.json, each with what a probe needs, or the reason why it cannot be probed
+    targets      the accounts of pi, each with what a probe needs, or the reason why it cannot be probed
     kinds        the probe steps of each account type, the cheapest first
     fetch        one bounded request
     request      probe several accounts at once, within one deadline

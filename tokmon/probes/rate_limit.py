@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.store.atomic import replace_private
 from tokmon.store.codec import encode, read_json
@@ -165,7 +165,7 @@ class ProbeLimiter:
             replace_private(self._path, encode({"version": VERSION, "accounts": accounts}) + b"\n")
         except OSError as error:
             raise StoreError(
-                f"cannot write `{self._path}`: {error.strerror or error}",
+                f"cannot write `{self._path}`: {reason_of(error)}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TextIO
 
-from tokmon.errors import TokmonError
+from tokmon.errors import TokmonError, reason_of
 
 if TYPE_CHECKING:
     from tokmon.report.words import Style
@@ -88,6 +88,6 @@ def _write(out: TextIO, data: str | bytes) -> None:
         # The rest of the buffer would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
         raise TokmonError(
-            f"cannot write to the standard output: {(error.strerror or str(error)).lower()}",
+            f"cannot write to the standard output: {reason_of(error)}",
             hint="check the free space of that disk",
         ) from error

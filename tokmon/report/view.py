@@ -64,7 +64,7 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All accounts: those of models.json in its order, then those of the policy, then the others by name."""
+    """All accounts: those of pi in its order, then those of the policy, then the others by name."""
 
     now: float
     accounts: tuple[AccountView, ...]
@@ -77,7 +77,7 @@ class View:
 
 
 def view(snapshot: Snapshot, types: Mapping[str, str | None], policy: Policy, others: Policy, now: float) -> View:
-    """The accounts as of `now`; `types` names those of models.json, each with its type by that file.
+    """The accounts as of `now`; `types` names those of pi, each with its type by its configuration.
 
     An account of the policy has the assessment that the choice rests on: where every key of the chain is refused, that
     is not quite what its own evidence says. `others` has the models of accounts that the policy leaves out.

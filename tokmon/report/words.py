@@ -6,6 +6,7 @@ Any number is taken: a log may hold one of 400 digits, which is an infinity.
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from math import isfinite
+from pathlib import Path
 from typing import Final
 
 from tokmon.evidence.model import Window
@@ -166,6 +167,11 @@ def money(usd: float) -> str:
     if 0 < usd < 0.1:  # noqa: PLR2004 - below, two decimals are too few
         return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"  # noqa: PLR2004 - the smallest amount shown
     return f"${usd:.2f}"
+
+
+def no_accounts(models: Path) -> str:
+    """That pi has no account, in words; `models` is its models.json."""
+    return f"pi has none (`{models}` lists none, and there is no login and no key)"
 
 
 def plural(number: int, noun: str) -> str:

@@ -235,8 +235,9 @@ def _most_urgent(safe: list[Candidate], current: str | None) -> Choice:
     most = max(candidate.urgency for candidate in safe)
     own = next((candidate for candidate in safe if candidate.provider == current), None)
     if own is not None and own.urgency * _STICKY >= most and not own.assessment.unreachable:
-        reason = "staying: enough quota for a session, and no other account's quota expires much sooner"
-        return Choice(own.provider, reason)
+        known = own.assessment.utilization("7d") is not None
+        quota = "enough quota for a session" if known else "weekly usage unknown, assumed unused"
+        return Choice(own.provider, f"staying: {quota}, and no other account's quota expires much sooner")
     first = next(candidate for candidate in safe if candidate.urgency * _CLOSE >= most)
     if first.assessment.utilization("7d") is None:
         return Choice(first.provider, "weekly usage unknown, assumed unused")

@@ -16,7 +16,7 @@ _ANTHROPIC: Final = frozenset({"teams-direct", "anthropic-api", "anthropic"})
 
 
 class ModelsEntry(NamedTuple):
-    """An account of models.json: its type, and the models listed for it."""
+    """An account of pi: its type, and the models listed for it."""
 
     kind: str | None = None
     models: tuple[str, ...] = ()

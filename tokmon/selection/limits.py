@@ -72,13 +72,13 @@ def _newer_figures(account: Account, evidence: Evidence, refusing: WindowEvidenc
     known, then = account.windows.get(refusing.window.name), refusing.window
     if known is None or not known.stamp > evidence.stamp or known.stamp.source not in SOURCES:
         return None
+    if known.window.is_full:
+        return None  # also with a later reset: nothing is left
     return known if _is_lower(known.window, then) or _resets_later(known.window, then) else None
 
 
 def _is_lower(window: Window, then: Window) -> bool:
-    """Whether something of the window is left, and more than when it refused."""
-    if window.is_full:
-        return False
+    """Whether more of the window is left than when it refused."""
     if window.utilization is None:
         return window.status in SERVED or bool(window.remaining)
     freed = then.status == Status.REJECTED and window.status in SERVED

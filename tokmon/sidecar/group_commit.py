@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.store.log import AppendResult, Log
 
@@ -125,7 +125,7 @@ class Committer:
         # One log that cannot be written keeps no lines of the other in memory.
         locked = [kind for kind in self.pending if not self._store(kind)]
         if self._failures:
-            self._retry_later("; ".join(self._failures))
+            self._retry_later("; ".join(dict.fromkeys(self._failures)))
             return
         if locked:
             self._delay = min(_BUSY_S[1], max(_BUSY_S[0], self._delay * 2))
@@ -133,7 +133,7 @@ class Committer:
             return
         self._delay = 0.0
         if self.trouble is not None:
-            self._say(f"writing again: {self.trouble}")
+            self._say(f"writing again, the problem is over: {self.trouble}")
             self.trouble = None
         ranges, self._ranges = self._ranges, {}
         self.on_stored(ranges)
@@ -147,7 +147,7 @@ class Committer:
         for log in self.logs.values():
             self._append(log, [])
         if self._failures:
-            self._retry_later("; ".join(self._failures))
+            self._retry_later("; ".join(dict.fromkeys(self._failures)))
 
     def _append(self, log: Log, blocks: list[bytes]) -> AppendResult | None:
         """The result; None if another process holds the lock, or the log cannot be opened (a failure)."""
@@ -175,7 +175,7 @@ class Committer:
         start = earlier[1] if earlier is not None and continues else result.start
         self._ranges[name] = (result.inode, start, result.end)
         if result.error is not None:
-            self._failures.append(f"cannot write `{self.logs[kind].path}`: {result.error.strerror}")
+            self._failures.append(f"cannot write `{self.logs[kind].path}`: {reason_of(result.error)}")
         return True
 
     def _retry_later(self, reason: str) -> None:
@@ -215,7 +215,7 @@ class Committer:
         error = done.exception()
         if error is not None:
             # It is not known which lines a failed sync has dropped: reopen the files and let clients send again.
-            self._say(f"cannot sync the logs: {error}; clients will send unacknowledged events again")
+            self._say(f"cannot sync the logs: {reason_of(error)}; clients will send unacknowledged events again")
             for log in self.logs.values():
                 log.close()
             self.on_lost_sync()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import FILE_MODE, Paths, private_folder
 
 BACKLOG: Final = 512
@@ -73,7 +73,7 @@ def listen(paths: Paths) -> socket.socket:
             return _bind(path)
         except (OSError, StoreError) as error:
             problem = error
-    reason = problem.strerror if isinstance(problem, OSError) else problem
+    reason = "no folder for it" if problem is None else reason_of(problem)
     raise StoreError(
         f"cannot listen at `{paths.sockets[-1]}`: {reason}",
         hint="a socket path has at most 103 bytes; choose another with TOKMON_SOCKET",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from io import FileIO
 from typing import Final
 
-from tokmon.errors import StoreError, WireError
+from tokmon.errors import StoreError, WireError, reason_of
 from tokmon.paths import Paths
 from tokmon.sidecar.line_stream import LineStream
 from tokmon.sidecar.server import Server
@@ -47,7 +47,7 @@ class SpoolDrain:
         try:
             spool.sweep(self._spool)
         except OSError as error:
-            self.say(f"cannot clear the spool: {error}")
+            self.say(f"cannot clear the spool: {reason_of(error)}")
         self._scan()
         self._schedule((*_SCAN_AFTER_S, _LAST_CLIENT_S))
 
@@ -93,7 +93,7 @@ class SpoolDrain:
             try:
                 file = next(self._files, None)
             except OSError as error:
-                self.say(f"cannot read the spool: {error}")
+                self.say(f"cannot read the spool: {reason_of(error)}")
                 file = None
             if file is None:
                 self._files = None
@@ -107,7 +107,7 @@ class SpoolDrain:
         except FileNotFoundError:
             return False
         except OSError as error:
-            self._leave(file, f"it cannot be read: {error.strerror}")
+            self._leave(file, f"it cannot be read: {reason_of(error)}")
             return False
         self._current.feed()
         return True
@@ -128,7 +128,7 @@ class SpoolDrain:
         except (OSError, StoreError) as error:
             # Not again in this run: its events are stored, and its problem is the same.
             self._stuck.add(file.key)
-            remarks.append(f"it cannot be moved away: {error}")
+            remarks.append(f"it cannot be moved away: {reason_of(error)}")
         if remarks:
             self.say(f"`{file.path.name}` in the spool: {'; '.join(remarks)}")
 
@@ -162,7 +162,7 @@ class _SpooledFile:
             piece = self._file.read(_PIECE) or b""
         except OSError as error:
             self.close()
-            self._drain.finished(self._spooled, f"it cannot be read: {error.strerror}")
+            self._drain.finished(self._spooled, f"it cannot be read: {reason_of(error)}")
             return
         self._at_end = not piece
         self._drain.add(piece or b"\n", self)  # the last line may have no newline

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokmon.decision.decide import refresh
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.sidecar.group_commit import Ranges
 from tokmon.sidecar.ingest import Ingest
@@ -87,7 +87,7 @@ class StateWriter:
             return
         except (OSError, StoreError) as error:
             self._catch_up = None
-            self._say(f"cannot read the logs: {error}")
+            self._say(f"cannot read the logs: {reason_of(error)}")
             return
         self._loop.call_soon(self._catch_up_step)
 
@@ -153,7 +153,9 @@ class StateWriter:
             self._failing = False
         except (OSError, StoreError, ValueError) as error:
             if not self._failing:
-                self._say(f"cannot write `{self._paths.snapshot}`: {error}; it will be rebuilt from the logs")
+                self._say(
+                    f"cannot write `{self._paths.snapshot}`: {reason_of(error)}; it will be rebuilt from the logs"
+                )
             self._failing = True
         yield None
         if self._catch_up is None:
@@ -187,7 +189,7 @@ class StateWriter:
             self._decision_failing = False
         except (OSError, StoreError, ValueError) as error:
             if not self._decision_failing:
-                self._say(f"cannot write the decision: {error}")
+                self._say(f"cannot write the decision: {reason_of(error)}")
             self._decision_failing = True
             return
         if until is not None:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import Paths
 from tokmon.sidecar.dedup import RecentIds, fingerprints
 from tokmon.sidecar.group_commit import Fsync
@@ -136,7 +136,9 @@ class StoredIds:
             self._index.append(self._unwritten)
         except (OSError, StoreError) as error:
             if not self._failing:
-                self._say(f"cannot write to `{self._paths.ids}`: {error}; events sent again may be stored twice")
+                self._say(
+                    f"cannot write to `{self._paths.ids}`: {reason_of(error)}; events sent again may be stored twice"
+                )
             self._failing = True
             del self._unwritten[:-_MAX_UNWRITTEN]
             return

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.paths import FILE_MODE, private_folder
 from tokmon.store.opener import open_file, open_to_append, read_file
 
@@ -52,7 +52,9 @@ class ProcessLock:
         except Timeout:
             return False
         except OSError as error:
-            raise StoreError(f"cannot lock `{self._path}`: {error.strerror}", hint="move away what is there") from error
+            raise StoreError(
+                f"cannot lock `{self._path}`: {reason_of(error)}", hint="move away what is there"
+            ) from error
         return True
 
     def holder(self) -> int | None:

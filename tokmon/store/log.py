@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.store.append import is_torn
 from tokmon.store.atomic import write_all
 from tokmon.store.lock import LogLock
@@ -74,7 +74,7 @@ class Log:
         except OSError as error:
             self.close()
             raise StoreError(
-                f"cannot write `{error.filename or self.path}`: {error.strerror or error}",
+                f"cannot write `{error.filename or self.path}`: {reason_of(error)}",
                 hint="check the owner, the permissions and the space of that folder",
             ) from error
         return None

@@ -29,11 +29,6 @@ def open_to_append(path: Path, *, create: bool = True) -> int:
     return _open(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0), follow_links=False)
 
 
-def open_folder(path: Path) -> int:
-    """The descriptor of a folder, which is no link."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-
 def read_file(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
     """A small regular file; OSError if it is missing, something else, or has more than `limit` bytes."""
     with open_file(path, follow_links=follow_links) as file:

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.evidence import snapshot as snapshots
 from tokmon.evidence.early import EarlyEvidence, is_early
 from tokmon.evidence.model import RawResponse, Reading
@@ -230,9 +230,9 @@ def require_readable(paths: Paths) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         raise StoreError(
-            f"cannot read the logs in `{paths.logs}`: {reason}", hint="`tokmon doctor --fix` corrects its permissions"
+            f"cannot read the logs in `{paths.logs}`: {reason_of(error)}",
+            hint="run `tokmon doctor --fix`",
         ) from error
 
 

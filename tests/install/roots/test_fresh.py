@@ -37,3 +37,9 @@ def test_the_two_commands_of_the_readme_lead_to_a_first_reading(root: Root) -> N
     done = root.run("python3", "-c", client, user="ann", stdin=json.dumps(capture(1)))
     assert done.returncode == 0, done.stderr
     assert "team-vigilio" in root.sh("~/.local/bin/tokmon status", user="ann")
+
+
+def test_the_two_commands_of_the_readme_work_as_root_before_anybody_used_pi(root: Root) -> None:
+    clone, install = commands()
+    screen = root.sh(f"exec 2>&1\ncd\n{clone.replace('<this repository>', REPOSITORY)}\n{install}", **OFFLINE)
+    assert "hint: run a turn of pi" in screen
