@@ -17,7 +17,7 @@ import { loadSecret } from "./identity.ts";
 import { VERSION } from "./schema.ts";
 import { findApiProviders, needsApiProviders, wrapSenders } from "./senders.ts";
 import { onSocket } from "./socket.ts";
-import { piVersion, retireOlder, type Session, type State, sharedState } from "./state.ts";
+import { piVersion, releaseRefusals, retireOlder, type Session, type State, sharedState } from "./state.ts";
 import { countEntries, onMessageEnd, onResult } from "./usage.ts";
 import { field, name, quietly } from "./values.ts";
 
@@ -34,6 +34,9 @@ function onSessionStart(state: State, session: Session, ctx: ExtensionContext): 
 		typeof usesLogin === "function" ? Reflect.apply(usesLogin, ctx.modelRegistry, [{ provider }]) : undefined;
 	loadSecret();
 	state.outbox.start();
+	// An older load has made the state without them.
+	state.waiting ??= new Set();
+	state.capturedErrors ??= new WeakSet();
 	// Each load sets these, so that the newest code is used.
 	state.beforeRequest = (request) => beforeRequest(state, request);
 	state.onSocket = (socket, url, options) => onSocket(state, socket, url, options);
@@ -64,6 +67,7 @@ function onModelSelect(state: State, session: Session, ctx: ExtensionContext, mo
 /** Sends what is left, and gives the sidecar a moment if the process ends. After `/reload` and `/new` it goes on. */
 function onShutdown(state: State, session: Session, ctx: ExtensionContext, reason: unknown): Promise<void> | undefined {
 	quietly(() => countEntries(state, session, ctx));
+	releaseRefusals(state);
 	if (session.id) state.sessions.delete(session.id);
 	const over = state.sessions.size === 0 && (reason === undefined || reason === "quit");
 	return over ? state.outbox.close() : undefined;

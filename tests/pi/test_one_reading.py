@@ -1,0 +1,50 @@
+"""Headers and text of one refusal are one reading, with a real pi: the narrower scope wins."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.extension.listener import Listener
+from tests.pi.answers import QUICK, Answer, unified
+from tests.pi.install import Pi
+from tests.pi.provider import Provider
+from tests.pi.seats import APIS, CODEX, Seat
+from tests.pi.test_capture import OLD, choose, with_extension
+from tests.pi.test_read import asked
+
+pytestmark = pytest.mark.pi
+
+SEATS: Final = [Seat(f"by-{api}", api) for api in APIS]
+REFUSED: Final = Answer(
+    status=429,
+    headers={**unified(0.2, 0.3, status="rejected"), **QUICK},
+    error="Extra usage is required for long context requests.",
+)
+
+
+def test_the_text_of_a_refusal_is_in_its_capture_whatever_the_api(pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    """Codex in the older versions tries four times over 7 s, which says nothing more."""
+    provider.script = lambda served: Answer(status=429, error=f"no more for {served.seat}", headers=QUICK)
+    seats = [seat for seat in SEATS if seat.api != CODEX or pi.version not in OLD]
+    with Listener(tmp_path / "sock") as listener:
+        with with_extension(pi, tmp_path, provider, seats).rpc() as rpc:
+            for seat in seats:
+                choose(rpc, seat)
+                rpc.prompt("hello")
+            assert rpc.close() == 0
+        captures, usages = listener.of("capture"), listener.of("usage")
+    assert len(captures) == len(provider.served)
+    texts = {usage["provider"]: usage["error"] for usage in usages}
+    assert {*texts} == {seat.name for seat in seats}
+    assert [capture.get("error") for capture in captures] == [texts[capture["provider"]] for capture in captures]
+    assert [usage.get("error_captured") for usage in usages] == [True] * len(seats)
+
+
+def test_a_refused_long_context_leaves_the_seat_alone(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
+    seat = Seat("team-a", plan=True)
+    account = asked(newest_pi, provider, tmp_path, [(seat, (Answer(headers=unified(0.2, 0.3)), REFUSED))])[seat.name]
+    refusal = account.captures[-1]
+    assert (refusal["status"], refusal["scope"]) == ("no_credit", "request")
+    assert (account.shown["status"]["status"], account.shown["severity"]) == ("allowed", "OK")
