@@ -86,11 +86,13 @@ export function rememberOptions(options: unknown): void {
 	rememberHeaders(Object.entries(Object(headers)));
 }
 
-/** Remembers the subprotocols of a WebSocket that hold a key: a browser's only way to send one. */
+/** Remembers the subprotocols of a WebSocket that hold a key (`openai-insecure-api-key.KEY`), as browsers send it. */
 export function rememberProtocols(protocols: unknown): void {
 	const { credentials } = secrets();
 	for (const protocol of [protocols].flat()) {
-		if (typeof protocol === "string" && SECRET_NAME.test(protocol)) rememberForms(credentials, protocol);
+		if (typeof protocol !== "string" || !SECRET_NAME.test(protocol)) continue;
+		rememberForms(credentials, protocol);
+		rememberForms(credentials, protocol.slice(protocol.indexOf(".") + 1));
 	}
 }
 

@@ -66,6 +66,7 @@ const ctx = () => ({
 		getAvailable: () => models,
 		find: (provider, id) => models.find((model) => model.provider === provider && model.id === id),
 		getProvider: (name) => providers.get(name),
+		isUsingOAuth: ({ provider }) => scenario.logins?.includes(provider) ?? false,
 	},
 	sessionManager: { getSessionId: () => session, getEntries: () => entries },
 });

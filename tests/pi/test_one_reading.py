@@ -1,6 +1,5 @@
 """Headers and text of one refusal are one reading, with a real pi: the narrower scope wins."""
 
-import json
 from pathlib import Path
 from typing import Final
 
