@@ -4,7 +4,14 @@
 // one that was there before.
 import { pathToFileURL } from "node:url";
 
-const { extension, url, requests, replace, headers: more, protocols } = JSON.parse(await new Response(process.stdin).text());
+const {
+	extension,
+	url,
+	requests,
+	replace,
+	headers: more,
+	protocols,
+} = JSON.parse(await new Response(process.stdin).text());
 const load = (file) => import(pathToFileURL(`${extension}/${file}`).href);
 const { sharedState } = await load("state.ts");
 const { observeSockets, onSocket } = await load("socket.ts");
