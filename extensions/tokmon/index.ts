@@ -67,10 +67,11 @@ function onModelSelect(state: State, session: Session, ctx: ExtensionContext, mo
 /** Sends what is left, and gives the sidecar a moment if the process ends. After `/reload` and `/new` it goes on. */
 function onShutdown(state: State, session: Session, ctx: ExtensionContext, reason: unknown): Promise<void> | undefined {
 	quietly(() => countEntries(state, session, ctx));
-	releaseRefusals(state);
 	if (session.id) state.sessions.delete(session.id);
 	const over = state.sessions.size === 0 && (reason === undefined || reason === "quit");
-	return over ? state.outbox.close() : undefined;
+	if (!over) return undefined;
+	releaseRefusals(state);
+	return state.outbox.close();
 }
 
 /** Subscribes to an event that the types of some versions of pi do not have. It never fires in a pi without it. */

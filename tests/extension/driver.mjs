@@ -42,7 +42,11 @@ const models = scenario.models ?? [
 let session = scenario.session ?? "session-1";
 const entries = scenario.entries ?? [];
 
-// What pi's providers return: a stream, whose `result()` is the final message (of the scenario; without one it never comes).
+// What pi's providers return: a stream, whose `result()` is the final message of the scenario, which comes with step `end`.
+let finish;
+const ended = new Promise((resolve) => {
+	finish = () => resolve(scenario.final);
+});
 const sends = (method) => (model, request, options) => {
 	const sent = (async () => {
 		const responses = [];
@@ -53,8 +57,7 @@ const sends = (method) => (model, request, options) => {
 		await Promise.all(pi.handlers.told?.map((tell) => tell()) ?? []);
 		return { method, responses };
 	})();
-	const final = () => (scenario.final ? sent.then(() => scenario.final) : new Promise(() => {}));
-	return "final" in scenario ? Object.assign(sent, { result: final }) : sent;
+	return "final" in scenario ? Object.assign(sent, { result: () => ended }) : sent;
 };
 const providers = new Map(
 	models.map(({ provider }) => [provider, { id: provider, stream: sends("stream"), streamSimple: sends("simple") }]),
@@ -139,6 +142,8 @@ const steps = {
 	},
 	// The end of the last request of a session with the extension, as pi reports it.
 	async end() {
+		finish();
+		await ended;
 		for (const handler of pi.handlers.message_end) await handler({ message: scenario.final }, ctx());
 	},
 	async append({ entry }) {

@@ -162,12 +162,13 @@ def test_outside_a_wrapper_the_model_of_the_session_decides_nothing_among_seats(
     assert {"provider", "model"} & {*capture} == set()
 
 
-def test_outside_a_wrapper_the_credential_tells_seats_apart(listener: Listener) -> None:
-    keys = {seat["provider"]: {"x-api-key": f"sk-{seat['provider']}"} for seat in FIVE}
+@pytest.mark.parametrize("header", ["x-api-key", "api-key", "x-goog-api-key", "authorization"])
+def test_outside_a_wrapper_the_credential_tells_seats_apart(listener: Listener, header: str) -> None:
+    keys = {seat["provider"]: {header: f"sk-{seat['provider']}"} for seat in FIVE}
     steps = [
         *(ask(provider, URL, headers=headers) for provider, headers in keys.items()),
         fetch(URL, method="POST", headers=keys["team-d"]),
-        fetch(URL, method="POST", headers={"x-api-key": "sk-another"}),
+        fetch(URL, method="POST", headers={header: "sk-another"}),
     ]
     _, events = run(listener, *steps, models=FIVE)
     assert [(event["attribution"], event.get("provider")) for event in events[5:]] == [

@@ -53,7 +53,7 @@ def test_the_text_of_an_error_goes_with_the_capture_and_its_usage_says_so(listen
 def test_a_request_that_pi_does_not_report_has_one_reading_too(listener: Listener) -> None:
     """One of a session without extensions: its result is the only report."""
     request = ask("team-a", URL, options={"sessionId": "of-a-sub-agent"})
-    events = run(listener, request, DRAIN, QUIT, statuses=(429,), final=FINAL)
+    events = run(listener, request, END, DRAIN, QUIT, statuses=(429,), final=FINAL)
     assert [event["kind"] for event in events] == ["capture", "usage"]
     assert events[0]["error"] == events[1]["error"]
     assert events[1]["error_captured"] is True
@@ -98,6 +98,14 @@ def test_a_refusal_without_a_text_is_not_lost_when_the_session_or_the_process_en
     events = run(listener, ask("team-a", URL), *end, statuses=(429,), final=None)
     spooled = [path.read_text() for path in (tmp_path / "state" / "spool").glob("new/*")]
     assert summary(events) == [("capture", 429, None)] or '"http_status":429' in "".join(spooled)
+
+
+def test_the_end_of_another_session_sends_no_refusal_before_its_text(listener: Listener) -> None:
+    second: list[Step] = [{"do": "switch", "to": "session-2"}, {**LOAD, "beside": True}, START]
+    only_first = {"do": "emit", "event": "session_shutdown", "data": {"reason": "quit"}, "handlers": 1}
+    steps = (*second, ask("team-a", URL, method="stream"), only_first, END, DRAIN, QUIT)
+    events = run(listener, *steps, statuses=(429,), final={**FINAL, "errorMessage": LIMIT})
+    assert summary(events) == [("capture", 429, LIMIT), ("usage", None, LIMIT)]
 
 
 @pytest.mark.long

@@ -34,6 +34,8 @@ def test_the_text_of_a_refusal_is_in_its_capture_whatever_the_api(pi: Pi, provid
                 rpc.prompt("hello")
             assert rpc.close() == 0
         captures, usages = listener.of("capture"), listener.of("usage")
+        last = {event["provider"]: event["kind"] for event in listener.events}
+    assert {*last.values()} == {"usage"}, "a pi that is killed leaves no error without its capture"
     assert len(captures) == len(provider.served)
     texts = {usage["provider"]: usage["error"] for usage in usages}
     assert {*texts} == {seat.name for seat in seats}
