@@ -30,6 +30,7 @@ _WINDOWS = st.lists(
 _FIELDS = {
     "id": st.sampled_from(["a", "b", 7]),
     "kind": st.sampled_from(["usage", "capture", 1]),
+    "error_captured": st.sampled_from([None, False, True, 1]),
     "type": st.sampled_from([None, "", "teams-direct", 1]),
     "source": st.sampled_from([None, "piggyback", "probe", "pi-check"]),
     "scope": st.sampled_from([None, "model", "request", "provider"]),

@@ -88,6 +88,16 @@ def test_lines_that_belong_to_no_account_change_nothing(
     assert _bytes(mixed) == _bytes(lines)
 
 
+@given(st.lists(_LINE, max_size=8), st.lists(_LINE, max_size=8), st.randoms())
+def test_an_error_whose_text_is_in_its_capture_is_no_second_reading(
+    lines: list[dict[str, Any]], errors: list[dict[str, Any]], random: Any
+) -> None:
+    """Whatever its text alone would say of the account, and wherever its line stands."""
+    mixed = [*lines, *({**line, "kind": "usage", "error_captured": True} for line in errors)]
+    random.shuffle(mixed)
+    assert _bytes(mixed) == _bytes(lines)
+
+
 @given(st.lists(_LINE, max_size=12))
 def test_saved_snapshot_loads_unchanged(lines: list[dict[str, Any]]) -> None:
     snapshot = fold(Snapshot(), lines)

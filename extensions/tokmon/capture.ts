@@ -8,11 +8,12 @@ import {
 	goesToModel,
 	learnCredential,
 } from "./attribution.ts";
-import { chatgptAccount, hashOfKey, type Identity, noteIdentity, requestHeaders } from "./identity.ts";
+import { chatgptAccount, credentialOf, hashOfKey, type Identity, noteIdentity, requestHeaders } from "./identity.ts";
 import { loginAccount } from "./login.ts";
+import { sendResponse } from "./refusals.ts";
 import { type Capture, HEADERS } from "./schema.ts";
 import { idWithoutSecrets, rememberSecrets, withoutSecrets } from "./secrets.ts";
-import { type Call, origin, type PendingRequest, type Session, type State, send } from "./state.ts";
+import { type Call, origin, type PendingRequest, type Session, type State } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
 
 const MAX_HEADER = 1024;
@@ -47,13 +48,6 @@ export function requestId(header: (name: string) => unknown): string | undefined
 	return undefined;
 }
 
-/** The credential in the headers of a request. */
-export function credentialOf(source: unknown): string | undefined {
-	const headers = new Headers(source as ConstructorParameters<typeof Headers>[0]);
-	const keys = ["x-api-key", "authorization", "x-goog-api-key"].map((key) => headers.get(key));
-	return keys.find((key) => key) ?? undefined;
-}
-
 /** The kind of credential a request carries. The credential itself is not stored. */
 export function keyShape(credential: string | undefined): KeyShape | undefined {
 	if (!credential) return undefined;
@@ -65,13 +59,13 @@ export function keyShape(credential: string | undefined): KeyShape | undefined {
 function identify(
 	session: Session | undefined,
 	provider: Attribution["provider"],
-	headers: Headers | undefined,
+	account: string | undefined,
+	credential: string | undefined,
 ): Identity {
-	const account = chatgptAccount(headers);
 	if (!provider) return { account, credential: undefined };
 	const isKey = quietly(() => session?.isLogin?.(provider)) === false;
-	if (isKey) return { account, credential: account ? undefined : hashOfKey(headers) };
-	return { account, credential: loginAccount(provider, headers && credentialOf(headers)) };
+	if (isKey) return { account, credential: account ? undefined : hashOfKey(credential) };
+	return { account, credential: loginAccount(provider, credential) };
 }
 
 /**
@@ -92,13 +86,14 @@ export function beforeRequest(state: State, request: Parameters<typeof fetch>): 
 	if (context ? !goesToModel(context, url) : bases.length === 0) return undefined;
 	const session = (context?.session && state.sessions.get(context.session)) || state.latest;
 	const headers = quietly(() => requestHeaders(request));
-	const credential = headers && quietly(() => credentialOf(headers));
+	const credential = headers && credentialOf(headers);
 	if (context && credential) quietly(() => learnCredential(state, context.provider, credential));
 	const attribution = () => attribute(state, context, bases, credential);
-	const identity = identify(session, attribution().provider, headers);
+	const account = chatgptAccount(headers);
+	const identity = identify(session, attribution().provider, account, credential);
 	const started = performance.now();
 	const report = (outcome: Outcome) =>
-		send(state, {
+		sendResponse(state, context, {
 			kind: "capture",
 			...origin(state, context?.session ?? session?.id),
 			...attribution(),
@@ -175,10 +170,14 @@ export function onHeaderEvent(state: State, session: Session, event: unknown): v
 	const id = requestId((key) => headers[key]);
 	if (id ? !state.requestIds.add(id) : (context ?? session).responses > 0) return;
 	if (context && context.responses > 0) return;
-	send(state, {
+	const attribution = context ? attribute(state, context, [], undefined) : attributeToSession(session.context);
+	const identity = identify(session, attribution.provider, undefined, context?.credential);
+	noteIdentity(session.id, attribution.provider, identity, new Headers());
+	sendResponse(state, context, {
 		kind: "capture",
 		...origin(state, session.id),
-		...(context ? attribute(state, context, [], undefined) : attributeToSession(session.context)),
+		...attribution,
+		...identity,
 		via: "event",
 		http_status: count(field(event, "status")),
 		request_id: id,

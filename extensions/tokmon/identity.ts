@@ -8,6 +8,8 @@ import { name, quietly } from "./values.ts";
 
 /** Response headers with the name of the organisation. */
 const ORGANISATIONS = ["anthropic-organization-id", "openai-organization"];
+/** Request headers with a credential. */
+const KEY_HEADERS = ["x-api-key", "authorization", "x-goog-api-key", "api-key"];
 const MAX_SESSIONS = 1000;
 
 const KEY_BYTES = 32;
@@ -73,11 +75,18 @@ function makeSecret(path: string): void {
 	fs.unlinkSync(temporary);
 }
 
-/** A keyed hash of a key, by which two keys of one provider differ; undefined for a token that will be renewed. */
-export function hashOfKey(headers: Headers | undefined): string | undefined {
-	const sent = ["x-api-key", "authorization", "x-goog-api-key", "api-key"].map((header) => headers?.get(header));
-	const key = sent.find((value) => value)?.replace(/^Bearer /i, "");
-	return !key || JWT.test(key) ? undefined : hashOf(key);
+/** The credential in the headers of a request. */
+export function credentialOf(headers: Headers): string | undefined {
+	return KEY_HEADERS.map((header) => headers.get(header)).find((value) => value) ?? undefined;
+}
+
+/**
+ * A keyed hash of a credential, by which two keys of one provider differ; undefined for a token that will be renewed, and
+ * for pi's own word for a credential that it does not know (`<authenticated>`).
+ */
+export function hashOfKey(credential: string | undefined): string | undefined {
+	const key = credential?.replace(/^Bearer /i, "");
+	return !key || key.startsWith("<") || JWT.test(key) ? undefined : hashOf(key);
 }
 
 /** A hash that only this user's processes can make; undefined without its key. */

@@ -17,7 +17,7 @@ import { loadSecret } from "./identity.ts";
 import { VERSION } from "./schema.ts";
 import { findApiProviders, needsApiProviders, wrapSenders } from "./senders.ts";
 import { onSocket } from "./socket.ts";
-import { piVersion, retireOlder, type Session, type State, sharedState } from "./state.ts";
+import { piVersion, releaseRefusals, retireOlder, type Session, type State, sharedState } from "./state.ts";
 import { countEntries, onMessageEnd, onResult } from "./usage.ts";
 import { field, name, quietly } from "./values.ts";
 
@@ -34,6 +34,9 @@ function onSessionStart(state: State, session: Session, ctx: ExtensionContext): 
 		typeof usesLogin === "function" ? Reflect.apply(usesLogin, ctx.modelRegistry, [{ provider }]) : undefined;
 	loadSecret();
 	state.outbox.start();
+	// An older load has made the state without them.
+	state.waiting ??= new Set();
+	state.capturedErrors ??= new WeakSet();
 	// Each load sets these, so that the newest code is used.
 	state.beforeRequest = (request) => beforeRequest(state, request);
 	state.onSocket = (socket, url, options) => onSocket(state, socket, url, options);
@@ -66,7 +69,9 @@ function onShutdown(state: State, session: Session, ctx: ExtensionContext, reaso
 	quietly(() => countEntries(state, session, ctx));
 	if (session.id) state.sessions.delete(session.id);
 	const over = state.sessions.size === 0 && (reason === undefined || reason === "quit");
-	return over ? state.outbox.close() : undefined;
+	if (!over) return undefined;
+	releaseRefusals(state);
+	return state.outbox.close();
 }
 
 /** Subscribes to an event that the types of some versions of pi do not have. It never fires in a pi without it. */

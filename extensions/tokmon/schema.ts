@@ -85,6 +85,7 @@ export interface Usage {
 	entry?: string | null;
 	stop?: string | null;
 	error?: string | null;
+	error_captured?: boolean | null;
 	tokens?: Tokens | null;
 	cost_usd?: number | null;
 	cost_source?: "billed" | "estimated" | "unknown";

@@ -15,6 +15,11 @@ const PUBLIC_NAME =
 	/^(accept|anthropic-(beta|version|dangerous)|cache-control|connection|content-|copilot-|date|editor-|host|http-referer|openai-beta|origin|referer|sec-|trace|user-agent|version|x-app|x-github-|x-initiator|x-stainless-|x-title|.*(session|conversation|request|trace|idempotency))/i;
 const SECRET_PARAMETER = /^(.*key|.*token|sig|signature|.*secret|password|auth|x-amz-.*)$/i;
 
+/** Options and variables that hold no secret themselves. */
+const PUBLIC_OPTION = /cache|(file|path|uri|url|application_credentials)$/i;
+/** pi's word for a credential that only the SDK knows. */
+const AMBIENT = "<authenticated>";
+
 interface Secrets {
 	/** Removed as a whole, and by either end of MIN characters or more. */
 	credentials: Set<string>;
@@ -49,15 +54,45 @@ function rememberForms(values: Set<string>, value: string): void {
 /** Remembers the credentials of a request: of its headers, and of its URL. */
 export function rememberSecrets([input, init]: Parameters<typeof fetch>): void {
 	const object = typeof input === "object" && "url" in input ? input : undefined;
-	const { credentials, values } = secrets();
-	for (const [header, value] of new Headers(init?.headers ?? object?.headers)) {
-		if (SECRET_NAME.test(header)) rememberForms(credentials, value.replace(/^(bearer|basic|token) +/i, ""));
-		else if (!PUBLIC_NAME.test(header) && !/\s|^https?:/.test(value)) rememberForms(values, value);
-	}
+	const { credentials } = secrets();
+	rememberHeaders(new Headers(init?.headers ?? object?.headers));
 	const url = new URL(object?.url ?? String(input));
 	if (url.password) rememberForms(credentials, decodeURIComponent(url.password));
 	for (const [parameter, value] of url.searchParams) {
 		if (SECRET_PARAMETER.test(parameter)) rememberForms(credentials, value);
+	}
+}
+
+function rememberHeaders(headers: Iterable<[string, unknown]>): void {
+	const { credentials, values } = secrets();
+	for (const [header, value] of headers) {
+		if (typeof value !== "string") continue;
+		if (SECRET_NAME.test(header)) rememberForms(credentials, value.replace(/^(bearer|basic|token) +/i, ""));
+		else if (!PUBLIC_NAME.test(header) && !/\s|^https?:/.test(value)) rememberForms(values, value);
+	}
+}
+
+/**
+ * Remembers the credentials that pi passes to what sends a request, which may use no `fetch`: its key, its headers, and
+ * those of its environment. AWS takes them from that of the process too.
+ */
+export function rememberOptions(options: unknown): void {
+	const { headers, env, ...others } = Object(options) as Record<string, unknown>;
+	const ofProcess = Object.entries(process.env).filter(([name]) => name.startsWith("AWS_"));
+	for (const [name, value] of [...ofProcess, ...Object.entries(Object(env)), ...Object.entries(others)]) {
+		const isSecret = SECRET_NAME.test(name) && !PUBLIC_OPTION.test(name) && value !== AMBIENT;
+		if (isSecret && typeof value === "string") rememberForms(secrets().credentials, value);
+	}
+	rememberHeaders(Object.entries(Object(headers)));
+}
+
+/** Remembers the subprotocols of a WebSocket that hold a key (`openai-insecure-api-key.KEY`), as browsers send it. */
+export function rememberProtocols(protocols: unknown): void {
+	const { credentials } = secrets();
+	for (const protocol of [protocols].flat()) {
+		if (typeof protocol !== "string" || !SECRET_NAME.test(protocol)) continue;
+		rememberForms(credentials, protocol);
+		rememberForms(credentials, protocol.slice(protocol.indexOf(".") + 1));
 	}
 }
 

@@ -3,6 +3,7 @@
 import type { ExtensionContext } from "@earendil-works/pi-coding-agent";
 import { contextOf } from "./attribution.ts";
 import { observedFetch, observeFetch } from "./capture.ts";
+import { rememberOptions } from "./secrets.ts";
 import { observeSockets } from "./socket.ts";
 import type { RequestContext, Session, State } from "./state.ts";
 import { field, name, quietly } from "./values.ts";
@@ -111,9 +112,10 @@ function wrapMethods(state: State, session: Session, sender: unknown): void {
 			const [transcript, options, ...more] = rest;
 			const request = quietly(() => enterRequest(state, session, model, options));
 			if (!request) return Reflect.apply(original, this, [model, ...rest]);
-			const passed = quietly(() => withObservedFetch(state, options)) ?? options;
+			const passed = quietly(() => observedOptions(state, options)) ?? options;
 			const all = rest.length > 1 ? [model, transcript, passed, ...more] : [model, ...rest];
 			const result = state.contexts.run(request.context, () => Reflect.apply(original, this, all));
+			request.context.stream = result;
 			if (!request.billed) quietly(() => state.onResult(request.context, model, result));
 			return result;
 		};
@@ -127,23 +129,42 @@ function enterRequest(
 	model: unknown,
 	options: unknown,
 ): { context: RequestContext; billed: boolean } {
-	quietly(() => observeFetch(state));
-	if (field(model, "api") === SOCKET_API) quietly(() => observeSockets(state));
+	observe(state, model);
+	quietly(() => rememberOptions(options));
+	const key = quietly(() => field(options, "apiKey"));
 	const id = name(field(options, "sessionId"));
 	const ids = [id, session.id, state.latest?.id];
 	const known = ids.find((candidate) => candidate !== undefined && state.sessions.has(candidate));
 	const summary = id === undefined || field(options, "cacheRetention") === "none";
 	const billed = known !== undefined && known === id;
 	return {
-		context: { ...contextOf(model), session: known },
+		context: { ...contextOf(model), session: known, credential: typeof key === "string" ? key : undefined },
 		billed: billed || (summary && [...state.sessions.values()].some(({ summarizing }) => summarizing)),
 	};
 }
 
-/** The options of a request with a `fetch` of their own (pi 1.x), observed as the global one is. */
-function withObservedFetch(state: State, options: unknown): unknown {
-	const own = field(options, "fetch");
-	return typeof own === "function"
-		? { ...(options as object), fetch: observedFetch(state, own as typeof fetch) }
-		: options;
+/** Puts our `fetch` and `WebSocket` in place, if another extension has replaced them. */
+function observe(state: State, model: unknown): void {
+	quietly(() => observeFetch(state));
+	if (field(model, "api") === SOCKET_API) quietly(() => observeSockets(state));
+}
+
+/**
+ * The options of a request with a `fetch` of their own (pi 1.x), observed as the global one is; and with an `onPayload` that
+ * observes again: pi calls it just before it sends, and handlers of other extensions run in it.
+ */
+function observedOptions(state: State, options: unknown): unknown {
+	const [own, onPayload] = [field(options, "fetch"), field(options, "onPayload")];
+	const changes: Record<string, unknown> = {};
+	if (typeof own === "function") changes.fetch = observedFetch(state, own as typeof fetch);
+	if (typeof onPayload === "function") {
+		changes.onPayload = function (this: unknown, ...rest: unknown[]): unknown {
+			const payload: unknown = Reflect.apply(onPayload, this, rest);
+			const again = () => observe(state, rest[1]);
+			if (payload instanceof Promise) payload.then(again, again);
+			else again();
+			return payload;
+		};
+	}
+	return Object.keys(changes).length > 0 ? { ...(options as object), ...changes } : options;
 }

@@ -4,15 +4,19 @@
  */
 
 import { attribute, goesToModel, learnCredential } from "./attribution.ts";
-import { allowedHeaders, credentialOf, elapsed, keyShape, requestId } from "./capture.ts";
-import { chatgptAccount, noteIdentity } from "./identity.ts";
+import { allowedHeaders, elapsed, keyShape, requestId } from "./capture.ts";
+import { chatgptAccount, credentialOf, noteIdentity } from "./identity.ts";
 import { loginAccount } from "./login.ts";
+import { noteCapturedError } from "./refusals.ts";
 import type { Capture } from "./schema.ts";
+import { rememberProtocols, rememberSecrets } from "./secrets.ts";
 import { isNew, origin, type RequestContext, type State, send } from "./state.ts";
 import { count, field, name, quietly, scrub } from "./values.ts";
 
 const MAX_FRAME = 16 * 1024;
 const LIMITS = "codex.rate_limits";
+/** The error of an answer whose connection ended before its first message. */
+const CLOSED = "closed";
 const END = /^response\.(completed|done|incomplete)$/;
 /** Whether a message may be a frame that matters. The others are the words of the answer: they are not parsed. */
 const MATTERS = /"(?:codex\.rate_limits|error|response\.(?:completed|done|incomplete|failed))"/;
@@ -55,7 +59,9 @@ export function onSocket(state: State, socket: object, address: string, options:
 		void Reflect.apply(subscribe, socket, [event, (data: unknown) => void quietly(() => action(data))]);
 	const url = new URL(address.replace(/^ws/i, "http"));
 	const headers = quietly(() => new Headers(field(options, "headers") as ConstructorParameters<typeof Headers>[0]));
-	const credential = headers && quietly(() => credentialOf(headers));
+	const credential = headers && credentialOf(headers);
+	quietly(() => rememberSecrets([address, { headers }]));
+	quietly(() => rememberProtocols(field(options, "protocols") ?? options));
 	let answer: Answer | undefined;
 	const end = (outcome: Outcome) => {
 		const ended = answer;
@@ -63,7 +69,7 @@ export function onSocket(state: State, socket: object, address: string, options:
 		if (ended) quietly(() => report(state, ended, url, headers, outcome));
 	};
 	/** The end of an answer without a last frame: the beginning says that it was served, as with a stream that is cut. */
-	const cut = () => answer && end(answer.begun ? { http_status: 200, headers: {} } : { error: "closed", headers: {} });
+	const cut = () => answer && end(answer.begun ? { http_status: 200, headers: {} } : { error: CLOSED, headers: {} });
 	const begin = () => {
 		const context = state.contexts.getStore();
 		if (!context || !goesToModel(context, url)) return;
@@ -164,4 +170,5 @@ function report(state: State, answer: Answer, url: URL, headers: Headers | undef
 		...outcome,
 		frame: fits ? answer.limits : undefined,
 	});
+	if (outcome.error && outcome.error !== CLOSED) noteCapturedError(state, answer.context);
 }

@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { Outbox } from "./outbox.ts";
+import type { Refusals } from "./refusals.ts";
 import { type Capture, CHANGING, type Hello, MAX_LINE, PROTOCOL, type Usage, VERSION } from "./schema.ts";
 import { field, name, quietly, RecentKeys, scrub } from "./values.ts";
 
@@ -18,6 +19,11 @@ export interface RequestContext {
 	session: string | undefined;
 	/** Responses that the fetch observer saw within this context. */
 	responses: number;
+	/** The key that pi passes to what sends the request. */
+	credential?: string;
+	/** What the sender returned: `result()` is the final message. */
+	stream?: unknown;
+	refusals?: Refusals;
 }
 
 /** One session of pi in this process. */
@@ -84,6 +90,10 @@ export interface State {
 	apiProviders: (() => unknown) | undefined;
 	requestIds: RecentKeys;
 	usageKeys: RecentKeys;
+	/** Refusals that wait for the text of their error. */
+	waiting: Set<Refusals>;
+	/** Messages whose error text is in a capture. */
+	capturedErrors: WeakSet<object>;
 	/** Messages and sockets that were handled: some versions of pi load an extension twice. */
 	handled: WeakSet<object>;
 	outbox: Outbox;
@@ -126,6 +136,8 @@ export function sharedState(): State {
 		apiProviders: undefined,
 		requestIds: new RecentKeys(),
 		usageKeys: new RecentKeys(),
+		waiting: new Set(),
+		capturedErrors: new WeakSet(),
 		handled: new WeakSet(),
 		outbox: new Outbox(nonce, () => hello(state)),
 		nonce,
@@ -138,8 +150,16 @@ export function sharedState(): State {
 		sessions: new Map(),
 	};
 	slots[SLOT] = state;
-	process.once("exit", () => quietly(() => state.outbox.spoolAll()));
+	process.once("exit", () => {
+		releaseRefusals(state);
+		quietly(() => state.outbox.spoolAll());
+	});
 	return state;
+}
+
+/** Sends the refusals that wait for a text, as they are. */
+export function releaseRefusals(state: State): void {
+	for (const refusals of [...state.waiting]) quietly(() => refusals.release());
 }
 
 /**

@@ -48,7 +48,10 @@ export function onMessageEnd(state: State, session: Session, ctx: ExtensionConte
 export function onResult(state: State, context: RequestContext, model: unknown, result: unknown): void {
 	const final = field(result, "result");
 	if (typeof final !== "function") return;
-	const send = (message: unknown) => void quietly(() => sendAnswer(state, context.session, message, () => model));
+	const send = (message: unknown) => {
+		quietly(() => context.refusals?.release(message));
+		quietly(() => sendAnswer(state, context.session, message, () => model));
+	};
 	Promise.resolve(Reflect.apply(final, result, [])).then(send, () => undefined);
 }
 
@@ -73,6 +76,7 @@ function sendAnswer(state: State, session: string | undefined, message: unknown,
 		stop: name(field(message, "stopReason")),
 		...(field(message, "errorMessage") ? lastIdentity(session, provider) : {}),
 		error: scrub(field(message, "errorMessage")),
+		error_captured: state.capturedErrors.has(message as object) || undefined,
 		tokens: tokens(usage),
 		...cost(usage, findModel),
 		duration_ms: amount(field(message, "durationMs")),

@@ -42,11 +42,22 @@ const models = scenario.models ?? [
 let session = scenario.session ?? "session-1";
 const entries = scenario.entries ?? [];
 
-const sends = (method) => async (_model, request) => {
-	const responses = [];
-	for (const { url, init } of [request].flat()) responses.push(await globalThis.fetch(url, init));
-	await Promise.all(pi.handlers.told?.map((tell) => tell()) ?? []);
-	return { method, responses };
+// What pi's providers return: a stream, whose `result()` is the final message of the scenario, which comes with step `end`.
+let finish;
+const ended = new Promise((resolve) => {
+	finish = () => resolve(scenario.final);
+});
+const sends = (method) => (model, request, options) => {
+	const sent = (async () => {
+		const responses = [];
+		for (const { url, init } of [request].flat()) {
+			await options?.onPayload?.({}, model);
+			responses.push(await globalThis.fetch(url, init).catch((error) => ({ error })));
+		}
+		await Promise.all(pi.handlers.told?.map((tell) => tell()) ?? []);
+		return { method, responses };
+	})();
+	return "final" in scenario ? Object.assign(sent, { result: () => ended }) : sent;
 };
 const providers = new Map(
 	models.map(({ provider }) => [provider, { id: provider, stream: sends("stream"), streamSimple: sends("simple") }]),
@@ -58,6 +69,7 @@ const ctx = () => ({
 		getAvailable: () => models,
 		find: (provider, id) => models.find((model) => model.provider === provider && model.id === id),
 		getProvider: (name) => providers.get(name),
+		isUsingOAuth: ({ provider }) => scenario.logins?.includes(provider) ?? false,
 	},
 	sessionManager: { getSessionId: () => session, getEntries: () => entries },
 });
@@ -118,13 +130,21 @@ const steps = {
 		const current = globalThis.fetch;
 		globalThis.fetch = kind === "before" ? original : (...request) => current(...request);
 	},
-	async ask({ provider, requests, method = "streamSimple", options }) {
+	// `replaced` is how a handler of another extension replaces fetch, when the request is about to be sent.
+	async ask({ provider, requests, method = "streamSimple", options, replaced }) {
 		const model = models.find((each) => each.provider === provider);
+		if (replaced) options = { ...options, onPayload: () => steps.replace({ kind: replaced }) };
 		const { responses } = await providers.get(provider)[method](model, requests, options);
 		return { statuses: responses.map((response) => response.status) };
 	},
 	async tell({ data }) {
 		pi.handlers.told = [() => pi.handlers.after_provider_response.map((handler) => handler(data, ctx()))];
+	},
+	// The end of the last request of a session with the extension, as pi reports it.
+	async end() {
+		finish();
+		await ended;
+		for (const handler of pi.handlers.message_end) await handler({ message: scenario.final }, ctx());
 	},
 	async append({ entry }) {
 		entries.push(entry);

@@ -4,7 +4,14 @@
 // one that was there before.
 import { pathToFileURL } from "node:url";
 
-const { extension, url, requests, replace } = JSON.parse(await new Response(process.stdin).text());
+const {
+	extension,
+	url,
+	requests,
+	replace,
+	headers: more,
+	protocols,
+} = JSON.parse(await new Response(process.stdin).text());
 const load = (file) => import(pathToFileURL(`${extension}/${file}`).href);
 const { sharedState } = await load("state.ts");
 const { observeSockets, onSocket } = await load("socket.ts");
@@ -42,8 +49,8 @@ const once = (socket, ...names) =>
 	});
 const context = { provider: "team-x", model: "m", api: "openai-codex-responses", baseUrl: "", responses: 0 };
 context.baseUrl = url.replace(/^ws/, "http").replace(/\/codex.*/, "");
-const headers = { authorization: "Bearer secret-of-the-test", "chatgpt-account-id": "account-of-the-test" };
-const socket = new globalThis.WebSocket(url, { headers });
+const headers = { authorization: "Bearer secret-of-the-test", "chatgpt-account-id": "account-of-the-test", ...more };
+const socket = new globalThis.WebSocket(url, { headers, protocols });
 await once(socket, "open", "error");
 let closed = false;
 socket.addEventListener("close", () => {

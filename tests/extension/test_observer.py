@@ -60,6 +60,7 @@ def test_a_rejection_reaches_the_caller_and_is_captured_without_a_status(listene
         ({"x-api-key": "sk-ant-api03-abc"}, "ant-api"),
         ({"Authorization": "Bearer abc"}, "other"),
         ({"x-goog-api-key": "AIzaabc"}, "other"),
+        ({"api-key": "azure"}, "other"),
         ({}, None),
     ],
 )
@@ -161,12 +162,13 @@ def test_outside_a_wrapper_the_model_of_the_session_decides_nothing_among_seats(
     assert {"provider", "model"} & {*capture} == set()
 
 
-def test_outside_a_wrapper_the_credential_tells_seats_apart(listener: Listener) -> None:
-    keys = {seat["provider"]: {"x-api-key": f"sk-{seat['provider']}"} for seat in FIVE}
+@pytest.mark.parametrize("header", ["x-api-key", "api-key", "x-goog-api-key", "authorization"])
+def test_outside_a_wrapper_the_credential_tells_seats_apart(listener: Listener, header: str) -> None:
+    keys = {seat["provider"]: {header: f"sk-{seat['provider']}"} for seat in FIVE}
     steps = [
         *(ask(provider, URL, headers=headers) for provider, headers in keys.items()),
         fetch(URL, method="POST", headers=keys["team-d"]),
-        fetch(URL, method="POST", headers={"x-api-key": "sk-another"}),
+        fetch(URL, method="POST", headers={header: "sk-another"}),
     ]
     _, events = run(listener, *steps, models=FIVE)
     assert [(event["attribution"], event.get("provider")) for event in events[5:]] == [
@@ -274,6 +276,35 @@ def test_the_header_event_is_all_there_is_of_an_api_without_fetch(listener: List
     assert (capture["http_status"], capture["request_id"], capture["headers"]) == (200, "r-1", {"retry-after": "1"})
 
 
+def test_the_header_event_of_a_request_without_fetch_names_its_configured_key(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKMON_STATE_DIR", str(tmp_path / "state"))
+    event = {"status": 200, "headers": {"x-ratelimit-reset": "1"}}
+    keys = ("key-number-one", "key-number-two", "key-number-one", "<authenticated>", "key-number-one")
+    providers = ("team-a", "team-a", "team-a", "team-a", "team-b")
+    steps = [
+        emit("before_provider_request"),
+        {"do": "tell", "data": event},
+        *(ask(provider, options={"apiKey": key}) for provider, key in zip(providers, keys, strict=True)),
+    ]
+    _, events = run(listener, *steps, models=FIVE, logins=["team-b"])
+    one, other, again, ambient, login = (event.get("credential") for event in events)
+    assert one == again != other
+    assert [len(one or ""), ambient, login] == [16, None, None]
+    assert {event["via"] for event in events} == {"event"}
+    assert b"key-number" not in listener.raw
+
+
+@pytest.mark.parametrize("kind", ["around", "before"])
+def test_a_fetch_that_is_replaced_just_before_a_request_loses_and_doubles_nothing(
+    listener: Listener, kind: str
+) -> None:
+    """By a handler of another extension that pi calls after tokmon's."""
+    _, events = run(listener, ask("team-a", URL, URL, replaced=kind), ask("team-a", URL))
+    assert [(event["provider"], event["attribution"]) for event in events] == [("team-a", "wrapper")] * 3
+
+
 def test_handlers_return_nothing_and_quickly(listener: Listener) -> None:
     events = ("turn_start", "turn_end", "agent_end", "before_provider_request", "session_compact", "session_tree")
     done, _ = run(listener, *(emit(event) for event in events), answer_ended())
@@ -357,6 +388,36 @@ def test_the_key_of_a_request_is_removed_by_its_value(listener: Listener, header
     for form in (part, json.dumps(part)[1:-1], quote(part, safe="")):
         assert form.encode() not in listener.raw
         assert json.dumps(form)[1:-1].encode() not in listener.raw
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"apiKey": "key_of.a/request=1"},
+        {"bearerToken": "key_of.a/request=1"},
+        {"headers": {"X-Api-Key": "key_of.a/request=1", "x-none": None}},
+        {"env": {"AWS_SECRET_ACCESS_KEY": "key_of.a/request=1", "AWS_REGION": "eu-north-1"}},
+        {},
+    ],
+)
+@pytest.mark.parametrize("cut", [slice(None), slice(9), slice(-9, None)])
+def test_the_key_of_a_request_without_fetch_is_removed_by_its_value(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], cut: slice
+) -> None:
+    """As over `node:http`: pi passes the key to what sends the request, or AWS takes it from the environment."""
+    key = "key_of.a/request=1"
+    if not options:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", key)
+    headers = {"x-amzn-requestid": "r-1", "x-ratelimit-reset": f"no {key[cut]}"}
+    steps = [
+        ask("team-a", options=options),
+        emit("after_provider_response", status=403, headers=headers),
+        answer_ended(stopReason="error", errorMessage=f"403 bad key {key[cut]} in eu-north-1. Ask somebody"),
+    ]
+    _, (capture, usage) = run(listener, *steps)
+    assert capture["headers"] == {"x-ratelimit-reset": f"no {scrub.PLACEHOLDER}"}
+    assert usage["error"] == f"403 bad key {scrub.PLACEHOLDER} in eu-north-1. Ask somebody"
+    assert key[cut].encode() not in listener.raw
 
 
 @pytest.mark.parametrize("url", [f"{URL}?key=key-in-a-url-1234", f"{URL}?x=1&access_token=key-in-a-url-1234"])

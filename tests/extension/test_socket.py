@@ -19,13 +19,15 @@ LIMIT: Final = {"type": "usage_limit_reached", "message": "no", "plan_type": "pl
 SPARK: Final = {"allowed": False, "limit_reached": True}
 
 
-def captures(*answers: Answer, requests: int = 1, replace: str = "", binary: bool = False) -> list[Any]:
-    """The captures of so many requests over one connection."""
+def captures(
+    *answers: Answer, requests: int = 1, replace: str = "", binary: bool = False, query: str = "", **more: Any
+) -> list[Any]:
+    """The captures of so many requests over one connection, which is opened with more headers and protocols."""
     with Provider() as provider:
         provider.websocket, provider.binary = True, binary
         provider.queue(*answers)
-        scenario = {"extension": str(EXTENSION), "requests": requests, "replace": replace}
-        scenario["url"] = provider.origin.replace("http", "ws") + "/codex/responses"
+        scenario = {"extension": str(EXTENSION), "requests": requests, "replace": replace, **more}
+        scenario["url"] = provider.origin.replace("http", "ws") + "/codex/responses" + query
         done = subprocess.run(
             [str(node()), "--no-warnings", str(DRIVER)],
             input=json.dumps(scenario),
@@ -87,6 +89,28 @@ def test_an_error_frame_gives_its_status_its_error_and_the_allowed_headers(
     assert "usage_limit_reached" in line["error"]
     assert {*line["headers"]} <= {"x-codex-plan-type"}
     assert line["frame"] == CODEX_FRAME
+
+
+@pytest.mark.parametrize(
+    ("key", "connection"),
+    [
+        ("secret-of-the-test", {}),
+        ("account-of-the-test", {}),
+        ("azure~key~0123456789", {"headers": {"api-key": "azure~key~0123456789"}}),
+        ("anthropic.key+0123456789", {"headers": {"X-Api-Key": "anthropic.key+0123456789"}}),
+        ("browser.key.0123456789", {"protocols": ["realtime", "openai-insecure-api-key.browser.key.0123456789"]}),
+        ("key-in-a-url-1234", {"query": "?api_key=key-in-a-url-1234"}),
+    ],
+)
+def test_the_key_of_a_connection_is_removed_by_its_value(key: str, connection: dict[str, Any]) -> None:
+    parts = [key, key[-9:], key[:9]]
+    error = {**LIMIT, "message": f"bad key {' and '.join(parts)}, ask somebody"}
+    headers = {"x-codex-plan-type": f"no {key[-9:]}"}
+    frame = {"type": "error", "status": 401, "error": error, "headers": headers}
+    (line,) = captures(only(frame), **connection)
+    assert json.loads(line["error"])["error"]["message"] == "bad key [secret] and [secret] and [secret], ask somebody"
+    assert line["headers"] == {"x-codex-plan-type": "no [secret]"}
+    assert [part for part in parts if part in json.dumps(line)] == []
 
 
 @pytest.mark.parametrize(

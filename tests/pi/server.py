@@ -122,6 +122,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("upgrade", "websocket")
         self.send_header("connection", "Upgrade")
         self.send_header("sec-websocket-accept", websocket.accept(self.headers.get("sec-websocket-key", "")))
+        if asked := self.headers.get("sec-websocket-protocol"):
+            self.send_header("sec-websocket-protocol", asked.partition(",")[0])
         self.end_headers()
         self.wfile.flush()
         with contextlib.suppress(*GONE):

@@ -14,11 +14,12 @@ from tests.pi.install import NEWEST, Pi
 from tests.pi.protocols import codex
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
-from tests.pi.seats import COMPLETIONS, Seat
+from tests.pi.seats import APIS, COMPLETIONS, Seat
 from tests.pi.test_capture import OTHERS, captured, served_as, with_extension
 
 pytestmark = pytest.mark.pi
 
+LATE: Final = Path(__file__).parent / "z_late.ts"
 SEATS: Final = [Seat(f"team-{letter}") for letter in "abc"]
 OTHER_API: Final = Seat("team-d", COMPLETIONS)
 
@@ -123,3 +124,18 @@ def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_
         ("team-b", "loopback-1", 33),
     ]
     assert {usage.get("provider") for usage in usages if usage["what"] == "tool_result"} <= {None}
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_fetch_that_is_replaced_just_before_a_request_leaves_costs_no_line(
+    end_pi: Pi, provider: Provider, tmp_path: Path, api: str
+) -> None:
+    seat = Seat("team-a", api)
+    with Listener(tmp_path / "sock") as listener:
+        with with_extension(end_pi, tmp_path, provider, [seat], LATE).rpc() as rpc:
+            for prompt in ("once", "again"):
+                rpc.prompt(prompt)
+            assert rpc.close() == 0
+        captures = listener.of("capture")
+    assert [captured(capture) for capture in captures] == [served_as(request) for request in provider.served]
+    assert {capture["attribution"] for capture in captures} == {"wrapper"}

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.pi
 
 HERE: Final = Path(__file__).parent
 DRIVE: Final = HERE / "drive.ts"
+PLAIN: Final = HERE / "node_http.ts"
 LONG: Final = "hi " * 30_000
 
 
@@ -52,6 +53,23 @@ def test_the_text_of_an_error_is_sent_once_per_attempt_without_the_key(
     assert {event["stop"] for event in usages} == {"error"}
     assert all(answers.ACCOUNT_LIMIT in event["error"] for event in usages)
     assert seat.key.encode() not in listener.raw
+
+
+def test_the_key_of_a_provider_over_node_http_is_not_in_its_error(
+    end_pi: Pi, provider: Provider, tmp_path: Path
+) -> None:
+    key = "key~that/no+pattern=knows"
+    provider.know("plain", key)
+    provider.queue(Answer(status=401, error=f"bad key {key}, begins {key[:10]}, ends {key[-10:]}"))
+    env = {"PLAIN_URL": provider.origin, "PLAIN_KEY": key}
+    with Listener(tmp_path / "sock") as listener:
+        home = with_extension(end_pi, tmp_path, provider, [Seat("team-a")], PLAIN, **env)
+        home.run("hello", Seat("plain", model="m"))
+        (usage,) = listener.of("usage")
+    assert [request.seat for request in provider.served] == ["plain"]
+    assert "bad key [secret], begins [secret], ends [secret]" in usage["error"]
+    assert key[:10].encode() not in listener.raw
+    assert key[-10:].encode() not in listener.raw
 
 
 def test_compactions_branches_and_tools_are_captured_and_billed_where_pi_says_so(

@@ -111,6 +111,11 @@ def named_account(account_type: str | None, account: str | None, organisation: s
     return None if account_type in _RELAYS else account or organisation or None
 
 
+def is_bill(kind: object, status: object, error_captured: object) -> bool:
+    """Whether a line with these fields is about tokens, or an error, of a response whose capture is the evidence."""
+    return kind == USAGE and (status is None or error_captured is True)
+
+
 def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None) -> Evidence | None:
     """The evidence in a log line; None if it has no provider or instant, is attributed to none, or about usage alone.
 
@@ -122,8 +127,8 @@ def evidence_in_line(line: Mapping[str, Any], read_text: ReadText | None = None)
         return None
     if line.get("attribution") == UNATTRIBUTED:
         return None
-    if line.get("kind") == USAGE and line.get("status") is None:
-        return None  # tokens and costs of an answer, whose capture is the evidence
+    if is_bill(line.get("kind"), line.get("status"), line.get("error_captured")):
+        return None
     try:
         # Rounded as in `state.json`: otherwise a reload could change which of two lines is newer.
         stamp = Stamp(round(parse_rfc3339(ts), 3), str(line.get("id", "")), text(line, "source") or "probe")

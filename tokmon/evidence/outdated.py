@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from tokmon.evidence.identities import SEAT
-from tokmon.evidence.log_line import CHECK, USAGE, Evidence
+from tokmon.evidence.log_line import CHECK, Evidence, is_bill
 from tokmon.evidence.model import Status, Window
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.wire.instants import parse_rfc3339, rfc3339
@@ -56,6 +56,7 @@ class _Line(msgspec.Struct, gc=False):
     ts: str | None = None
     source: str | None = None
     kind: str | None = None
+    error_captured: object = None
     status: str | None = None
     scope: str | None = None
     substatus: str | None = None
@@ -113,7 +114,7 @@ class OutdatedLines:
                 yield data, None
                 continue
             ts = line.ts
-            if not ts or not line.provider or (line.kind == USAGE and line.status is None):
+            if not ts or not line.provider or is_bill(line.kind, line.status, line.error_captured):
                 continue
             if len(ts) != _MILLISECONDS:
                 ts = _sortable(ts)

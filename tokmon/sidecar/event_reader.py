@@ -83,7 +83,7 @@ class EventReader:
             suffix=encode_suffix(usage_fields(error, kind)),
             changes=changes,
             reusable=error is None or families.is_timeless(response, error),
-            evidence=error is not None,
+            evidence=error is not None and not event.error_captured,
             provider=changes.get("provider", event.provider),
             model=changes.get("model", event.model),
             http_status=None,

@@ -81,7 +81,10 @@ class _Event(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_
 
 
 class Capture(_Event, tag="capture", gc=False):
-    """One response as the extension saw it. `http_status` is None if no response came; `error` then says why."""
+    """One response as the extension saw it. `http_status` is None if no response came; `error` then says why.
+
+    `error` of a refused request is the text of the provider's error, if it is known.
+    """
 
     attribution: Attribution | None = None  # the default must not be `none`: defaults are left out of lines
     via: Via = "fetch"
@@ -108,7 +111,10 @@ class Tokens(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=
 
 
 class Usage(_Event, tag="usage", gc=False):
-    """One billed item, or the error that came instead of it. `cost_usd` is None if the price is unknown, never 0."""
+    """One billed item, or the error that came instead of it. `cost_usd` is None if the price is unknown, never 0.
+
+    `error_captured` is True if the capture of the response has the text of the error too: it is read there alone.
+    """
 
     what: UsageKind = "assistant"
     response_model: Name | None = None
@@ -116,6 +122,7 @@ class Usage(_Event, tag="usage", gc=False):
     entry: Name | None = None
     stop: Name | None = None
     error: Text | None = None
+    error_captured: bool | None = None
     tokens: Tokens | None = None
     cost_usd: Amount | None = None
     cost_source: CostSource = "unknown"

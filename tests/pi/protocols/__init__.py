@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.pi.protocols import anthropic, codex, completions, gemini, responses
+from tests.pi.protocols import anthropic, bedrock, codex, completions, gemini, responses
 from tests.pi.protocols.base import Protocol
 
 ALL: Final[tuple[Protocol, ...]] = (
@@ -11,6 +11,7 @@ ALL: Final[tuple[Protocol, ...]] = (
     codex.PROTOCOL,
     responses.PROTOCOL,
     gemini.PROTOCOL,
+    bedrock.PROTOCOL,
 )
 
 
