@@ -103,7 +103,7 @@ def test_an_unknown_account_of_monitor_gets_a_suggestion() -> None:
     models.write_text('{"providers": {"team-ludo": {"baseUrl": "https://x", "api": "openai-completions"}}}')
     done = run("monitor", "--provider", "team-luod")
     assert done.stderr == "error: pi has no account `team-luod`\nhint: did you mean `team-ludo`?\n"
-    assert run("monitor", "--provider", "x").stderr.endswith("hint: it lists `team-ludo`\n")
+    assert run("monitor", "--provider", "x").stderr.endswith("hint: pi has `team-ludo`\n")
 
 
 def test_without_a_verb_the_help_is_a_usage_error() -> None:

@@ -47,7 +47,7 @@ def test_an_unknown_account_is_a_warning() -> None:
     write("piggyback.jsonl", line("seen"))
     finding = finding_of("configuration", TOKMON_PIN="x")
     assert finding.level is Level.WARN
-    assert finding.text.startswith("`team-z`, `gate`, `x`: not in ")
+    assert finding.text.startswith("`team-z`, `gate`, `x`: no account of pi (")
 
 
 def test_a_configuration_of_known_accounts_is_ok_and_a_pin_is_shown() -> None:

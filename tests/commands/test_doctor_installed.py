@@ -91,3 +91,10 @@ def test_a_models_json_that_is_not_json_is_a_warning() -> None:
     assert finding_of("models").text.startswith("1 account in ")
     path.write_text("{", encoding="utf-8")
     assert level("models") == "warn"
+
+
+def test_an_entry_of_models_json_that_is_no_provider_is_not_counted() -> None:
+    path = paths.find().models
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"providers": {"a": 5, "b": {"api": "anthropic-messages"}}}')
+    assert finding_of("models", ANTHROPIC_API_KEY="").text == f"1 account in `{path}`"

@@ -245,7 +245,7 @@ def test_unknown_provider_is_a_usage_error_that_names_the_known_ones(monitor: Mo
     configure(team_a=seat("http://127.0.0.1:9"))
     done = monitor("--provider", "nobody")
     assert done.code == 2
-    assert "it lists `team-a`" in done.stderr
+    assert "hint: pi has `team-a`" in done.stderr
 
 
 def test_without_a_writable_slot_file_nothing_is_probed_and_the_report_is_shown(monitor: Monitor) -> None:

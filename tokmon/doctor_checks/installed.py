@@ -71,7 +71,7 @@ def models(subject: Subject) -> Finding:
     except (OSError, ValueError, RecursionError) as error:
         return warn(f"`{path}` cannot be read, so its accounts have no type: {reason_of(error)}", "correct the file")
     else:
-        listed = len(read_providers(path))
+        listed = sum(isinstance(entry, dict) for entry in read_providers(path).values())
     others = len(read_accounts(subject.paths, subject.env)) - listed
     if not listed and not others:
         return ok(f"no account in `{path}`, no login and no key; accounts appear after their first response")

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tokmon import paths
-from tokmon.errors import TokmonError
+from tokmon.errors import TokmonError, reason_of
 from tokmon.installer.host.members import Member
 from tokmon.installer.user.plan import Step
 from tokmon.installer.user.receipt import Receipt
@@ -99,7 +99,7 @@ def plist(name: str, user: str, home: Path, program: Path, environment: Mapping[
     try:
         return plistlib.dumps(daemon, sort_keys=False).decode()
     except (ValueError, TypeError) as error:  # a control character, or bytes that are no text
-        raise TokmonError(f"the daemon of `{name!r}` cannot be written: {error}") from error
+        raise TokmonError(f"the daemon of `{name!r}` cannot be written: {reason_of(error)}") from error
 
 
 def _check_socket(name: str, variables: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tokmon.errors import StoreError
+from tokmon.errors import StoreError, reason_of
 from tokmon.installer.user.layout import ProgramPaths, running_prefix, user_paths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
@@ -61,7 +61,7 @@ def _decide(paths: Paths, *, changed: bool) -> bool:
         if policy.accounts and (changed or not decision_file.path_of(paths, os.environ).exists()):
             decide.refresh_quietly(paths, os.environ, "install")
     except (OSError, StoreError) as error:
-        say(f"no decision was made for the hook: {error}")
+        say(f"no decision was made for the hook: {reason_of(error)}")
         return True
     return bool(policy.accounts)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tokmon.errors import InstallError
+from tokmon.errors import InstallError, reason_of
 from tokmon.installer.user import files
 from tokmon.installer.user.plan import say
 
@@ -78,7 +78,7 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
         hint = f"find the process that holds `{path}`, for example with `fuser`"
         raise InstallError("waited too long for another install", hint=hint) from error
     except OSError as error:
-        raise InstallError(f"cannot write to `{path}`: {error.strerror}", hint="its owner can remove it") from error
+        raise InstallError(f"cannot write to `{path}`: {reason_of(error)}", hint="its owner can remove it") from error
     try:
         yield descriptors[-1]
     finally:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tokmon.errors import InstallError, UsageError
+from tokmon.errors import InstallError, UsageError, reason_of
 from tokmon.installer.user.sources import Source, new_digest, version_name
 
 SUMS: Final = "SHA256SUMS"
@@ -68,7 +68,7 @@ def _check(wheel: Path, digest: str) -> None:
         with wheel.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InstallError(f"cannot read `{wheel}`: {error.strerror}", hint=_COPY_AGAIN) from error
+        raise InstallError(f"cannot read `{wheel}`: {reason_of(error)}", hint=_COPY_AGAIN) from error
     if actual != digest:
         raise InstallError(
             f"`{wheel}` is not what `{SUMS}` says: its hash is {actual}, not {digest}",
