@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokmon.wire.scrub import PLACEHOLDER, scrub, without_values
+from tokmon.wire.scrub import _FIGURES, _LONGEST_FIGURE, PLACEHOLDER, _scrubbed, scrub, without_values
 
 _SECRETS = [
     "sk-ant-oat01-AbCdEf_0123456789-xyz",
@@ -69,6 +69,11 @@ def test_ordinary_text_is_unchanged(text: str) -> None:
 @given(st.text(max_size=200))
 def test_scrubbing_twice_equals_scrubbing_once(text: str) -> None:
     assert scrub(scrub(text)) == scrub(text)
+
+
+@given(st.text(_FIGURES, max_size=_LONGEST_FIGURE))
+def test_texts_of_figures_alone_match_no_pattern(text: str) -> None:
+    assert _scrubbed(text) == text
 
 
 def test_texts_below_the_minimum_length_match_no_pattern() -> None:

@@ -218,7 +218,7 @@ export function origin(state: State, session: string | undefined): Origin {
 }
 
 export function send(state: State, event: Capture | Usage): void {
-	// The fields that change come first, then from `provider` on those that repeat: the sidecar reads that faster.
+	// The fields that change come first, then from `provider` on those that repeat: older sidecars read that faster.
 	const order = ["kind", ...CHANGING, "provider"];
 	const fields = { ...Object.fromEntries(order.map((key) => [key, field(event, key)])), ...event };
 	let line = `${JSON.stringify(fields)}\n`;

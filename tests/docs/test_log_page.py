@@ -40,7 +40,7 @@ def test_every_field_of_an_event_is_documented() -> None:
 
 
 def test_every_field_of_a_reading_is_documented() -> None:
-    assert {*names(reading_json(READING)), *names(capture_fields(READING, None))} - PAGE == set()
+    assert {*names(reading_json(READING)), *names(capture_fields(READING, None, 0.0))} - PAGE == set()
 
 
 def test_every_field_of_a_decision_is_documented() -> None:

@@ -24,7 +24,7 @@ def stored(pending: dict[str, Pending]) -> dict[str, list[bytes]]:
 
 
 def one_by_one(lines: list[bytes]) -> tuple[dict[str, list[bytes]], Refusals]:
-    """The log lines if no template is cached from one line to the next."""
+    """The log lines if nothing is cached from one line to the next."""
     pending = {"capture": Pending(), "usage": Pending()}
     recent, refused = RecentIds(), Refusals()
     for place, line in enumerate(lines):

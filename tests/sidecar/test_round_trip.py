@@ -1,10 +1,13 @@
 """Every capture is stored in the log with its reading, and the log gives the same snapshot as the memory."""
 
 import json
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.bench import events as bench
 from tests.captures import FIXTURES, differences, expected_of, response_of, text_of
 from tokmon import families
 from tokmon.commands.read import read_line
@@ -67,6 +70,25 @@ def test_every_capture_is_stored_with_its_reading_and_reads_the_same_again() -> 
 def test_snapshot_from_memory_equals_the_snapshot_from_the_log() -> None:
     lines, live = stored()
     assert encode(snapshot.fold(Snapshot(), lines).to_json()) == encode(live.to_json())
+
+
+@pytest.mark.parametrize("make", [bench.turns, bench.varied])
+def test_snapshot_from_memory_needs_the_newest_evidence_of_a_minute_only(make: Callable[..., Iterator[bytes]]) -> None:
+    """Counters that change with every response, in any order of the responses."""
+    pending = {"capture": Pending(), "usage": Pending()}
+    ingest = Ingest({}, RecentIds(), pending)
+    sent = [line for client in range(2) for line in make(client, 600, "m")]
+    # An instant every four seconds.
+    sent = [line.replace(b"T06:00:00.", b"T06:%02d:%02d." % divmod(4 * at % 3600, 60)) for at, line in enumerate(sent)]
+    random.Random(22).shuffle(sent)  # noqa: S311 - repeatable
+    ingest.add_lines(b"".join(sent), lambda place, _line, error: pytest.fail(f"{place}: {error}"))
+    evidence = ingest.drain_evidence()
+    live = Snapshot()
+    for entry in evidence:
+        live.add(entry)
+    lines = [parse(line) or {} for log in pending.values() for line in b"".join(log.blocks).splitlines()]
+    assert encode(snapshot.fold(Snapshot(), lines).to_json()) == encode(live.to_json())
+    assert len(evidence) < len(lines) / 4
 
 
 def test_fields_of_the_older_format_keep_their_meaning() -> None:

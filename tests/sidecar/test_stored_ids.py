@@ -134,12 +134,10 @@ def test_set_finds_every_id_and_no_other_whatever_their_form() -> None:
     ]
     known = RecentIds()
     for form in forms:
-        assert known.add_all(form), "none of them is in the set"
-        assert not known.add_all(["a-new-id-0001", form[-1]])
+        assert all(known.add(name) for name in form), "none of them is in the set"
         assert not known.add(form[0])
-    assert known.add("a-new-id-0001"), "it was taken back with the batch"
-    assert not known.add_all(["twice-in-it", "twice-in-it"])
-    assert known.add("twice-in-it")
+        assert not known.add(form[-1])
+    assert known.add("a-new-id-0001")
     known.remove(known.unstored[:1])
     assert known.add(forms[0][0])
 

@@ -19,7 +19,7 @@ from tokmon.decision import policy_cache
 from tokmon.decision.decide import refresh_quietly
 from tokmon.errors import StoreError, TokmonError, UsageError, reason_of
 from tokmon.evidence.log_line import CHECK
-from tokmon.evidence.reading import reading_json
+from tokmon.evidence.reading import known_json
 from tokmon.paths import Paths
 from tokmon.pi import check_file, extension, session_check
 from tokmon.pi.accounts import read_logins
@@ -133,7 +133,7 @@ def _account_fields(result: SessionResult) -> dict[str, Any]:
     """What a failed check shows of the account, with the names of a reading; nothing where a session started."""
     if result.ok:
         return {}
-    fields = {key: value for key, value in reading_json(result.reading).items() if value is not None and value != []}
+    fields = known_json(result.reading)
     return {"account_status": fields.pop("status"), **fields, "reason": result.reason}
 
 

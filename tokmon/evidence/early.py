@@ -1,7 +1,7 @@
 """Evidence from ahead of now, by a clock that runs ahead: it is set aside, and counts when its time comes. Pure.
 
-Were it folded in at once, it would outrank all other evidence until then. Of equal evidence of one minute the newest
-stands for all, as in the history: what is set aside may count up to a minute late.
+Were it folded in at once, it would outrank all other evidence until then. Of evidence of one slot and minute the newest
+stands for all, as in the snapshot: what is set aside may count up to a minute late.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, Self
 
-import msgspec
-
 from tokmon.evidence.history import MINUTE_S
 from tokmon.evidence.log_line import Evidence, Stamp, evidence_in_line
+from tokmon.evidence.outdated import slot
 from tokmon.evidence.reading import credits_json, window_json
-from tokmon.evidence.saved_form import evidence_json, plain_numbers, stamp_from_json
+from tokmon.evidence.saved_form import evidence_json, plain_numbers
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
 AHEAD_S: Final = 300.0
@@ -23,11 +22,9 @@ AHEAD_S: Final = 300.0
 _MOST: Final = 256
 """Lines of evidence that are set aside at most: of more than that the earliest. Every wake reads them."""
 
-_encode: Final = msgspec.json.Encoder(order="sorted").encode
-
 _Line = dict[str, Any]
-_Key = tuple[float, bytes]
-"""The minute of evidence (epoch seconds), and its saved form without instant and id."""
+_Key = tuple[float, str]
+"""The minute of evidence (epoch seconds), and its slot."""
 
 
 def counts_from(ts: float) -> float:
@@ -55,14 +52,11 @@ class EarlyEvidence:
 
     def add(self, evidence: Evidence) -> None:
         """Set evidence aside."""
-        self._add(evidence.stamp, _line(evidence))
-
-    def _add(self, stamp: Stamp, line: _Line) -> None:
-        content = _encode({name: value for name, value in line.items() if name not in {"ts", "id"}})
-        key = (stamp.ts // MINUTE_S * MINUTE_S, content)
+        stamp = evidence.stamp
+        key = (stamp.ts // MINUTE_S * MINUTE_S, repr(slot(evidence)))
         known = self._by_key.get(key)
         if known is None or stamp > known[0]:
-            self._by_key[key] = (stamp, line)
+            self._by_key[key] = (stamp, _line(evidence))
         if len(self._by_key) > _MOST:
             last = max(self._by_key)
             del self._by_key[last]
@@ -90,7 +84,10 @@ class EarlyEvidence:
         """The reverse; KeyError, TypeError or ValueError if it is not what `to_json` made."""
         early = cls()
         for line in entry["lines"]:
-            early._add(stamp_from_json(line), line)
+            evidence = evidence_in_line(line)
+            if evidence is None:
+                raise ValueError("not evidence")
+            early.add(evidence)
         early._left_out = inf if entry["left_out"] is None else parse_rfc3339(entry["left_out"])
         return early
 

@@ -10,9 +10,9 @@ from tokmon.evidence.model import Credits, Overage, RawResponse, Reading, Scope,
 from tokmon.evidence.reading import (
     credits_from_json,
     instant,
+    known_json,
     number,
     overage_from_json,
-    reading_json,
     text,
     window_from_json,
 )
@@ -232,40 +232,34 @@ def _older_windows(line: Mapping[str, Any], ts: float) -> Iterable[Window]:
             yield Window(name, utilization, resets_at if name == resets else None)
 
 
-def capture_fields(reading: Reading, account_type: str | None, source: str = SOURCE) -> dict[str, Any]:
-    """The log fields of a capture's or probe's reading. The fields of the older format are always present."""
-    fields: dict[str, Any] = {
+def capture_fields(reading: Reading, account_type: str | None, at: float, source: str = SOURCE) -> dict[str, Any]:
+    """The log fields of a capture's or probe's reading, received at that instant (epoch seconds).
+
+    The fields of the older format are always present.
+    """
+    windows = {window.name: window for window in reversed(reading.windows)}  # of two with one name the first
+    of_5h, of_7d = windows.get("5h"), windows.get("7d")
+    reset = _next_reset((windows.get(reading.binding or ""), of_5h, of_7d))
+    return {
         "source": source,
         "type": account_type,
         "status": reading.status,
-        "utilization_5h": _utilization(reading, "5h"),
-        "utilization_7d": _utilization(reading, "7d"),
+        "utilization_5h": None if of_5h is None else of_5h.utilization,
+        "utilization_7d": None if of_7d is None else of_7d.utilization,
+        **known_json(reading),
+        "reset_in_seconds": None if reset is None else int(reset - at),
     }
-    fields |= _known_fields(reading)
-    if next_reset(reading) is None:
-        fields["reset_in_seconds"] = None
-    return fields
 
 
 def usage_fields(error: Reading | None, account_type: str | None) -> dict[str, Any]:
     """The log fields of a usage event. `error` is the reading of its error text, which no capture contains."""
-    fields: dict[str, Any] = {"source": SOURCE} | ({} if error is None else _known_fields(error))
+    fields: dict[str, Any] = {"source": SOURCE} | ({} if error is None else known_json(error))
     return fields | ({} if account_type is None else {"type": account_type})
 
 
-def _known_fields(reading: Reading) -> dict[str, Any]:
-    return {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
-
-
-def _utilization(reading: Reading, name: str) -> float | None:
-    window = reading.window(name)
-    return None if window is None else window.utilization
-
-
-def next_reset(reading: Reading) -> float | None:
-    """The reset (epoch seconds) of the binding window, else of 5h, else of 7d, as readers of older logs expect."""
-    for name in (reading.binding, "5h", "7d"):
-        window = reading.window(name) if name else None
+def _next_reset(windows: Iterable[Window | None]) -> float | None:
+    """The first known reset. Readers of older logs expect that of the binding window, else of 5h, else of 7d."""
+    for window in windows:
         if window is not None and window.resets_at is not None:
             return window.resets_at
     return None

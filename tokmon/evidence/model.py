@@ -192,4 +192,7 @@ class Reading(Value, frozen=True):
 
     def window(self, name: str) -> Window | None:
         """The window of that name, or None."""
-        return next((window for window in self.windows if window.name == name), None)
+        for window in self.windows:
+            if window.name == name:
+                return window
+        return None

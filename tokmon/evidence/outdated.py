@@ -186,7 +186,29 @@ def _key(line: _Line) -> Key:
     return key if line.source != CHECK else (*key, line.account_status, line.error, line.reason)
 
 
-def _seat(windows: Iterable[_Window]) -> Key:
+def slot(evidence: Evidence) -> Key:
+    """The same of evidence: of two with one key and of one minute, the newer stands for both."""
+    return (
+        _parts(evidence.windows),
+        evidence.provider,
+        evidence.stamp.source,
+        evidence.status,
+        evidence.scope,
+        evidence.substatus,
+        evidence.model,
+        evidence.type,
+        evidence.account,
+        evidence.credential,
+        _seat(evidence.windows) if evidence.type == SEAT else None,
+        evidence.plan,
+        evidence.claim,
+        evidence.binding,
+        evidence.overage is None,
+        evidence.credits is None,
+    )
+
+
+def _seat(windows: Iterable[_Window | Window]) -> Key:
     """The ends of the windows, which tell the seats of one organisation apart, as they are written."""
     return tuple([str(window.resets_at) for window in windows if window.name in _5H_7D])
 

@@ -35,6 +35,11 @@ def reading_json(reading: Reading) -> dict[str, Any]:
     }
 
 
+def known_json(reading: Reading) -> dict[str, Any]:
+    """The fields of a reading that are known, and its status."""
+    return {name: value for name, value in reading_json(reading).items() if value is not None and value != []}
+
+
 def window_json(window: Window) -> dict[str, Any]:
     """The fields of a window. Those that are not known are left out, except `utilization` and `resets_at`."""
     entry: dict[str, Any] = {

@@ -15,6 +15,9 @@ from tokmon.wire.instants import EARLIEST, LATEST, RFC3339
 NO_WINDOW = "no_window"
 """The substatus of a usage endpoint's answer without a window of the account that has a figure."""
 
+_EXACT_DIGITS = 15
+"""A number of so many digits is exact as a float."""
+
 _MAX_DIGITS = 300
 """A number with more digits is not finite as a float."""
 
@@ -74,7 +77,11 @@ def fraction(value: str | None) -> float | None:
 
 def count(value: str | None) -> float | None:
     """A count of requests or tokens, not negative, with or without thousands separators (`30,000`)."""
-    if value is not None and "," in value and _THOUSANDS.match(value.strip()):
+    if value is None:
+        return None
+    if len(value) <= _EXACT_DIGITS and value.isdigit() and value.isascii():
+        return int(value)
+    if "," in value and _THOUSANDS.match(value.strip()):
         value = value.strip().split(", ", 1)[0].replace(",", "")
     parsed = number(value)
     if parsed is None or parsed < 0:
@@ -96,9 +103,12 @@ def percent_left(value: str | None) -> float | None:
 
 def count_left(value: str | None, limit: float | None) -> float | None:
     """A count that remains: negative once more than the limit is used. Without a limit, -1 means unlimited."""
+    parsed = count(value)
+    if parsed is not None:
+        return parsed
     parsed = number(value)
-    if parsed is None or parsed >= 0:
-        return count(value)
+    if parsed is None:
+        return None
     return (int(parsed) if parsed.is_integer() else parsed) if limit else None
 
 

@@ -8,7 +8,6 @@ A family is one module with these names, and one line in the table:
     parse       (response) -> Reading | None: what the headers say; None if there are none of this family
     classify    (error) -> ErrorClass | None: what an error text means; None if the family does not know it
     frame       (frame, at) -> Reading | None, optional: what a frame says, for streams without headers
-    ABSOLUTE    optional: True if every reset in its headers is an instant, so that a reading holds at any time
     UPSTREAM    for a proxy only: the prefix under which it passes on the headers of the provider behind it
 
 Families never import each other. Shared code is in `tokmon.evidence.values`.
@@ -80,6 +79,12 @@ def allowed(name: str) -> bool:
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)
 
 
+@lru_cache(256)
+def are_allowed(names: tuple[str, ...]) -> bool:
+    """True if all of these headers may be stored, and all names are in lower case. Sets of names recur."""
+    return all(allowed(name) and name == name.lower() for name in names)
+
+
 def read(response: RawResponse) -> Reading:
     """What a capture or a probe says, according to all families that know something in it."""
     parsed = _parse(response)
@@ -90,24 +95,6 @@ def read(response: RawResponse) -> Reading:
         return combine(response, status, parsed, by_status_code(status, None))
     error = error_text(text, response.http_status, response.at, response.account_type)
     return combine(response, error.http_status, parsed, _class_of(error))
-
-
-def is_absolute(response: RawResponse) -> bool:
-    """True if its headers alone show that it is timeless."""
-    return response.text is None and response.frame is None and _is_absolute(tuple(response.headers))
-
-
-def is_timeless(response: RawResponse, reading: Reading) -> bool:
-    """True if the same response reads the same at another time: no reset in it counts from its arrival."""
-    if is_absolute(response):
-        return True
-    return read(replace(response, at=response.at + 3600.0)) == reading
-
-
-@lru_cache(256)
-def _is_absolute(names: tuple[str, ...]) -> bool:
-    families = _families_of(names)
-    return "retry-after" not in names and all(getattr(family, "ABSOLUTE", False) for family in families)
 
 
 def _parse(response: RawResponse) -> Reading | None:

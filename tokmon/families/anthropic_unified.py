@@ -16,8 +16,6 @@ from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, R
 NAME: Final = "anthropic-unified"
 PREFIXES: Final = ("anthropic-ratelimit-unified-", "anthropic-organization-id")
 
-ABSOLUTE: Final = True
-
 _PREFIX: Final = PREFIXES[0]
 _STATUSES: Final = {str(word): word for word in (Status.ALLOWED, Status.ALLOWED_WARNING, Status.REJECTED)}
 _WINDOW_FIELD: Final = re.compile(r"^(\d+[a-z](?:_[a-z0-9_]+)?)-(utilization|reset|status|surpassed-threshold)$")

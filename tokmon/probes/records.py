@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tokmon.evidence.log_line import capture_fields, next_reset
+from tokmon.evidence.log_line import capture_fields
 from tokmon.probes import ProbeTarget, Slot
 from tokmon.probes.rate_limit import ProbeOutcome
 from tokmon.wire.instants import rfc3339
@@ -43,7 +43,6 @@ def outcomes(results: Mapping[str, "ProbeResult"]) -> dict[str, ProbeOutcome]:
 def probe_line(result: "ProbeResult") -> dict[str, Any]:
     """The log line of a probe (docs/log.md): the fields of a response, and the request in `asked`."""
     answer, reading = result.answer, result.reading
-    reset = next_reset(reading)
     event = {
         "kind": "probe",
         "id": uuid4().hex,
@@ -62,8 +61,7 @@ def probe_line(result: "ProbeResult") -> dict[str, Any]:
         **{name: value for name, value in event.items() if value is not None},
         "http_status": answer.http_status,
         "headers": answer.headers,
-        **capture_fields(reading, result.account_type, SOURCE),
-        "reset_in_seconds": None if reset is None else round(reset - result.at),
+        **capture_fields(reading, result.account_type, result.at, SOURCE),
     }
 
 

@@ -5,8 +5,7 @@
     server        connections: lines in, acknowledgements out
     line_stream   whole lines of what arrives in pieces
     ingest        from received lines to log lines
-    event_reader  the reading and type of an event
-    templates     the repeating fields of events, encoded once
+    event_reader  the reading, account type and log line of an event
     group_commit  one write per log for all waiting lines, then the acknowledgements
     state_writer  saves the snapshot in `state.json`
     dedup         the set of ids of recently stored events

@@ -6,7 +6,7 @@ random, so two ids have the same one with a chance of about 1 in 10^18.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 _PRIME: Final = 4852176394228814039
@@ -23,8 +23,11 @@ _REMOVED: Final = 1
 
 def fingerprints(ids: Iterable[str]) -> list[int]:
     """The fingerprint of every id."""
-    from_bytes, factor, prime = int.from_bytes, _FACTOR, _PRIME
-    return [from_bytes(event_id.encode()) * factor % prime for event_id in ids]
+    return [_fingerprint(event_id) for event_id in ids]
+
+
+def _fingerprint(event_id: str) -> int:
+    return int.from_bytes(event_id.encode()) * _FACTOR % _PRIME
 
 
 def _empty(size: int) -> "array[int]":
@@ -41,37 +44,30 @@ class RecentIds:
 
     def add(self, event_id: str) -> bool:
         """Add the id; False if it is in the set already."""
-        return self.add_all((event_id,))
-
-    def add_all(self, ids: Sequence[str]) -> bool:
-        """Add all ids; False, and none is added, if one is in the set already or occurs twice."""
-        added = fingerprints(ids)
-        if not self.insert(added):
+        fingerprint = _fingerprint(event_id)
+        if not self.insert(fingerprint):
             return False
-        self.unstored += added
+        self.unstored.append(fingerprint)
         return True
 
-    def insert(self, added: Sequence[int]) -> bool:
-        """Add all fingerprints; False, and none is added, if one is in the set already or occurs twice."""
-        if self._used + len(added) > len(self._slots) * _FULL:
-            self._grow(self._used + len(added))
-        slots, mask = self._slots, len(self._slots) - 1
-        rest = iter(added)
-        for fingerprint in rest:
-            slot = fingerprint & mask
-            if slots[slot]:
-                while (known := slots[slot]) and known != fingerprint:
-                    slot = slot + 1 & mask
-                if known:
-                    self._take_back(added[: len(added) - 1 - len(tuple(rest))])
-                    return False
-            slots[slot] = fingerprint
-        self._used += len(added)
+    def insert(self, fingerprint: int) -> bool:
+        """Add a fingerprint; False if it is in the set already."""
+        slots = self._slots
+        mask = len(slots) - 1
+        slot = fingerprint & mask
+        while known := slots[slot]:
+            if known == fingerprint:
+                return False
+            slot = slot + 1 & mask
+        slots[slot] = fingerprint
+        self._used += 1
+        if self._used > len(slots) * _FULL:
+            self._grow()
         return True
 
     def insert_new(self, added: Iterable[int]) -> list[int]:
         """Add fingerprints; returns those that were not in the set."""
-        return [fingerprint for fingerprint in added if self.insert((fingerprint,))]
+        return [fingerprint for fingerprint in added if self.insert(fingerprint)]
 
     def remove(self, removed: Iterable[int]) -> None:
         """Remove fingerprints, so that their events can be stored again."""
@@ -100,24 +96,17 @@ class RecentIds:
             slot = slot + 1 & mask
         return None
 
-    def _take_back(self, added: Sequence[int]) -> None:
-        """Undo insertions. Nothing was inserted after them, so that their slots can be emptied."""
-        for fingerprint in reversed(added):
-            slot = self._slot_of(fingerprint)
-            if slot is not None:
-                self._slots[slot] = 0
-
-    def _grow(self, count: int) -> None:
+    def _grow(self) -> None:
+        """Move to a larger table, or to one without removed ids."""
+        count = sum(fingerprint > _REMOVED for fingerprint in self._slots)
         size = next((size for size in _SIZES if size * _FULL > count), None)
         if size is None:
             size = 1 << (2 * count).bit_length()
         old, slots = self._slots, _empty(size)
-        self._used = 0
         for fingerprint in old:
             if fingerprint > _REMOVED:
                 slot = fingerprint & size - 1
                 while slots[slot]:
                     slot = slot + 1 & size - 1
                 slots[slot] = fingerprint
-                self._used += 1
-        self._slots = slots
+        self._slots, self._used = slots, count

@@ -33,7 +33,7 @@ _STEP_SHARE: Final = 0.2
 _MAX_STEP_PAUSE_S: Final = 0.01
 _MAX_PAUSE_S: Final = 60.0
 _MAX_WAITING: Final = 32
-"""Events that wait to be added to the snapshot, so that adding them takes little time and memory."""
+"""Evidence that waits to be added to the snapshot, so that adding them takes little time and memory."""
 
 _END: Final = object()
 
@@ -98,7 +98,7 @@ class StateWriter:
             if coverage.inode == inode:
                 coverage.add(start, end)
             # Otherwise the log was rotated, and the save reads the new one.
-        if len(self._ingest.latest_events) > _MAX_WAITING:
+        if len(self._ingest.latest) > _MAX_WAITING:
             self._add_evidence()
         self._save_soon()
 

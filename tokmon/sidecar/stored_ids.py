@@ -98,13 +98,11 @@ class StoredIds:
         exists = False
         for numbers in self._index.read():
             exists = True
-            if max(numbers, default=0) < TAKEN_BACK and self.ids.insert(numbers):
-                continue
             for number in numbers:
                 if number & TAKEN_BACK:
                     self.ids.remove((number ^ TAKEN_BACK,))
                 else:
-                    self.ids.insert((number,))
+                    self.ids.insert(number)
         return exists
 
     def _load_tails(self) -> None:

@@ -8,15 +8,14 @@ The client speaks first: a `hello`, then events. The sidecar answers with its ow
 that names the field. An event keeps its id for life: storing an id twice changes nothing.
 
 The fields that differ in every event (`CHANGING`) come first. The fields that repeat (session, model, headers, …)
-follow, from `provider` on. No reader depends on this order, but it makes the sidecar faster.
+follow, from `provider` on. No reader depends on this order.
 
 Most fields may be missing. A field with a wrong value is refused by name. Fields that are not in the schema are
 dropped before the event is stored.
 """
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, cast, get_type_hints
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -170,23 +169,6 @@ CHANGING: Final = (
 fields from `provider` on repeat."""
 
 
-def _head_decoder(schema: type[Capture | Usage]) -> Callable[[bytes], list[Event]]:
-    """A decoder of lines that hold only the `CHANGING` fields of events; it raises `DECODE_ERRORS` on other lines."""
-    hints = get_type_hints(schema, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        (field.name, hints[field.name]) if field.required else (field.name, hints[field.name], field.default)
-        for field in msgspec.structs.fields(schema)
-        if field.name in CHANGING
-    ]
-    tag = schema.__struct_config__.tag
-    name = f"{schema.__name__}Head"
-    head = msgspec.defstruct(name, fields, tag_field="kind", tag=tag, forbid_unknown_fields=True, gc=False)
-    decode: Any = msgspec.json.Decoder(head).decode_lines
-    return cast("Callable[[bytes], list[Event]]", decode)
-
-
-decode_capture_heads, decode_usage_heads = _head_decoder(Capture), _head_decoder(Usage)
-
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -240,7 +222,8 @@ def headers_of(raw: msgspec.Raw) -> dict[str, str]:
         headers = _headers.decode(raw)
     except DECODE_ERRORS as error:
         raise WireError("the value of a header must be a string", field=_bad_header(raw)) from error
-    return {name.lower(): value for name, value in headers.items()}
+    names = "".join(headers)
+    return headers if names == names.lower() else {name.lower(): value for name, value in headers.items()}
 
 
 def frame_of(raw: msgspec.Raw) -> dict[str, Any] | None:

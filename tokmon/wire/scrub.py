@@ -56,9 +56,16 @@ _SHORTEST: Final = len("://u:p@")
 """No pattern matches a shorter text, and most header values are shorter."""
 
 
+_FIGURES: Final = "0123456789hmsTZ.:,+-% "
+_LONGEST_FIGURE: Final = 31
+"""No pattern matches a text of these characters alone that is no longer: most other header values are such."""
+
+
 def scrub(text: str) -> str:
     """The text with everything that looks like a credential replaced."""
-    return text if len(text) < _SHORTEST else _scrubbed(text)
+    if len(text) < _SHORTEST or (len(text) <= _LONGEST_FIGURE and not text.strip(_FIGURES)):
+        return text
+    return _scrubbed(text)
 
 
 @lru_cache(256)
