@@ -83,7 +83,7 @@ def classify(error: ErrorText) -> ErrorClass | None:
     if limit is not None and error.http_status != _BAD_REQUEST:
         window = Window("session" if limit[1] else "weekly", 1.0, status=Status.REJECTED)
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
-    if "quota_exceeded" in text and "copilot" in error.account_type and error.http_status != _BAD_REQUEST:
+    if "copilot" in error.account_type and _QUOTA.search(text) and error.http_status != _BAD_REQUEST:
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
     if "additional_spend_limit_reached" in text:
         return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
@@ -99,5 +99,6 @@ _LIMIT: Final = re.compile(
     r"|(session_)quota_exceeded"
     r"|user_weekly_rate_limited"
 )
+_QUOTA: Final = re.compile(r"(?<![a-z_])quota_exceeded")
 _BAD_REQUEST: Final = 400
 _CLIENT_UNSUPPORTED: Final = 466

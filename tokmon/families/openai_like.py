@@ -119,6 +119,7 @@ _TEXTS: Final = (
     ("included free usage", ErrorClass(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
     ("subscription:free-usage-exhausted", ErrorClass(Status.REJECTED, Scope.ACCOUNT, "free_usage_exhausted")),
     ("insufficient balance", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    ('"arrearage"', ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("payment required", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("account_deactivated", ErrorClass(Status.POLICY_REJECTED, Scope.ACCOUNT)),
     ("invalid_api_key", ErrorClass(Status.INVALID_KEY, Scope.ACCOUNT)),
