@@ -45,7 +45,7 @@ _NTH: Final = "(?:st|nd|rd|th)?"
 _AT: Final = "(?:,| at|, at)? "
 _BY_NUMBER: Final = (
     # 2026-08-25 11:16:11, 2026/08/25T11:16Z, 2026年8月25日 11:16
-    rf"(?P<a_year>20\d\d)[-/年](?P<a_month>\d\d?)[-/月](?P<a_day>\d\d?)日?(?:(?:[t ]|, | at ){{1,2}}{_clock('a')})?",
+    rf"(?P<a_year>20\d\d)[-/.年](?P<a_month>\d\d?)[-/.月](?P<a_day>\d\d?)日?(?:(?:[t ]|, | at ){{1,2}}{_clock('a')})?",
     # 20 April 2026 02:00
     rf"(?P<c_day>\d{{1,2}}){_NTH} (?:of )?{_month('c')}(?![a-z]){_year('c')}(?:{_AT}{_clock('c')})?",
     # 8月25日 11:16
@@ -102,9 +102,17 @@ def first(text: str, at: float, utc_offset_h: float) -> float | None:
 def _moment(match: re.Match[str], at: float, utc_offset_h: float) -> float | None:
     """The epoch seconds of a match; None if there is no such date, or its zone is not known."""
     fields = {name[2:]: value for name, value in match.groupdict().items() if value is not None}
-    offset_h = zones.offset_h(fields["zone"].strip(), at) if "zone" in fields else utc_offset_h
-    if offset_h is None:
-        return None
+    zone = fields.get("zone", "").strip()
+    offset_h = zones.offset_h(zone, at) if zone else utc_offset_h
+    moment = None if offset_h is None else _date_or_none(fields, at, offset_h)
+    if zone and moment is not None:
+        # The date may lie beyond a change of the clocks.
+        then_h = zones.offset_h(zone, moment)
+        moment = moment if then_h is None or then_h == offset_h else _date_or_none(fields, at, then_h)
+    return moment
+
+
+def _date_or_none(fields: dict[str, str], at: float, offset_h: float) -> float | None:
     offset = timedelta(hours=offset_h)
     try:
         return _date(fields, datetime.fromtimestamp(at, UTC) + offset, offset)

@@ -40,7 +40,8 @@ _PART: Final = re.compile(rf"({_AMOUNT})({_UNIT})(?![a-z])")
 
 _CUE: Final = re.compile(
     r"reset|renew|refresh|replenish|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
-    r"|regain|restor|come back|return|until|cool|lift|ends?\b|again (?:in|at|after|on|from)\b"
+    r"|regain|restor|come back|return|until|cool|lift|(?:end|open|start|begin)s?\b"
+    r"|(?:again|continue) (?:in|at|after|on|from)\b"
     r"|重置|恢复|恢復|刷新|重试|重試|再试|再試|等待|可用|解除|リセット|再試行|お試し"
 )
 _BEFORE_WAIT: Final = re.compile(
@@ -100,7 +101,7 @@ def _of_field(key: str, value: str, at: float, offset_h: float) -> End | None:
         wait = duration(value)
         if wait is not None:
             return _after(at, wait)
-        if value[4:5] in "-/" and (date := dates.first(value, at, offset_h)) is not None:
+        if value[4:5] in "-/." and (date := dates.first(value, at, offset_h)) is not None:
             return End(date)
         moment = instant(value)
         return _after(at, _seconds(value)) if moment is None else End(moment)

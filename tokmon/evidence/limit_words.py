@@ -16,14 +16,14 @@ _NAMED: Final = (
     (
         re.compile(
             r"\bseven[- ]day|(?<!bi)(?<!bi-)\bweekly\b|\b(?:this|per|each|the|a|current) week\b|/ ?week\b"
-            r"|\bweek (?:allocat|quota)|每周|每週|本周|本週|周限|週限|週間|毎週"
+            r"|\bweek (?:allocat|quota)|每周|每週|本周|本週|[周週](?:限|额|額|配额|用量)|週間|毎週"
         ),
         "7d",
     ),
     (
         re.compile(
             r"\bmonthly\b|\b(?:this|per|each|the|a|current|calendar) month\b|/ ?month\b|\bmonth (?:allocat|quota)"
-            r"|每月|本月|月度|月間|毎月"
+            r"|每月|本月|月度|月(?:限|额|額|配额|用量)|月間|毎月"
         ),
         "30d",
     ),
@@ -44,7 +44,8 @@ _COUNTED: Final = re.compile(
     r"(?![a-z0-9])(?!后|後|内|內)"
 )
 _OF_LIMIT: Final = re.compile(
-    r"[^a-z]{0,4}(?:[a-z-]{1,16} ){0,3}?(?:limit|quota|window|cap|allow|allot|usage|session|allocat|period|budget)"
+    r"[^a-z]{0,4}(?:[a-z-]{1,16} ){0,3}?"
+    r"(?:limit|quota|window|cap|allow|allot|usage|session|allocat|period|budget|block)"
     r"|\)?$|[) ]{0,3}(?:的|用量|使用|额度|額度|配额|配額|上限|限)"
 )
 """What follows the length of a limit: "5-hour usage limit"."""

@@ -24,6 +24,7 @@ _CHINESE_DAYS: Final = {"一": "monday", "二": "tuesday", "三": "wednesday", "
 _MIDNIGHT: Final = "00:00"
 _FORM: Final = re.compile(
     r"\b(?:(?P<midnight>midnight|(?:the )?end of (?:the |this )?day)|(?P<noon>noon)|(?P<half>half an hour))\b"
+    r"|\b(?P<oclock>\d{1,2}) o'clock\b"
     rf"|\b(?P<number>{'|'.join(_NUMBERS)}) (?=second|minute|hour|day|week|month)"
     r"|\bp(?P<days>\d{1,3}d)?t(?=\d)"
 )
@@ -47,6 +48,8 @@ def plain(text: str) -> str:
 def _form(match: re.Match[str]) -> str:
     if match["number"]:
         return f"{_NUMBERS.index(match['number']) + 2} "
+    if match["oclock"]:
+        return f"{match['oclock']}:00"
     if match["midnight"]:
         return _MIDNIGHT
     return "12:00" if match["noon"] else "30 minutes" if match["half"] else match["days"] or ""

@@ -111,6 +111,7 @@ _TEXTS: Final = (
         "you exceeded your current quota, please check your plan and billing",
         ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT),
     ),
+    ("insufficient_user_quota", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("billing_hard_limit_reached", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("billing_not_active", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     ("personal-team-blocked:spending-limit", ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),

@@ -35,10 +35,11 @@ _ENDED: Final = re.compile(
 _OF_USE: Final = re.compile(
     r"\b(?:usage|session|week|month|hour|subscription|membership|spend|billing (?:cycle|period)|premium|allowance)"
     r"|\b(?:daily|day|today|plan|budget|credits?|key|account|workspace|organi[sz]ation|team|seat|tier|free|individual)\b"
-    r"|\b(?:allotments?|fair[- ]use|opus|sonnet|haiku|fable)\b|\byour (?:current |full |entire )?(?:quota|limit)\b"
+    r"|\b(?:allotments?|fair[- ]use|prepaid|billing|opus|sonnet|haiku|fable)\b"
+    r"|\byour (?:current |full |entire )?(?:quota|limit)\b"
     r"|\bquota (?:is |has been |was )?(?:exhausted|used up|depleted)"
     r"|\b\d{1,3} ?-? ?(?:h|d|hr)\b"
-    r"|使用|用量|额度|額度|限额|限額|配额|配額|小时|小時|每周|每週|每月|每日|每天|套餐"
+    r"|使用|用量|额度|額度|限额|限額|配额|配額|小时|小時|利用|周额|週額|月额|月額|每周|每週|每月|每日|每天|套餐"
 )
 _MONEY: Final = re.compile(
     r"\b(?:spend(?:ing)?|(?<!token )(?<!request )budget|credits?|balance|payment|prepaid)\b"
@@ -48,7 +49,7 @@ _MONEY: Final = re.compile(
 _OTHER_KIND: Final = re.compile(
     # what a limit of one request is about
     r"\b(?:context|length|size|body|payload|characters?|storage|depth|resolution|pages?|tools?|functions?|batch)\b"
-    r"|\b(?:file|upload|attachment|image|nested|recursion|timeout)|\btime limit|\bage limit|\bduration\b"
+    r"|\b(?:file|upload|attachment|image|nested|recursion|timeout)|\bidle\b|\btime limit|\bage limit|\bduration\b"
     r"|\bmax(?:imum)? (?:output |input )?(?:tokens?|number)\b"
     r"|(?<!daily )(?<!weekly )(?<!monthly )(?<!hourly )(?<!hour )\btoken (?:limit|count)"
     r"|\b(?:input|output|prompt|completion) tokens?\b"
@@ -75,6 +76,7 @@ _NO_MONEY: Final = re.compile(
     r"\b(?:insufficient|not enough|negative|overdue|don't have (?:any|enough)|doesn't have (?:any|enough)"
     r"|does not have (?:any|enough)|do not have (?:any|enough)) (?:\w{1,20} ){0,2}?(?:credits?|balance|funds)\b"
     r"|\b(?:balance|funds) (?:is|are) (?:insufficient|too low|negative|depleted|exhausted|overdue|empty|zero|0)\b"
+    r"|\b(?:balance|funds|quota) (?:is|are) (?:not enough|insufficient)\b"
     r"|\barrear|\b(?:overdue|unpaid) (?:balance|payment|invoice|bill)|\baccountoverdue|余额不足|餘額不足|欠费|欠費"
 )
 _NO_CREDIT: Final = ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
@@ -149,8 +151,8 @@ def refine(error: ErrorText, error_class: ErrorClass | None) -> ErrorClass | Non
 
 def _window_field(text: str) -> str | None:
     """The window in a JSON field: `"limitName": "weekly"`."""
-    match = _WINDOW_FIELD.search(text)
-    return None if match is None else named_window(match[1].replace("_", " ").strip())
+    names = (named_window(match[1].replace("_", " ").strip()) for match in _WINDOW_FIELD.finditer(text))
+    return next((name for name in names if name is not None), None)
 
 
 def of_window(error_class: ErrorClass, window: str | None, error: ErrorText, clause: str) -> ErrorClass:
