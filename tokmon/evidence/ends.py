@@ -39,7 +39,8 @@ _DURATION: Final = re.compile(rf"(?<![\d.$-]){_PAIR}(?:(?:, ?| )?(?:and |& )?{_P
 _PART: Final = re.compile(rf"({_AMOUNT})({_UNIT})(?![a-z])")
 
 _CUE: Final = re.compile(
-    r"reset|renew|refresh|replenish|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
+    r"reset|renew|refresh|refill|replenish|next window"
+    r"|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
     r"|regain|restor|come back|return|until|cool|lift|(?:end|open|start|begin)s?\b"
     r"|(?:again|continue) (?:in|at|after|on|from)\b"
     r"|重置|恢复|恢復|刷新|重试|重試|再试|再試|等待|可用|解除|リセット|再試行|お試し"

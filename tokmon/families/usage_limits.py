@@ -21,11 +21,13 @@ _CLAUSE: Final = re.compile(r"[^.!?;{}\[\]\"\n|·]{3,400}(?:\.\d[^.!?;{}\[\]\"\n
 _LIMIT: Final = re.compile(
     r"\b(?:limits?(?! error)|caps?|quotas?|allowances?|allotments?|allocations?|budget|credits?|balance)\b"
     r"|\b(?:free (?:usage|tier)|included (?:usage|tokens)|requests|messages|window)\b"
-    r"|\btokens per (?:hour|day|week|month)\b|上限|限额|限額|额度|額度|配额|配額|用量"
+    r"|\btokens per (?:hour|day|week|month)\b|\b[tr]pd\b"
+    r"|\b(?:hourly|daily|weekly|monthly|session) (?:\w{1,20} )?usage\b|上限|限额|限額|额度|額度|配额|配額|用量"
 )
 _ENDED: Final = re.compile(
     r"\b(?:reach(?:ed|es)|hit(?:ting)?|exceed(?:s|ed|ing)?|exhausted|used (?:up|all)|depleted|consumed)\b"
-    r"|\bspent\b|\bmaxed out\b|\bused 100 ?%"
+    r"|\bused (?:its|your|their|the) (?:entire|full|whole)\b"
+    r"|\bspent\b|\bmaxed out\b|\b100 ?%|\bhas been used\b|\bused (\d[\d,]{0,12}) ?(?:of|/) ?\1\b"
     r"|\b(?:(?:run|ran) out|out of|over (?:your|the|its|quota))\b"
     r"|\b(?:no|0|zero) (?:more |remaining |of \d[\d,]{0,12} )?(?:\w{1,20} )?"
     r"(?:quota|credits?|usage|allowance|requests|messages)\b"
@@ -34,7 +36,7 @@ _ENDED: Final = re.compile(
 )
 _OF_USE: Final = re.compile(
     r"\b(?:usage|session|week|month|hour|subscription|membership|spend|billing (?:cycle|period)|premium|allowance)"
-    r"|\b(?:daily|day|today|plan|budget|credits?|key|account|workspace|organi[sz]ation|team|seat|tier|free|individual)\b"
+    r"|\b(?:daily|day|today|plan|budget|credits?|key|account|workspace|organi[sz]ation|team|seat|tier|free|individual|trial|[tr]pd)\b"
     r"|\b(?:allotments?|fair[- ]use|prepaid|billing|opus|sonnet|haiku|fable)\b"
     r"|\byour (?:current |full |entire )?(?:quota|limit)\b"
     r"|\bquota (?:is |has been |was )?(?:exhausted|used up|depleted)"
@@ -52,7 +54,7 @@ _OTHER_KIND: Final = re.compile(
     r"|\b(?:file|upload|attachment|image|nested|recursion|timeout)|\bidle\b|\btime limit|\bage limit|\bduration\b"
     r"|\bmax(?:imum)? (?:output |input )?(?:tokens?|number)\b"
     r"|(?<!daily )(?<!weekly )(?<!monthly )(?<!hourly )(?<!hour )\btoken (?:limit|count)"
-    r"|\b(?:input|output|prompt|completion) tokens?\b"
+    r"|\b(?:input|output|prompt|completion|budget) tokens?\b|\b(?:input|output|prompt|request|message) exceeds\b"
     # a rate
     r"|\bconcurren|\bparallel|\bsimultaneous|\bper[- ](?:minute|second|min|sec|request|message|conversation)\b"
     r"|\bevery \d{1,3} (?:sec|min)|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
@@ -97,7 +99,7 @@ _RELAYED: Final = re.compile(
     r"\berror from (?:the )?(?:upstream )?provider\b|\bprovider returned (?:an )?error\b|\"provider_name\" ?: ?\""
     r"|上游|\bupstream ?:|\[[a-z0-9._-]{1,40}/[a-z0-9._:-]{1,60}\] ?\[?\d{3}\b"
     r"|\bupstream[_ ](?:error|provider|request|api|response|rate)|\bfrom upstream\b"
-    r"|\blitellm\.(?!budget)\w{1,40}(?:error|exception)\b|\b[a-z]{3,20}exception - "
+    r"|\blitellm\.(?!budget)\w{1,40}(?:error|exception)\b|(?<=[a-z]{3})exception - "
 )
 _WINDOW_FIELD: Final = re.compile(
     r'(?:"(?:limit_?(?:name|type|window)|window|period|quota_?type|interval|reason|code)" ?: ?"|\(reason: )'
@@ -194,8 +196,9 @@ def _reached_limits(text: str, error: ErrorText, named: str | None) -> Iterator[
     """
     for match in _CLAUSE.finditer(text):
         clause = match[0].replace("_", " ")
-        granted = _GRANTED.search(clause) if error.http_status == _TOO_MANY else None
-        ended, limit = _ENDED.search(clause) or granted, _LIMIT.search(clause) or granted
+        granted = _GRANTED.search(clause) if error.http_status == _TOO_MANY and "limit" in clause else None
+        ended = _ENDED.search(clause) or granted
+        limit = ended and (_LIMIT.search(clause) or granted)
         if ended is None or limit is None or not (named or granted or _OF_USE.search(clause)):
             continue
         if _CONDITION.search(clause, 0, ended.start()) or _OTHER_KIND.search(clause):
