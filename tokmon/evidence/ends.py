@@ -17,6 +17,9 @@ from tokmon.evidence.values import duration, instant, number, plausible
 _FARTHEST_S: Final = 400 * DAY_S
 """No limit lasts longer than a year and some days, so an instant farther from the capture is not an end."""
 
+_SLACK: Final = 1.1
+"""A month may have 31 days, and clocks differ."""
+
 _BEFORE: Final = 90
 _AFTER: Final = 40
 """How far a word for a reset may be from its date, in characters."""
@@ -74,18 +77,20 @@ class End(NamedTuple):
     wait_s: float | None = None
 
 
-def stated_end(text: str, at: float, utc_offset_h: float = 0.0) -> End | None:
+def stated_end(text: str, at: float, utc_offset_h: float = 0.0, length_s: float | None = None) -> End | None:
     """The end that a text (lower case, without escapes) states; of several the last. None if it states none.
 
     `at` is the instant of the capture. `utc_offset_h` is the offset of dates without zone; a Chinese text is in China's
-    time, a Japanese one in Japan's.
+    time, a Japanese one in Japan's. `length_s` is the length of the window that refused, if it is known: an end beyond
+    it is another one's ("your subscription renews on Dec 20").
     """
     text = units.plain(text)
     offset_h = utc_offset_h or (_JAPAN_H if _KANA.search(text) else _CHINA_H if _CHINESE.search(text) else 0.0)
     in_words = (*_waits(text, at), *_dates(text, at, offset_h)) if _CUE.search(text) or _MARKED in text else ()
     ends = [end for end in (*_fields(text, at, offset_h), *in_words) if end]
     ends = [end for end in ends if abs(end.resets_at - at) <= _FARTHEST_S]
-    return max(ends, key=lambda end: (end.resets_at, end.wait_s is None), default=None)
+    within = [end for end in ends if length_s is not None and end.resets_at - at <= length_s * _SLACK]
+    return max(within or ends, key=lambda end: (end.resets_at, end.wait_s is None), default=None)
 
 
 def _fields(text: str, at: float, offset_h: float) -> Iterator[End | None]:

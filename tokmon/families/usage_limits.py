@@ -177,9 +177,10 @@ def _is_burst(error: ErrorText) -> bool:
     return end is not None and end.wait_s is not None and end.wait_s <= _BURST_S
 
 
-def _end(error: ErrorText) -> End | None:
+def _end(error: ErrorText, windows: tuple[Window, ...] = ()) -> End | None:
     offset_h = _CHINA_H if error.account_type.startswith(_CHINESE_TYPES) else 0.0
-    return stated_end(error.lowercase, error.at, offset_h)
+    lengths = (window.period_s for window in windows if window.resets_at is None)
+    return stated_end(error.lowercase, error.at, offset_h, next(lengths, None))
 
 
 def _may_state_one(error: ErrorText) -> bool:
@@ -229,7 +230,7 @@ def with_end(error: ErrorText, error_class: ErrorClass) -> ErrorClass:
     known = error_class.resets_at is not None or error_class.retry_after_s is not None
     if known or error_class.status not in _WITH_END:
         return error_class
-    end = _end(error)
+    end = _end(error, error_class.windows)
     if end is None:
         return _by_length(error, error_class)
     of_limit = error_class.status in _OF_LIMITS and error_class.scope in {Scope.ACCOUNT, Scope.MODEL}
