@@ -42,7 +42,7 @@ _DURATION: Final = re.compile(rf"(?<![\d.$-]){_PAIR}(?:(?:, ?| )?(?:and |& )?{_P
 _PART: Final = re.compile(rf"({_AMOUNT})({_UNIT})(?![a-z])")
 
 _CUE: Final = re.compile(
-    r"reset|renew|refresh|refill|replenish|next window"
+    r"reset|renew|refresh|refill|recharge|replenish|next window"
     r"|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
     r"|regain|restor|come back|return|until|cool|lift|(?:end|open|start|begin)s?\b"
     r"|(?:again|continue) (?:in|at|after|on|from)\b"

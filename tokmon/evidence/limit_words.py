@@ -77,7 +77,7 @@ _A_MODEL: Final = re.compile(
     r"(?:for|on|of|with) (?:this|that|the requested|the selected) model\b"
     r"|\b(?:this|that) model's (?:rate |usage )?(?:limit|quota)|\bresume using this model\b"
     r"|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
-    r"|\bper[- ]model (?:rate )?(?:limit|quota)|\bfree tier of the model\b"
+    r"|\bper[- ]model (?:rate )?(?:limit|quota)|\bfree tier of the model\b|\brequests for model\b"
     r"|\b(?:limit|quota) for (?:the )?\[?[\w.:/-]{2,60}\]? model\b"
     r"|\b(?:user_)?model_(?:rate_limited|cooldown|quota|limit|usage)"
 )

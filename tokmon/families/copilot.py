@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokmon.evidence import values
+from tokmon.evidence.limit_words import concerns_a_model
 from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "copilot"
@@ -81,6 +82,8 @@ def classify(error: ErrorText) -> ErrorClass | None:
     text = error.lowercase
     limit = _LIMIT.search(text) if _OWN.search(text) or "copilot" in error.account_type else None
     if limit is not None and error.http_status != _BAD_REQUEST:
+        if concerns_a_model(text):
+            return ErrorClass(Status.REJECTED, Scope.MODEL)
         window = Window("session" if limit[1] else "weekly", 1.0, status=Status.REJECTED)
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
     if "copilot" in error.account_type and _QUOTA.search(text) and error.http_status != _BAD_REQUEST:

@@ -20,9 +20,11 @@ _STRUCTURED: Final = re.compile(r'\s*(?:event: ?error|"(?:type|error|base_resp)"
 _CLAUSE: Final = re.compile(r"[^.!?;{}\[\]\"\n|·]{3,400}(?:\.\d[^.!?;{}\[\]\"\n|·]{0,200}){0,4}")
 _LIMIT: Final = re.compile(
     r"\b(?:limits?(?! error)|caps?|quotas?|allowances?|allotments?|allocations?|budget|credits?|balance)\b"
-    r"|\b(?:free (?:usage|tier)|included (?:usage|tokens)|requests|messages|window)\b"
+    r"|\b(?:free (?:usage|tier)|included (?:\w{1,20} )?(?:usage|tokens)|window)\b"
+    r"|\b(?:included|remaining|user|daily|weekly|monthly|hourly|\d{1,9}) (?:requests|messages)\b"
     r"|\btokens per (?:hour|day|week|month)\b|\b[tr]pd\b"
-    r"|\b(?:hourly|daily|weekly|monthly|session) (?:\w{1,20} )?usage\b|上限|限额|限額|额度|額度|配额|配額|用量"
+    r"|\b(?:hourly|daily|weekly|monthly|session) (?:\w{1,20} )?(?:usage|hours)\b"
+    r"|上限|限额|限額|额度|額度|配额|配額|用量"
 )
 _ENDED: Final = re.compile(
     r"\b(?:reach(?:ed|es)|hit(?:ting)?|exceed(?:s|ed|ing)?|exhausted|used (?:up|all)|depleted|consumed)\b"
@@ -102,7 +104,7 @@ _RELAYED: Final = re.compile(
     r"|\blitellm\.(?!budget)\w{1,40}(?:error|exception)\b|(?<=[a-z]{3})exception - "
 )
 _WINDOW_FIELD: Final = re.compile(
-    r'(?:"(?:limit_?(?:name|type|window)|window|period|quota_?type|interval|reason|code)" ?: ?"|\(reason: )'
+    r'(?:"(?:limit(?:_?(?:name|type|window))?|window|period|quota_?type|interval|reason|code)" ?: ?"|\(reason: )'
     r"([a-z0-9 _-]{1,40})[\")]"
 )
 _OF_LIMITS: Final = frozenset({Status.REJECTED, Status.NO_CREDIT})
