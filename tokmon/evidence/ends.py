@@ -44,7 +44,8 @@ _PART: Final = re.compile(rf"({_AMOUNT})({_UNIT})(?![a-z])")
 _CUE: Final = re.compile(
     r"reset|renew|refresh|refill|recharge|replenish|next window"
     r"|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
-    r"|regain|restor|come back|return|until|cool|lift|(?:end|open|start|begin)s?\b"
+    r"|regain|restor|\b(?:come back|back (?:in|at|on))\b|\breturns?\b|until|cool|\blift(?:s|ed)?\b"
+    r"|\b(?:window|block|period|cycle|session) (?:end|open|start|begin)s?\b"
     r"|(?:again|continue) (?:in|at|after|on|from)\b"
     r"|重置|恢复|恢復|刷新|重试|重試|再试|再試|等待|可用|解除|リセット|再試行|お試し"
 )

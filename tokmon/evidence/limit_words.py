@@ -16,14 +16,14 @@ _NAMED: Final = (
     (
         re.compile(
             r"\bseven[- ]day|(?<!bi)(?<!bi-)\bweekly\b|\b(?:this|per|each|the|a|current) week\b|/ ?week\b"
-            r"|\bweek (?:allocat|quota)|每周|每週|本周|本週|[周週](?:限|额|額|配额|用量)|週間|毎週"
+            r"|\bweek (?:allocat|quota)|每周|每週|本周|本週|[周週](?:限|额|額|配额|用量|使用)|週間|毎週"
         ),
         "7d",
     ),
     (
         re.compile(
             r"\bmonthly\b|\b(?:this|per|each|the|a|current|calendar) month\b|/ ?month\b|\bmonth (?:allocat|quota)"
-            r"|每月|本月|月度|月(?:限|额|額|配额|用量)|月間|毎月"
+            r"|每月|本月|月度|月(?:限|额|額|配额|用量|使用)|月間|毎月"
         ),
         "30d",
     ),
@@ -77,7 +77,7 @@ _A_MODEL: Final = re.compile(
     r"(?:for|on|of|with) (?:this|that|the requested|the selected) model\b"
     r"|\b(?:this|that) model's (?:rate |usage )?(?:limit|quota)|\bresume using this model\b"
     r"|\bmodel[- ](?:specific|level|scoped) (?:rate )?(?:limit|quota)"
-    r"|\bper[- ]model (?:rate )?(?:limit|quota)|\bfree tier of the model\b|\brequests for model\b"
+    r"|\bper[- ]model (?:rate )?(?:limit|quota)|\bfree tier of the model\b|\brequests for model\b|[该該此]模型"
     r"|\b(?:limit|quota) for (?:the )?\[?[\w.:/-]{2,60}\]? model\b"
     r"|\b(?:user_)?model_(?:rate_limited|cooldown|quota|limit|usage)"
 )

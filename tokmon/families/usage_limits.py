@@ -24,11 +24,11 @@ _LIMIT: Final = re.compile(
     r"|\b(?:included|remaining|user|daily|weekly|monthly|hourly|\d{1,9}) (?:requests|messages)\b"
     r"|\btokens per (?:hour|day|week|month)\b|\b[tr]pd\b"
     r"|\b(?:hourly|daily|weekly|monthly|session) (?:\w{1,20} )?(?:usage|hours)\b"
-    r"|上限|限额|限額|额度|額度|配额|配額|用量"
+    r"|余额|餘額|上限|限额|限額|额度|額度|配额|配額|用量"
 )
 _ENDED: Final = re.compile(
     r"\b(?:reach(?:ed|es)|hit(?:ting)?|exceed(?:s|ed|ing)?|exhausted|used (?:up|all)|depleted|consumed)\b"
-    r"|\bused (?:its|your|their|the) (?:entire|full|whole)\b"
+    r"|\bused (?:its|your|their|the) (?:entire|full|whole|hourly|daily|weekly|monthly)\b"
     r"|\bspent\b|\bmaxed out\b|\b100 ?%|\bhas been used\b|\bused (\d[\d,]{0,12}) ?(?:of|/) ?\1\b"
     r"|\b(?:(?:run|ran) out|out of|over (?:your|the|its|quota))\b"
     r"|\b(?:no|0|zero) (?:more |remaining |of \d[\d,]{0,12} )?(?:\w{1,20} )?"
@@ -43,7 +43,7 @@ _OF_USE: Final = re.compile(
     r"|\byour (?:current |full |entire )?(?:quota|limit)\b"
     r"|\bquota (?:is |has been |was )?(?:exhausted|used up|depleted)"
     r"|\b\d{1,3} ?-? ?(?:h|d|hr)\b"
-    r"|使用|用量|额度|額度|限额|限額|配额|配額|小时|小時|利用|周额|週額|月额|月額|每周|每週|每月|每日|每天|套餐"
+    r"|使用|用量|额度|額度|限额|限額|配额|配額|余额|餘額|今日|当日|小时|小時|利用|周额|週額|月额|月額|每周|每週|每月|每日|每天|套餐"
 )
 _MONEY: Final = re.compile(
     r"\b(?:spend(?:ing)?|(?<!token )(?<!request )budget|credits?|balance|payment|prepaid)\b"
@@ -61,7 +61,7 @@ _OTHER_KIND: Final = re.compile(
     r"|\bconcurren|\bparallel|\bsimultaneous|\bper[- ](?:minute|second|min|sec|request|message|conversation)\b"
     r"|\bevery \d{1,3} (?:sec|min)|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
     # people and things
-    r"|\bseats\b|\bmembers\b|\bdevices\b|\bpasswords?\b|\binvit|\bexports?\b|\bdownloads?\b"
+    r"|\bseats\b|\bmembers\b|\brepositor|\bdevices\b|\bpasswords?\b|\binvit|\bexports?\b|\bdownloads?\b"
     r"|并发|並發|频率|頻率|速率|每分钟|每分鐘|每秒|长度|長度|上下文|字数|字數|大小"
 )
 _CONDITION: Final = re.compile(
