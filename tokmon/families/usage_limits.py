@@ -61,7 +61,8 @@ _OTHER_KIND: Final = re.compile(
     r"|\bconcurren|\bparallel|\bsimultaneous|\bper[- ](?:minute|second|min|sec|request|message|conversation)\b"
     r"|\bevery \d{1,3} (?:sec|min)|/ ?(?:min|minute|sec|second|s)\b|\b(?:rpm|tpm|rps|qps)\b|\bretry limit|\bretries\b"
     # people and things
-    r"|\bseats\b|\bmembers\b|\brepositor|\bdevices\b|\bpasswords?\b|\binvit|\bexports?\b|\bdownloads?\b"
+    r"|\b(?:seats|members|devices|passwords?|projects|api keys|searches|jobs?|ips?|exports?|downloads?)\b"
+    r"|\brepositor|\binvit"
     r"|并发|並發|频率|頻率|速率|每分钟|每分鐘|每秒|长度|長度|上下文|字数|字數|大小"
 )
 _CONDITION: Final = re.compile(
