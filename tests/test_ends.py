@@ -36,6 +36,11 @@ def end(text: str) -> str | None:
         "3 hours left until reset",
         "resets in 03:00:00",
         "resets in 10800000ms",
+        "retry in PT3H",
+        "time until reset: 03:00:00",
+        "resets in 2 hrs & 60 mins",
+        "the provider requested a 10800s wait before the next retry",
+        "next window: 15:00 UTC",
         "Limit resets at 2026-11-29T15:00:00Z",
         "Limit resets at 2026-11-29T16:00:00.000001+01:00",
         "resets at 2026-11-29 15:00",
@@ -97,6 +102,28 @@ def test_end_is_read_in_every_form(text: str) -> None:
         ("resets on Monday at 9am", "2026-11-30T09:00:00Z"),
         ("resets Sunday at 9am", "2026-12-06T09:00:00Z"),
         ("resets in 2 hours; the weekly limit resets in 3 days", "2026-12-02T12:00:00Z"),
+        ("please wait two days", "2026-12-01T12:00:00Z"),
+        ("resets in one day and twelve hours", "2026-12-01T00:00:00Z"),
+        ("resets on Friday", "2026-12-04T00:00:00Z"),
+        ("resets this Friday at 5 PM ET", "2026-12-04T22:00:00Z"),
+        ("resets Sunday, Dec 6 at 9am", "2026-12-06T09:00:00Z"),
+        ("try again tomorrow", "2026-11-30T00:00:00Z"),
+        ("resets at noon tomorrow", "2026-11-30T12:00:00Z"),
+        ("resets at the end of the day", "2026-11-30T00:00:00Z"),
+        ("resets at midnight Pacific time", "2026-11-30T08:00:00Z"),
+        ("resets at 9 o'clock tomorrow", "2026-11-30T09:00:00Z"),
+        ("resets on the 1st of next month", "2026-12-01T00:00:00Z"),
+        ("try again after 21:15 on December 7", "2026-12-07T21:15:00Z"),
+        ("try again after 9:15 PM on 7 December 2026", "2026-12-07T21:15:00Z"),
+        ("resets 30.11.2026 um 16:30 Uhr", "2026-11-30T16:30:00Z"),
+        ("resets 2026.12.01 00:00 UTC", "2026-12-01T00:00:00Z"),
+        ("resets Dec 1, 12am (Australia/Sydney)", "2026-11-30T13:00:00Z"),
+        ("resets Jul 1, 12am (Australia/Sydney)", "2027-06-30T14:00:00Z"),
+        ("resets Jul 1, 12am (America/New_York)", "2027-07-01T04:00:00Z"),
+        ("下周一零点重置", "2026-11-29T16:00:00Z"),
+        ("请在明天上午9点后重试", "2026-11-30T01:00:00Z"),
+        ("将于今天下午11点30分恢复", "2026-11-29T15:30:00Z"),
+        ("明日 0時にリセットされます", "2026-11-29T15:00:00Z"),
     ],
 )
 def test_end_counts_from_the_capture(text: str, instant: str) -> None:
@@ -126,6 +153,16 @@ def test_end_counts_from_the_capture(text: str, instant: str) -> None:
 )
 def test_text_without_an_end_gives_none(text: str) -> None:
     assert end(text) is None
+
+
+def test_end_beyond_the_window_belongs_to_another_limit() -> None:
+    text = "resets in 2 hours. your subscription renews on dec 20."
+    ends = [stated_end(text, AT, length_s=length) for length in (5 * 3600.0, 60.0, None)]
+    assert [end and rfc3339(end.resets_at) for end in ends] == [
+        "2026-11-29T14:00:00Z",
+        "2026-12-20T00:00:00Z",
+        "2026-12-20T00:00:00Z",
+    ]
 
 
 @given(st.text(max_size=200), st.floats(0, 4e9), st.floats(-12, 14))

@@ -131,11 +131,6 @@ def test_used_fraction_is_computed_from_limit_and_remaining(
     assert values.used_fraction(limit, remaining) == used
 
 
-def test_local_time_is_parsed_with_a_known_offset() -> None:
-    assert values.local_instant("2026-08-22 11:16:11", 8.0) == values.instant("2026-08-22T03:16:11Z")
-    assert values.local_instant("2026-08-32 11:16:11", 8.0) is None
-
-
 @given(st.text(max_size=60))
 def test_no_header_value_raises(text: str) -> None:
     for read in (

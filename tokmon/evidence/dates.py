@@ -1,6 +1,6 @@
-"""Dates and times in words: `2026-08-25 11:16:11`, `April 20, 2026 at 2:00 AM`, `8pm (UTC)`, epoch seconds. Pure.
+"""Dates and times in words: `2026-08-25 11:16:11`, `April 20, 2026 at 2:00 AM`, `8pm (UTC)`, `Friday`. Pure.
 
-A zone that is not known by its abbreviation or name gives no instant, since the text states another than UTC.
+A zone that `zones` does not know gives no instant, since the text states another than UTC.
 """
 
 import re
@@ -8,50 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from tokmon.evidence import zones
 from tokmon.evidence.values import instant, plausible
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_ZONES_H: Final = {
-    **dict.fromkeys(("z", "utc", "gmt", "etc/utc", "etc/gmt", "coordinated universal time"), 0.0),
-    **dict.fromkeys(("cet", "bst", "wat", "africa/lagos"), 1.0),
-    **dict.fromkeys(("cest", "eet", "sast", "africa/johannesburg"), 2.0),
-    **dict.fromkeys(("eest", "msk", "europe/moscow", "europe/istanbul"), 3.0),
-    **dict.fromkeys(("ist", "asia/kolkata", "asia/calcutta"), 5.5),
-    **dict.fromkeys(("asia/shanghai", "asia/singapore", "asia/hong_kong", "asia/taipei", "sgt", "hkt"), 8.0),
-    **dict.fromkeys(("beijing time", "china standard time", "北京时间", "北京時間"), 8.0),
-    **dict.fromkeys(("jst", "kst", "asia/tokyo", "asia/seoul"), 9.0),
-    **dict.fromkeys(("aest", "australia/brisbane"), 10.0),
-    **dict.fromkeys(("brt", "america/sao_paulo", "america/argentina/buenos_aires"), -3.0),
-    **dict.fromkeys(("edt",), -4.0),
-    **dict.fromkeys(("est", "cdt"), -5.0),
-    **dict.fromkeys(("cst", "mdt"), -6.0),
-    **dict.fromkeys(("mst", "pdt", "america/phoenix"), -7.0),
-    **dict.fromkeys(("pst",), -8.0),
-}
-_SUMMER: Final = {
-    **dict.fromkeys(("america/new_york", "america/toronto", "america/detroit", "et", "eastern time"), (-5.0, "us")),
-    **dict.fromkeys(("america/chicago", "ct", "central time"), (-6.0, "us")),
-    **dict.fromkeys(("america/denver", "mt", "mountain time"), (-7.0, "us")),
-    **dict.fromkeys(("america/los_angeles", "america/vancouver", "pt", "pacific time"), (-8.0, "us")),
-    **dict.fromkeys(("europe/london", "europe/dublin", "europe/lisbon"), (0.0, "eu")),
-    **dict.fromkeys(("europe/berlin", "europe/paris", "europe/madrid", "europe/rome", "europe/amsterdam"), (1.0, "eu")),
-    **dict.fromkeys(
-        ("europe/vienna", "europe/zurich", "europe/brussels", "europe/warsaw", "europe/prague"), (1.0, "eu")
-    ),
-    **dict.fromkeys(("europe/stockholm", "europe/oslo", "europe/copenhagen"), (1.0, "eu")),
-    **dict.fromkeys(("europe/helsinki", "europe/athens", "europe/kyiv", "europe/bucharest"), (2.0, "eu")),
-}
-"""Zones with daylight saving time: their offset in winter, and whose rule they follow."""
-
-_MOST_H: Final = 15
-_OFFSET: Final = re.compile(r"(?:utc|gmt)? ?([+-])(\d\d?)(?::?(\d\d))?")
-_NAMES: Final = "|".join(sorted(map(re.escape, (*_ZONES_H, *_SUMMER)), key=len, reverse=True))
 
 
 def _zone(form: str) -> str:
-    offset, known = r"(?:utc|gmt)? ?[+-]\d\d?(?::?\d\d)?(?!\d)", rf"(?:{_NAMES})(?![a-z/])"
-    return rf"(?: ?\(?(?P<{form}_zone>{offset}|{known}|[a-z]{{2,12}}/[a-z_/]{{2,30}})\)?)?"
+    return rf"(?: ?\(?(?P<{form}_zone>{zones.PATTERN})\)?)?"
 
 
 def _clock(form: str, *, alone: bool = False) -> str:
@@ -70,31 +35,51 @@ def _year(form: str) -> str:
     return rf"(?:,? (?P<{form}_year>20\d\d)(?!\d))?"
 
 
-def _day(form: str) -> str:
-    weekday = rf"(?P<{form}_weekday>{'|'.join(_DAYS)})(?:[a-z]{{0,5}}day|s)?"
-    return rf"(?:(?<![a-z])(?:{weekday}|(?P<{form}_tomorrow>tomorrow|明天|明日)),? ?(?:at )?)?"
+def _day(form: str, suffix: str) -> str:
+    weekday = rf"(?P<{form}_weekday>{'|'.join(_DAYS)}){suffix}"
+    return rf"(?:{weekday}|(?P<{form}_tomorrow>tomorrow|明天|明日))"
 
 
+_FULL: Final = "[a-z]{0,5}day(?![a-z])"
 _NTH: Final = "(?:st|nd|rd|th)?"
 _AT: Final = "(?:,| at|, at)? "
-_FORMS: Final = (
+_BY_NUMBER: Final = (
     # 2026-08-25 11:16:11, 2026/08/25T11:16Z, 2026年8月25日 11:16
-    rf"(?P<a_year>20\d\d)[-/年](?P<a_month>\d\d?)[-/月](?P<a_day>\d\d?)日?(?:(?:[t ]|, | at ){{1,2}}{_clock('a')})?",
-    # April 20, 2026 at 2:00 AM; Apr 23 at 4pm
-    rf"(?<![a-z]){_month('b')} (?P<b_day>\d{{1,2}}){_NTH}(?!\d){_year('b')}(?:{_AT}{_clock('b')})?",
+    rf"(?P<a_year>20\d\d)[-/.年](?P<a_month>\d\d?)[-/.月](?P<a_day>\d\d?)日?(?:(?:[t ]|, | at ){{1,2}}{_clock('a')})?",
     # 20 April 2026 02:00
     rf"(?P<c_day>\d{{1,2}}){_NTH} (?:of )?{_month('c')}(?![a-z]){_year('c')}(?:{_AT}{_clock('c')})?",
     # 8月25日 11:16
     rf"(?P<d_month>\d{{1,2}})月(?P<d_day>\d{{1,2}})日 ?(?:{_clock('d')})?",
     # 4/25/2026, 5:00:00 PM
     rf"(?P<e_month>\d{{1,2}})/(?P<e_day>\d{{1,2}})/(?P<e_year>20\d\d)(?:,? (?:at )?{_clock('e')})?",
-    # Monday at 9am; tomorrow at 09:00; 8pm (UTC)
-    rf"{_day('f')}(?<![\d:]){_clock('f', alone=True)}",
+    # 30.11.2026 um 16:30 Uhr
+    rf"(?P<g_day>\d{{1,2}})\.(?P<g_month>\d{{1,2}})\.(?P<g_year>20\d\d)(?:,?(?: at| um)? {_clock('g')})?",
+    # 9 PM on December 7, 2026; 21:15 on 7 December 2026; 9am on Monday; 12:00 tomorrow; 8pm (UTC)
+    (
+        rf"(?<!:){_clock('h', alone=True)}"
+        rf"(?:,?(?: on| next| this)? (?:"
+        rf"{_month('h')} (?P<h_day>\d{{1,2}}){_NTH}(?!\d){_year('h')}"
+        rf"|(?P<i_day>\d{{1,2}}){_NTH} {_month('i')}(?![a-z]){_year('i')}"
+        rf"|{_day('h', _FULL)}))?"
+    ),
 )
-_DATE: Final = re.compile(rf"(?<![\d.-])(?:{'|'.join(_FORMS)})")
+_BY_WORD: Final = (
+    # April 20, 2026 at 2:00 AM; Apr 23 at 4pm
+    rf"{_month('b')} (?P<b_day>\d{{1,2}}){_NTH}(?!\d){_year('b')}(?:{_AT}{_clock('b')})?",
+    # Monday at 9am; tomorrow at 09:00
+    rf"{_day('k', '(?:[a-z]{0,5}day|s)?')},? ?(?:at )?{_clock('k', alone=True)}",
+    # Friday; tomorrow
+    rf"{_day('l', _FULL)}(?!,? ?(?:\d|{'|'.join(_MONTHS)}))",
+    # the first of next month
+    r"(?P<m_next>next (?:calendar )?month(?!ly)|end of (?:the|this) (?:calendar )?month|下个?月)",
+)
+_DATE: Final = re.compile(
+    rf"(?<![\d.-])(?:(?=\d)(?:{'|'.join(_BY_NUMBER)})|(?<![a-z])(?=[a-z明下])(?:{'|'.join(_BY_WORD)}))"
+)
 _EPOCH: Final = re.compile(r"(?<![\w.])([12]\d{9}(?:\d{3})?)(?![\w.]\d|\w)")
 _AFTERNOON: Final = {"a": 0, "p": 12}
 _NOON: Final = 12
+_MORE_THAN_A_MONTH: Final = 32
 
 
 def all_in(text: str, at: float, utc_offset_h: float) -> Iterator[tuple[int, int, float]]:
@@ -117,9 +102,17 @@ def first(text: str, at: float, utc_offset_h: float) -> float | None:
 def _moment(match: re.Match[str], at: float, utc_offset_h: float) -> float | None:
     """The epoch seconds of a match; None if there is no such date, or its zone is not known."""
     fields = {name[2:]: value for name, value in match.groupdict().items() if value is not None}
-    offset_h = _offset_h(fields["zone"].strip(), at) if "zone" in fields else utc_offset_h
-    if offset_h is None:
-        return None
+    zone = fields.get("zone", "").strip()
+    offset_h = zones.offset_h(zone, at) if zone else utc_offset_h
+    moment = None if offset_h is None else _date_or_none(fields, at, offset_h)
+    if zone and moment is not None:
+        # The date may lie beyond a change of the clocks.
+        then_h = zones.offset_h(zone, moment)
+        moment = moment if then_h is None or then_h == offset_h else _date_or_none(fields, at, then_h)
+    return moment
+
+
+def _date_or_none(fields: dict[str, str], at: float, offset_h: float) -> float | None:
     offset = timedelta(hours=offset_h)
     try:
         return _date(fields, datetime.fromtimestamp(at, UTC) + offset, offset)
@@ -135,7 +128,10 @@ def _date(fields: dict[str, str], now: datetime, offset: timedelta) -> float | N
     clock = now.replace(
         hour=hour, minute=int(fields.get("minute", 0)), second=int(fields.get("second", 0)), microsecond=0
     )
-    moment = _of_month(fields, clock, now) if "day" in fields else _of_week(fields, clock, now)
+    if "next" in fields:
+        moment = (clock.replace(day=1) + timedelta(days=_MORE_THAN_A_MONTH)).replace(day=1)
+    else:
+        moment = _of_month(fields, clock, now) if "day" in fields else _of_week(fields, clock, now)
     return plausible((moment - offset).timestamp())
 
 
@@ -155,34 +151,3 @@ def _of_month(fields: dict[str, str], clock: datetime, now: datetime) -> datetim
         return clock.replace(year=int(fields["year"]), month=month, day=day)
     moment = clock.replace(month=month, day=day)
     return moment if moment > now - timedelta(days=1) else moment.replace(year=now.year + 1)
-
-
-def _offset_h(zone: str, at: float) -> float | None:
-    """The offset of a zone from UTC in hours, in summer if `at` lies in it; None if the zone is not known."""
-    if zone in _ZONES_H:
-        return _ZONES_H[zone]
-    if zone in _SUMMER:
-        winter_h, rule = _SUMMER[zone]
-        return winter_h + (
-            1.0 if _is_summer(datetime.fromtimestamp(at, UTC) + timedelta(hours=winter_h), rule) else 0.0
-        )
-    match = _OFFSET.fullmatch(zone)
-    if match is None:
-        return None
-    hours = int(match[2]) + int(match[3] or 0) / 60
-    return (-hours if match[1] == "-" else hours) if hours <= _MOST_H else None
-
-
-def _is_summer(local: datetime, rule: str) -> bool:
-    """True from the second Sunday of March to the first of November (US), or the last of March to that of October."""
-    if rule == "us":
-        first, last = _sunday(local, 3, 8), _sunday(local, 11, 1)
-    else:
-        first, last = _sunday(local, 3, 25), _sunday(local, 10, 25)
-    return first <= local < last
-
-
-def _sunday(local: datetime, month: int, day: int) -> datetime:
-    """The first Sunday from that day on, at two in the morning."""
-    moment = local.replace(month=month, day=day, hour=2, minute=0, second=0, microsecond=0)
-    return moment + timedelta(days=6 - moment.weekday())

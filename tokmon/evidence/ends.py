@@ -10,11 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from tokmon.evidence import dates
+from tokmon.evidence import dates, units
+from tokmon.evidence.units import DAY_S, SECONDS
 from tokmon.evidence.values import duration, instant, number, plausible
 
-_FARTHEST_S: Final = 400 * 86_400.0
+_FARTHEST_S: Final = 400 * DAY_S
 """No limit lasts longer than a year and some days, so an instant farther from the capture is not an end."""
+
+_SLACK: Final = 1.1
+"""A month may have 31 days, and clocks differ."""
 
 _BEFORE: Final = 90
 _AFTER: Final = 40
@@ -23,40 +27,48 @@ _AFTER: Final = 40
 _FIELD: Final = re.compile(
     r"""(?<![a-z_-])([a-z][a-z_-]{2,40})["']? {0,4}[:=] {0,4}["']?([^"',}\]\s][^"',}\]]{0,63})"""
 )
-_OF_RESET: Final = re.compile(r"reset|retry|cooldown|available|unblock|blockeduntil|unlock|resume|renew|refresh")
+_OF_RESET: Final = re.compile(
+    r"reset|retry|cooldown|available|unblock|blockeduntil|unlock|resume|renew|refresh|lifted"
+    r"|^(?:period|window|cycle|limit)ends?(?:at)?$"
+)
 _NO_END: Final = re.compile(r"count|attempt|max|reason|type|message|able$")
 _IN_MS: Final = re.compile(r"(?:ms|millis|milliseconds)$")
-_SCALES: Final = (("minutes", 60.0), ("hours", 3600.0), ("days", 86_400.0))
+_SCALES: Final = (("minutes", 60.0), ("hours", 3600.0), ("days", DAY_S))
 
-_UNITS: Final = {
-    **dict.fromkeys(("milliseconds", "millisecond", "msecs", "ms", "毫秒"), 0.001),
-    **dict.fromkeys(("seconds", "second", "secs", "sec", "s", "秒钟", "秒"), 1.0),
-    **dict.fromkeys(("minutes", "minute", "mins", "min", "m", "分钟", "分鐘", "分"), 60.0),
-    **dict.fromkeys(("hours", "hour", "hrs", "hr", "h", "个小时", "個小時", "小时", "小時"), 3600.0),
-    **dict.fromkeys(("days", "day", "d", "天", "日"), 86_400.0),
-    **dict.fromkeys(("weeks", "week", "wks", "wk", "w", "个星期", "星期", "周", "週"), 7 * 86_400.0),
-    **dict.fromkeys(("months", "month", "个月", "個月"), 30 * 86_400.0),
-}
-_UNIT: Final = "|".join(sorted(_UNITS, key=len, reverse=True))
+_UNIT: Final = "|".join(sorted(SECONDS, key=len, reverse=True))
 _AMOUNT: Final = r"\d{1,9}(?:\.\d{1,12})? ?|(?<![a-z])(?:an?|one) "
 _PAIR: Final = rf"(?:{_AMOUNT})(?:{_UNIT})(?![a-z])"
-_DURATION: Final = re.compile(rf"(?<![\d.$-]){_PAIR}(?:(?:, ?| )?(?:and )?{_PAIR}){{0,6}}")
+_DURATION: Final = re.compile(rf"(?<![\d.$-]){_PAIR}(?:(?:, ?| )?(?:and |& )?{_PAIR}){{0,6}}")
 _PART: Final = re.compile(rf"({_AMOUNT})({_UNIT})(?![a-z])")
 
 _CUE: Final = re.compile(
-    r"reset|renew|refresh|replenish|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
-    r"|regain|restor|come back|until|cool|lifted|重置|恢复|恢復|刷新|重试|重試|等待|可用|解除"
+    r"reset|renew|refresh|refill|recharge|replenish|next window"
+    r"|retry|try(?:ing)? (?:it |your request )?again|wait|available|resum|unblock|unlock"
+    r"|regain|restor|\b(?:come back|back (?:in|at|on))\b|\breturns?\b|until|cool|\blift(?:s|ed)?\b"
+    r"|\b(?:window|block|period|cycle|session) (?:end|open|start|begin)s?\b"
+    r"|(?:again|continue) (?:in|at|after|on|from)\b"
+    r"|重置|恢复|恢復|刷新|重试|重試|再试|再試|等待|可用|解除|リセット|再試行|お試し"
 )
 _BEFORE_WAIT: Final = re.compile(
     r"(?:\bin|\bafter|\bfor|\bwithin|\banother|\bnext|\bwait|\babout|~|:|=|→|\bresets?|在|于|於|待|请|請|约|約|\bdelay)"
     r"(?: (?:about|approximately|roughly|around|at least|less than|under|up to|the next|another))? ?[~(\"'≈]{0,2}$"
 )
-_FOLLOWED: Final = re.compile(r"^ ?(?:之?[后後內内]|(?:(?:left|remaining) )?(?:before|until) |retry delay)")
-_CLOCK_WAIT: Final = re.compile(r"\bin (\d{1,3}):([0-5]\d):([0-5]\d)(?![\d:])")
+_FOLLOWED: Final = re.compile(
+    r"^ ?(?:之?[后後內内]|(?:(?:left|remaining) )?(?:before|until) |(?:retry )?delay\b|wait\b|cool-?down\b)"
+)
+_OF_WAIT: Final = re.compile(
+    r"(?:\bin|\btime (?:until|till|to|before) (?:the )?reset:?|\bwait(?: time)?:?|\bremaining:?) $"
+)
+_CLOCK_WAIT: Final = re.compile(r"(?<![\d:])(\d{1,3}):([0-5]\d):([0-5]\d)(?![\d:])")
 _DETERMINER: Final = re.compile(r"(?:every|per|each|of|last|past|max:|\d) ?$")
 _BREAK: Final = re.compile(r"[.!?;] |\n")
 _CHINESE: Final = re.compile("[\u4e00-\u9fff]")
+_MARKED: Final = "reached|"
+"""What precedes the epoch seconds in the sentence of Claude Code."""
+
+_KANA: Final = re.compile("[\u3040-\u30ff]")
 _CHINA_H: Final = 8.0
+_JAPAN_H: Final = 9.0
 
 
 class End(NamedTuple):
@@ -66,17 +78,20 @@ class End(NamedTuple):
     wait_s: float | None = None
 
 
-def stated_end(text: str, at: float, utc_offset_h: float = 0.0) -> End | None:
+def stated_end(text: str, at: float, utc_offset_h: float = 0.0, length_s: float | None = None) -> End | None:
     """The end that a text (lower case, without escapes) states; of several the last. None if it states none.
 
     `at` is the instant of the capture. `utc_offset_h` is the offset of dates without zone; a Chinese text is in China's
-    time.
+    time, a Japanese one in Japan's. `length_s` is the length of the window that refused, if it is known: an end beyond
+    it is another one's ("your subscription renews on Dec 20").
     """
-    text = text.replace("midnight", "00:00")
-    offset_h = utc_offset_h or (_CHINA_H if _CHINESE.search(text) else 0.0)
-    ends = [end for end in (*_fields(text, at, offset_h), *_waits(text, at), *_dates(text, at, offset_h)) if end]
+    text = units.plain(text)
+    offset_h = utc_offset_h or (_JAPAN_H if _KANA.search(text) else _CHINA_H if _CHINESE.search(text) else 0.0)
+    in_words = (*_waits(text, at), *_dates(text, at, offset_h)) if _CUE.search(text) or _MARKED in text else ()
+    ends = [end for end in (*_fields(text, at, offset_h), *in_words) if end]
     ends = [end for end in ends if abs(end.resets_at - at) <= _FARTHEST_S]
-    return max(ends, key=lambda end: (end.resets_at, end.wait_s is None), default=None)
+    within = [end for end in ends if length_s is not None and end.resets_at - at <= length_s * _SLACK]
+    return max(within or ends, key=lambda end: (end.resets_at, end.wait_s is None), default=None)
 
 
 def _fields(text: str, at: float, offset_h: float) -> Iterator[End | None]:
@@ -93,7 +108,7 @@ def _of_field(key: str, value: str, at: float, offset_h: float) -> End | None:
         wait = duration(value)
         if wait is not None:
             return _after(at, wait)
-        if value[4:5] in "-/" and (date := dates.first(value, at, offset_h)) is not None:
+        if value[4:5] in "-/." and (date := dates.first(value, at, offset_h)) is not None:
             return End(date)
         moment = instant(value)
         return _after(at, _seconds(value)) if moment is None else End(moment)
@@ -114,7 +129,8 @@ def _waits(text: str, at: float) -> Iterator[End | None]:
         if introduced or (_FOLLOWED.search(after) and _CUE.search(before + after)):
             yield _after(at, _seconds(match[0]))
     for match in _CLOCK_WAIT.finditer(text):
-        if _CUE.search(_around(text, match.start(), match.end())[0]):
+        before = _around(text, match.start(), match.end())[0]
+        if _OF_WAIT.search(before) and _CUE.search(before):
             yield _after(at, int(match[1]) * 3600.0 + int(match[2]) * 60.0 + int(match[3]))
 
 
@@ -122,9 +138,9 @@ def _dates(text: str, at: float, offset_h: float) -> Iterator[End | None]:
     """The dates and times in words beside a word for a reset, in one sentence."""
     for start, end, moment in dates.all_in(text, at, offset_h):
         before, after = _around(text, start, end)
-        if before.endswith(" in "):
+        if _OF_WAIT.search(before):
             continue
-        if _CUE.search(before) or _CUE.search(after) or before.endswith("reached|"):
+        if _CUE.search(before) or _CUE.search(after) or before.endswith(_MARKED):
             yield End(moment)
 
 
@@ -139,7 +155,7 @@ def _seconds(text: str) -> float | None:
     """Seconds of `5 days 10 hours`, `71h15m27s`, `an hour`; None if there is no duration in it."""
     parts = _PART.findall(text)
     return (
-        sum((1.0 if amount[0] in "ao" else float(amount)) * _UNITS[unit] for amount, unit in parts) if parts else None
+        sum((1.0 if amount[0] in "ao" else float(amount)) * SECONDS[unit] for amount, unit in parts) if parts else None
     )
 
 

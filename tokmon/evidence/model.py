@@ -29,7 +29,7 @@ __all__ = [
     "replace",
 ]
 
-_PERIOD: Final = re.compile(r"(?:^|:)(\d+)([smhd])(?:_|:|$)|_(second|minute|hour|day)$")
+_PERIOD: Final = re.compile(r"(?:^|:)(\d+)([smhd])(?:_|:|$)|(?:_|Per)([Ss]econd|[Mm]inute|[Hh]our|[Dd]ay)(?=$|-|Per)")
 _NAMED_S: Final = {"session": 5 * 3600.0, "weekly": 7 * 86_400.0}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -84,11 +84,11 @@ class Window(Value, frozen=True):
 
     @property
     def period_s(self) -> float | None:
-        """How long the window is, by its name (`5h`, `7d_sonnet`, `Spark:5h`, `requests_minute`), in seconds."""
+        """How long the window is, in seconds, by its name: `5h`, `7d_sonnet`, `Spark:5h`, `requests_day`, `XPerDay`."""
         match = _PERIOD.search(self.name)
         if match is None:
             return _NAMED_S.get(self.name)
-        return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0]])
+        return float(match[1]) * _SECONDS[match[2]] if match[1] else float(_SECONDS[match[3][0].lower()])
 
     @property
     def is_full(self) -> bool:

@@ -6,7 +6,7 @@ Sources of the forms: the vendors' documentation and captured responses; see doc
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from functools import lru_cache
 
 from tokmon.evidence.model import Window
@@ -214,15 +214,6 @@ def reset(value: str | None, at: float) -> float | None:
             return instant(value)
         wait = seconds if seconds >= 0 else None
     return None if wait is None else plausible(at + wait)
-
-
-def local_instant(text: str, utc_offset_h: float) -> float | None:
-    """The epoch seconds of a local time without zone (`2026-08-22 11:16:11`), given its offset from UTC in hours."""
-    try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
-    except ValueError:
-        return None
-    return plausible(moment.timestamp())
 
 
 def retry_after(value: str | None, at: float) -> float | None:

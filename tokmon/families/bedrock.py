@@ -8,6 +8,7 @@ NAME: Final = "bedrock"
 PREFIXES: Final = ()
 
 _NAMES: Final = (
+    ("too many tokens per day", ErrorClass(Status.REJECTED, Scope.MODEL)),
     ("throttlingexception", ErrorClass(Status.REJECTED)),
     ("servicequotaexceededexception", ErrorClass(Status.REJECTED, Scope.ACCOUNT)),
     ("serviceunavailableexception", ErrorClass(Status.OVERLOADED, Scope.PROVIDER)),

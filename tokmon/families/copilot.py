@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokmon.evidence import values
+from tokmon.evidence.limit_words import concerns_a_model
 from tokmon.evidence.model import ErrorClass, ErrorText, Overage, RawResponse, Reading, Scope, Status, Window
 
 NAME: Final = "copilot"
@@ -81,9 +82,11 @@ def classify(error: ErrorText) -> ErrorClass | None:
     text = error.lowercase
     limit = _LIMIT.search(text) if _OWN.search(text) or "copilot" in error.account_type else None
     if limit is not None and error.http_status != _BAD_REQUEST:
+        if concerns_a_model(text):
+            return ErrorClass(Status.REJECTED, Scope.MODEL)
         window = Window("session" if limit[1] else "weekly", 1.0, status=Status.REJECTED)
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT, windows=(window,))
-    if "quota_exceeded" in text and "copilot" in error.account_type and error.http_status != _BAD_REQUEST:
+    if "copilot" in error.account_type and _QUOTA.search(text) and error.http_status != _BAD_REQUEST:
         return ErrorClass(Status.REJECTED, Scope.ACCOUNT)
     if "additional_spend_limit_reached" in text:
         return ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)
@@ -99,5 +102,6 @@ _LIMIT: Final = re.compile(
     r"|(session_)quota_exceeded"
     r"|user_weekly_rate_limited"
 )
+_QUOTA: Final = re.compile(r"(?<![a-z_])quota_exceeded")
 _BAD_REQUEST: Final = 400
 _CLIENT_UNSUPPORTED: Final = 466

@@ -21,7 +21,7 @@ _MODEL: Final = re.compile(r'"model": ?"[^"]{1,100}"')
 _CODE_ASSIST: Final = ("exhausted your capacity on this model", "individual quota reached", '"quota_exhausted"')
 _REFUSED: Final = ("resource_exhausted", "quotafailure", "exceeded your current quota, please check your plan")
 _WORDS: Final = (
-    (("prepayment credits are depleted",), ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
+    (("prepayment credits are depleted", "insufficient_g1_credits"), ErrorClass(Status.NO_CREDIT, Scope.ACCOUNT)),
     (("model_capacity_exhausted",), ErrorClass(Status.OVERLOADED, Scope.MODEL)),
     (
         ("api_key_invalid", "api key not valid", "api key expired", "reported as leaked"),

@@ -147,7 +147,7 @@ def _last_known(account: Account, assessment: Assessment, now: float) -> LastKno
     ended = last.status not in SERVED and last.blocked_until is not None and last.blocked_until <= now
     if ended or ended_since(account, last, now):
         return LastKnown(last, "reset since" if last.status is Status.REJECTED else "ended since")
-    if last.substatus == KEY_VALID and counts(last, now):
+    if last.substatus == KEY_VALID and counts(account, last, now):
         return LastKnown(last, "")
     passed = last.status is Status.NETWORK_ERROR and now >= passes_at(last)
-    return LastKnown(last, "too old to use" if passed or not counts(last, now) else "")
+    return LastKnown(last, "too old to use" if passed or not counts(account, last, now) else "")

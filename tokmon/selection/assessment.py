@@ -236,7 +236,9 @@ def _by_use(account: Account, facts: Assessment, evidence: Evidence | None, poli
         return replace(facts, fitness=Fitness.EXCLUDED, reason=reason, until=_limit_ends(limits, evidence))
     if evidence is not None:
         return replace(facts, fitness=Fitness.USABLE, reason=WORKS)
-    if any(counts(one, now) and lifting_figures(account, one, now) for one in account.history.by_source.values()):
+    if any(
+        counts(account, one, now) and lifting_figures(account, one, now) for one in account.history.by_source.values()
+    ):
         return replace(facts, fitness=Fitness.USABLE, reason=_LIFTED)
     return facts
 

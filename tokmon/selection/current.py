@@ -10,12 +10,12 @@ from tokmon.evidence.history import is_overload
 from tokmon.evidence.log_line import CHECK, SERVED, Stamp
 from tokmon.evidence.model import Status
 from tokmon.evidence.snapshot import Account, Evidence
-from tokmon.selection.limits import SOURCES, ended_since
+from tokmon.selection.limits import SOURCES, end_of, ended_since
 
 CHECK_S: Final = 2 * 3600.0
 PROBE_S: Final = 20 * 60.0
 TURN_S: Final = 24 * 3600.0
-"""How long evidence of each source counts if the provider names no end. Windows have resets of their own."""
+"""How long evidence of each source counts if the provider names no end. Windows and usage limits have their own."""
 
 SESSIONS: Final = frozenset({"piggyback", CHECK})
 """The sources that are sessions of pi. A probe is a request to the bare API."""
@@ -50,20 +50,22 @@ def ranked(account: Account, now: float, *, keys: bool = True) -> Evidence | Non
 def _is_usable(account: Account, evidence: Evidence, now: float, *, keys: bool) -> bool:
     if evidence.status is Status.INVALID_KEY and (not keys or served_since(account, evidence)):
         return False
-    return counts(evidence, now) and not ended_since(account, evidence, now)
+    return counts(account, evidence, now) and not ended_since(account, evidence, now)
 
 
-def counts(evidence: Evidence, now: float) -> bool:
+def counts(account: Account, evidence: Evidence, now: float) -> bool:
     """Whether that evidence of a status counts now."""
-    return now < counts_until(evidence)
+    return now < counts_until(account, evidence)
 
 
-def counts_until(evidence: Evidence) -> float:
-    """Until when that evidence of a status counts, in epoch seconds."""
+def counts_until(account: Account, evidence: Evidence) -> float:
+    """Until when that evidence of a status of the account counts, in epoch seconds."""
     if evidence.status not in SERVED and evidence.blocked_until is not None:
         return evidence.blocked_until
     if is_overload(evidence):
         return passes_at(evidence)
+    if evidence.status is Status.REJECTED:
+        return end_of(account, evidence)
     return evidence.stamp.ts + {"piggyback": TURN_S, CHECK: CHECK_S}.get(evidence.stamp.source, PROBE_S)
 
 
@@ -78,7 +80,7 @@ def refused_models(account: Account, now: float) -> dict[str, Evidence]:
     return {
         model: evidence
         for model, evidence in refusals
-        if evidence is not None and counts(evidence, now) and not ended_since(account, evidence, now)
+        if evidence is not None and counts(account, evidence, now) and not ended_since(account, evidence, now)
     }
 
 

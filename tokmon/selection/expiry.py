@@ -29,7 +29,7 @@ def next_after(ends: Iterable[float], now: float) -> float:
 def _ends(account: Account) -> Iterator[float]:
     history = account.history
     for newest in (history.by_source, history.key_refusals, history.overloads, *account.models.values()):
-        yield from map(counts_until, newest.values())
+        yield from (counts_until(account, evidence) for evidence in newest.values())
     yield from _ends_of_key_refusals(account)
     yield from (passes_at(failure) for failure in (history.network_error, history.throttled) if failure is not None)
     if history.last_failed_check is not None:

@@ -17,6 +17,31 @@ SOURCES: Final = ("piggyback", CHECK, "probe")
 SAME_S: Final = 900.0
 """Resets that differ by less are of one window; in a window shorter than half an hour, by half its length."""
 
+RETRY_S: Final = 3600.0
+"""How long a usage limit counts that names neither an end nor a window, on an account without windows. Shorter windows
+are rates."""
+
+
+def end_of(account: Account, evidence: Evidence) -> float:
+    """When a usage limit ends whose refusal names no end, in epoch seconds.
+
+    With the windows that refused; else, since it may be any of the account's windows, at the first reset of one of
+    them; else after `RETRY_S`.
+    """
+    refusing = _refusing(account, evidence)
+    if refusing:
+        return max(known.expires_at for known in refusing)
+    resets = (_next_reset(known.window, evidence.stamp.ts) for known in account.windows.values())
+    return min((reset for reset in resets if reset is not None), default=evidence.stamp.ts + RETRY_S)
+
+
+def _next_reset(window: Window, at: float) -> float | None:
+    """The first reset of a window of the account after an instant, by its length and any reset that is known."""
+    period = window.period_s
+    if window.scope is not None or period is None or period < RETRY_S:
+        return None
+    return at + period if window.resets_at is None else at + ((window.resets_at - at) % period or period)
+
 
 def ended_since(account: Account, evidence: Evidence, now: float) -> bool:
     """Whether a usage limit has ended since: with the windows that refused, or by newer figures of them.

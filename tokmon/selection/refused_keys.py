@@ -33,7 +33,7 @@ def key_is_refused(account: Account, evidence: Evidence, now: float) -> bool:
     if len(refusals) >= KEY_REFUSALS and max(refusals) - min(refusals) >= KEY_REFUSED_OVER_S:
         return True
     others = [other for source, other in history.key_refusals.items() if source != evidence.stamp.source]
-    return any(other.stamp.ts > known_good and counts(other, now) for other in others)
+    return any(other.stamp.ts > known_good and counts(account, other, now) for other in others)
 
 
 def _instant(stamp: Stamp | None) -> float:
