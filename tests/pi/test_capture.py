@@ -256,7 +256,7 @@ def test_each_codex_answer_over_a_websocket_is_one_capture(new_pi: Pi, provider:
     assert "frame" not in second
     assert json.loads(refused["error"])["error"]["type"] == "usage_limit_reached"
     assert refused["headers"] == quota
-    assert [usage.get("error_captured") for usage in usages] == [None, None, True, None, None]
+    assert [usage.get("error_captured") for usage in usages] == [None, None, True, None, None, None]
     reading = families.read(RawResponse(429, refused["headers"], 1_799_999_000.0, refused["error"]))
     assert (reading.status, reading.plan, reading.blocked_until) == ("rejected", "plus", 1_800_008_899)
     assert [(window.name, window.utilization) for window in reading.windows] == [("5h", 1.0)]
