@@ -16,13 +16,14 @@ def turns(client: int, count: int, run: str) -> Iterator[bytes]:
 
 
 def varied(client: int, count: int, run: str) -> Iterator[bytes]:
-    """The same with counters that are others in every response, as API keys have them."""
+    """The same with counters that are others in every response, as API keys have them: of each client, and of all."""
     for number in range(count):
         event = _event(client, number, run)
         if isinstance(event.get("headers"), dict):
+            turn = number // 2 * 8 + client
             event["headers"] = _COUNTED | {
-                "anthropic-ratelimit-requests-remaining": str(4000 - number % 4000),
-                "anthropic-ratelimit-tokens-remaining": str(2_000_000 - 37 * number % 2_000_000),
+                "anthropic-ratelimit-requests-remaining": str(4000 - turn % 4000),
+                "anthropic-ratelimit-tokens-remaining": str(2_000_000 - 37 * turn % 2_000_000),
             }
         yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
