@@ -194,6 +194,7 @@ def test_a_second_install_changes_nothing_and_interrupts_nobody(seat: Seat) -> N
     state = seat.manager.home / ".local" / "state" / "tokmon" / "state.json"
     written = seat.log.stat().st_mtime_ns
     wait_until(lambda: state.exists() and state.stat().st_mtime_ns > written, "the snapshot of what was sent")
+    wait_until((seat.log.parent / "decisions.jsonl").exists, "the log that the sidecar touches by itself")
     before, pid = without_decisions(seat), seat.pid
     assert "nothing changed" in seat.install()
     assert without_decisions(seat) == before
