@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from tests.extension.listener import Listener
-from tests.pi.answers import QUICK, Answer, unified
+from tests.pi.answers import FINAL, QUICK, Answer, unified
 from tests.pi.install import NEWEST, Pi
 from tests.pi.provider import Provider
 from tests.pi.seats import APIS, CODEX, Seat
@@ -20,7 +20,7 @@ BEDROCK: Final = Seat("by-bedrock", "bedrock-converse-stream")
 AWS: Final = {"AWS_BEDROCK_FORCE_HTTP1": "1", "AWS_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
 REFUSED: Final = Answer(
     status=429,
-    headers={**unified(0.2, 0.3, status="rejected"), **QUICK},
+    headers={**unified(0.2, 0.3, status="rejected"), **QUICK, **FINAL},
     error="Extra usage is required for long context requests.",
 )
 
