@@ -114,13 +114,13 @@ def seat(used: float, age: float, resets_in: float, **fields: Any) -> Record:
 
 
 def test_two_seats_of_one_organisation_that_take_turns_are_two_accounts() -> None:
-    ours, theirs = 3 * DAY, 4 * DAY + HOUR
+    first, second = 3 * DAY, 4 * DAY + HOUR
     lines = (
-        seat(0.5, 4 * HOUR, ours),
-        seat(0.1, 3 * HOUR, theirs),
-        seat(1.0, 2 * HOUR, ours, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
-        seat(0.11, HOUR, theirs),
-        seat(1.0, 60, ours, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
+        seat(0.5, 4 * HOUR, first),
+        seat(0.1, 3 * HOUR, second),
+        seat(1.0, 2 * HOUR, first, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
+        seat(0.11, HOUR, second),
+        seat(1.0, 60, first, status="rejected", blocked_until="2026-11-25T07:00:00Z"),
     )
     assert verdict(*lines).fitness is Fitness.USABLE
     assert verdict(*lines).utilization("7d") == 0.11
@@ -134,15 +134,15 @@ def moment(used: float, at: float, five: float, seven: float, **fields: Any) -> 
 
 def test_another_seat_of_the_organisation_is_another_account_at_its_first_turn() -> None:
     """Its 5h window began before the last turn of the other seat, whose own was open: no reset does that."""
-    ours = moment(0.9, -HOUR, 2 * HOUR, 2 * DAY)
-    theirs = moment(0.2, -60, HOUR, 5 * DAY + HOUR)
-    assert labels(ours, theirs) == ["org-a, 7d resets Fri 08:00 UTC", "org-a, 7d resets Tue 07:00 UTC"]
+    first = moment(0.9, -HOUR, 2 * HOUR, 2 * DAY)
+    second = moment(0.2, -60, HOUR, 5 * DAY + HOUR)
+    assert labels(first, second) == ["org-a, 7d resets Fri 08:00 UTC", "org-a, 7d resets Tue 07:00 UTC"]
     refused: Record = {"status": "rejected", "http_status": 429, "blocked_until": "2026-11-24T07:00:00Z"}
     late = moment(1.0, -30, 2 * HOUR, 2 * DAY, **refused)
     of_the_week_alone = late | {"windows": [window("7d", 1.0, 2 * DAY)]}
-    for refusal_of_ours in (late, of_the_week_alone):
-        assert verdict(ours, theirs, refusal_of_ours).fitness is Fitness.USABLE
-        assert verdict(ours, theirs, refusal_of_ours).utilization("7d") == 0.2
+    for refusal_of_first in (late, of_the_week_alone):
+        assert verdict(first, second, refusal_of_first).fitness is Fitness.USABLE
+        assert verdict(first, second, refusal_of_first).utilization("7d") == 0.2
 
 
 @pytest.mark.parametrize("five", [5 * HOUR, 4.9 * HOUR, 3 * HOUR])
@@ -157,10 +157,10 @@ EVENTS = st.sampled_from(["", "", "", "5h", "7d", "both", "anchor"])
 
 
 def test_two_seats_that_take_turns_within_a_minute_are_two_accounts() -> None:
-    ours, theirs = moment(0.9, 0, HOUR, DAY), moment(0.2, 5, 2 * HOUR, 5 * DAY)
-    assert labels(ours, theirs) == ["org-a, 7d resets Fri 07:00 UTC", "org-a, 7d resets Mon 07:00 UTC"]
+    first, second = moment(0.9, 0, HOUR, DAY), moment(0.2, 5, 2 * HOUR, 5 * DAY)
+    assert labels(first, second) == ["org-a, 7d resets Fri 07:00 UTC", "org-a, 7d resets Mon 07:00 UTC"]
     reset = moment(0.0, 5, 5 * HOUR, 5 * DAY)
-    assert labels(ours, reset, moment(0.9, 30, HOUR, DAY)) == ["org-a"], "responses of one moment, around a reset"
+    assert labels(first, reset, moment(0.9, 30, HOUR, DAY)) == ["org-a"], "responses of one moment, around a reset"
 
 
 GAPS = st.lists(st.tuples(st.integers(1, 400), EVENTS), min_size=1, max_size=40)

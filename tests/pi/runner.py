@@ -168,7 +168,7 @@ class Home:
     def _environment(self) -> dict[str, str]:
         """Give pi a small environment: nothing of the real user's but PATH and the language."""
         names = ("PATH", "LANG", "LC_ALL", "TZ", "NODE_COMPILE_CACHE")
-        kept = {name: os.environ[name] for name in names if name in os.environ}
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         xdg = {
             "XDG_CONFIG_HOME": self.root / ".config",
             "XDG_STATE_HOME": self.root / ".local" / "state",
@@ -178,7 +178,7 @@ class Home:
             "TMPDIR": self.root / "tmp",
         }
         return {
-            **kept,
+            **inherited,
             "HOME": str(self.root),
             "PI_CODING_AGENT_DIR": str(self.agent),
             "PI_OFFLINE": "1",
