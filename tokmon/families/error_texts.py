@@ -42,7 +42,7 @@ _PI_RETRY = re.compile(r"^\s*Server requested (\d{1,9})s retry delay \(max: \d+s
 _OVERLOADED = re.compile(r"\boverloaded\b|service unavailable", re.IGNORECASE)
 _THROTTLED = re.compile(r"\brate[ _-]?limit|too many requests", re.IGNORECASE)
 _LEADING_CODE = re.compile(
-    r"^\s*(?:(?:.{0,300}?\bAPI error|[A-Za-z ]{0,60}error)[^0-9]{0,12})?\(?(\d{3})\b", re.IGNORECASE
+    r"^\s*(?:(?:[^:.{\n]{0,100}?\bAPI error|[A-Za-z ]{0,60}error)[^0-9]{0,12})?\(?(\d{3})\b", re.IGNORECASE
 )
 _CONTENT = re.compile(r"\s*(?:[{\[:]|(?:event|data|id|retry):)")
 _STREAM_ERROR = re.compile(r'event: ?error\b|"type": ?"(?:error|response\.failed)"|"error": ?[{"]|"base_resp": ?{')
