@@ -27,6 +27,7 @@ class Listener:
         self.hellos: list[Event] = []
         self.events: list[Event] = []
         self.raw = b""
+        self._ends = False
         self._changed = threading.Condition()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connections: list[socket.socket] = []
@@ -58,6 +59,17 @@ class Listener:
         """The captures, or the usages."""
         with self._changed:
             return [event for event in self.events if event["kind"] == kind]
+
+    def finish(self) -> None:
+        """Wait until each process that has connected so far has ended, and all that it sent is here."""
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(str(self.path))
+            last.sendall(b'{"kind":"end"}\n')
+            with self._changed:
+                self._changed.wait_for(lambda: self._ends)
+                self._ends = False
+        for thread in self._threads[1:]:
+            thread.join()
 
     def wait(self, true_of: Callable[[list[Event]], bool], timeout: float = 100.0) -> list[Event]:
         """Wait until something is true of the events, or raise TimeoutError."""
@@ -98,6 +110,10 @@ class Listener:
     def _keep(self, line: bytes) -> int:
         event = json.loads(line)
         with self._changed:
+            if event["kind"] == "end":
+                self._ends = True
+                self._changed.notify_all()
+                return 0
             self.raw += line
             hello = event["kind"] == "hello"
             (self.hellos if hello else self.events).append({**event, "heard_at": time.time()})

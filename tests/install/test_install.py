@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.extension.driver import EXTENSION, OLDER
-from tests.extension.listener import Listener
 from tests.install.conftest import few_programs, give_pi, seed
 from tests.install.member import Member, end_sidecar, names, tree
 from tests.installed_pi import npm_pi
 from tests.pi import install as pis
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
@@ -59,7 +59,7 @@ def test_nothing_is_readable_by_others(seeded: Member) -> None:
 def test_a_real_pi_loads_the_extension_through_the_installed_link(seeded: Member, tmp_path: Path) -> None:
     assert seeded.install().returncode == 0
     for version in ("0.66.1", "0.87.1", "1.6.0"):
-        with Provider() as provider, Listener(tmp_path / "sock") as listener:
+        with Provider() as provider, PiListener(tmp_path, seeded.home) as listener:
             home = Home.make(pis.pi(version), seeded.home, provider, [Seat("team-a"), Seat("team-b")])
             home.env |= {"TOKMON_SOCKET": str(tmp_path / "sock"), "TOKMON_NO_SPAWN": "1"}
             run = home.run("hello", home.seats[1])

@@ -7,10 +7,11 @@ import pytest
 
 from tests.commands.clinic import finding_of
 from tests.commands.logbook import write
-from tests.extension.listener import Event, Listener
+from tests.extension.listener import Event
 from tests.pi import answers, install
 from tests.pi.answers import QUICK, Answer, Tokens, ToolCall
 from tests.pi.install import NEWEST, Pi
+from tests.pi.listener import PiListener
 from tests.pi.protocols import codex
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
@@ -61,7 +62,7 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
     provider.know("registered", "sk-fake-registered")
     provider.know("anthropic", "sk-fake-builtin")
     provider.get_status = 401
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(new_pi, tmp_path, provider, [*SEATS, OTHER_API], OTHERS)
         with home.rpc() as rpc:
             provider.queue(Answer(tokens=Tokens(10, 21)))
@@ -74,8 +75,8 @@ def test_each_request_of_the_process_is_that_of_its_own_account(new_pi: Pi, prov
             rpc.drive(f"/inside {provider.origin.replace('127.0.0.1', 'localhost')}/v1/messages")
             rpc.prompt("with requests of another extension")
             requests = 8 if new_pi.at_least_087 else 7
-            listener.wait(lambda events: [event["kind"] for event in events].count("usage") >= requests)
-            sent = billed(listener.of("usage"))
+            so_far = listener.wait(lambda events: [event["kind"] for event in events].count("usage") >= requests)
+            sent = billed([event for event in so_far if event["kind"] == "usage"])
             replace_fetch(provider, rpc)
             change_account(provider, rpc)
             assert rpc.close() == 0
@@ -109,7 +110,7 @@ def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_
     delegate = {"agent": "delegate", "task": "say hello", "model": "team-b/loopback-1", "async": False}
     provider.queue(Answer(tool=ToolCall("subagent", delegate)), Answer(), seat="team-a")
     provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(install.pi(version), tmp_path, provider, SEATS, subagents)
         assert home.run("delegate").exit_code == 0
         captures, usages = listener.of("capture"), listener.of("usage")
@@ -131,7 +132,7 @@ def test_a_fetch_that_is_replaced_just_before_a_request_leaves_costs_no_line(
     end_pi: Pi, provider: Provider, tmp_path: Path, api: str
 ) -> None:
     seat = Seat("team-a", api)
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with with_extension(end_pi, tmp_path, provider, [seat], LATE).rpc() as rpc:
             for prompt in ("once", "again"):
                 rpc.prompt(prompt)

@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 
 from tests.extension.driver import EXTENSION
-from tests.extension.listener import Listener
 from tests.install.capabilities import SHELLS, without_shell
 from tests.patience import PATIENCE_S
 from tests.pi import install
 from tests.pi.answers import DEFAULT_TEXT
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
@@ -49,7 +49,7 @@ def test_pi_answers_on_the_account_of_the_hook_and_its_events_know_the_mission(
         "TOKMON_NO_SPAWN": "1",
         "TOKMON_MISSION": "fix-login",
     }
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path, home.root) as listener:
         done = subprocess.run(
             [*SHELLS[shell], ROOT / "bootstrap" / "beat.sh", "-p", "hello"],
             env={**home.env, **wishes},

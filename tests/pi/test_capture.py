@@ -15,6 +15,7 @@ from tests.extension.listener import Event, Listener
 from tests.pi import answers, install
 from tests.pi.answers import QUICK, Answer, Tokens
 from tests.pi.install import Pi
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider, Served
 from tests.pi.rpc import Rpc
 from tests.pi.runner import Home
@@ -85,7 +86,7 @@ def test_every_response_is_captured_once_and_is_known_by_its_provider(
 ) -> None:
     """One process for all: every status of every API, five seats on one URL, two at once, a refused connection."""
     env = {"PI_TEST_ANSWERS": str(tmp_path / "answers.json")}
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(pi, tmp_path, provider, [*BY_API, *ON_ONE_URL, UNPRICED], TWO_SEATS, **env)
         with home.rpc() as rpc:
             ask_every_api_for_every_status(pi, provider, rpc)
@@ -220,7 +221,7 @@ def test_each_codex_answer_over_a_websocket_is_one_capture(new_pi: Pi, provider:
     quota = {"x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300"}
     elsewhere = provider.origin.replace("127.0.0.1", "localhost")
     provider.websocket, provider.get_status = True, 401
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(new_pi, tmp_path, provider, [Seat("team-a", CODEX), Seat("team-b", CODEX)], OTHERS)
         settings = json.loads((home.agent / "settings.json").read_text())
         home.write("settings.json", {**settings, "transport": "auto"})

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.extension.listener import Event, Listener
+from tests.extension.listener import Event
 from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import QUICK, Answer, Tokens, ToolCall, unified
 from tests.pi.install import Pi
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider
 from tests.pi.runner import QUICK_RETRIES, Home
 from tests.pi.seats import ANTHROPIC, WORTH_WARMING, Seat
@@ -43,7 +44,7 @@ def test_the_text_of_an_error_is_sent_once_per_attempt_without_the_key(
 ) -> None:
     seat = Seat("team-a", plan=True)
     provider.queue(Answer(status=429, error=f"{answers.ACCOUNT_LIMIT} ({seat.key})", headers=QUICK))
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(newest_pi, tmp_path, provider, [seat])
         home.write("settings.json", {**json.loads((home.agent / "settings.json").read_text()), "retry": QUICK_RETRIES})
         assert home.run().exit_code == 1
@@ -62,7 +63,7 @@ def test_the_key_of_a_provider_over_node_http_is_not_in_its_error(
     provider.know("plain", key)
     provider.queue(Answer(status=401, error=f"bad key {key}, begins {key[:10]}, ends {key[-10:]}"))
     env = {"PLAIN_URL": provider.origin, "PLAIN_KEY": key}
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(end_pi, tmp_path, provider, [Seat("team-a")], PLAIN, **env)
         home.run("hello", Seat("plain", model="m"))
         (usage,) = listener.of("usage")
@@ -75,7 +76,7 @@ def test_the_key_of_a_provider_over_node_http_is_not_in_its_error(
 def test_compactions_branches_and_tools_are_captured_and_billed_where_pi_says_so(
     pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with with_extension(pi, tmp_path, provider, [Seat("team-a")], DRIVE).rpc() as rpc:
             rpc.prompt(LONG)
             rpc.prompt(LONG)
@@ -101,7 +102,7 @@ def test_a_warmed_cache_is_captured_and_billed(newest_pi: Pi, provider: Provider
         pytest.skip("warms no cache")
     seat = Seat("team-a", price=WORTH_WARMING, cache_seconds=11)
     provider.queue(Answer(tokens=Tokens(cache_write=150_000)), Answer(tokens=Tokens(3, 1, cache_read=150_000)))
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(newest_pi, tmp_path, provider, [seat])
         settings = json.loads((home.agent / "settings.json").read_text())
         home.write("settings.json", {**settings, "cacheWarming": "idle"})
@@ -118,7 +119,7 @@ def test_a_warmed_cache_is_captured_and_billed(newest_pi: Pi, provider: Provider
 
 def test_a_resumed_session_is_not_billed_again(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     provider.queue(Answer(tool=ToolCall("measured", {})), Answer())
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(newest_pi, tmp_path, provider, [Seat("team-a")], DRIVE)
         assert home.run().exit_code == 0
         before = len(listener.of("usage"))
@@ -133,7 +134,7 @@ def test_a_pi_that_is_ended_in_a_stream_has_sent_the_capture(
     newest_pi: Pi, provider: Provider, tmp_path: Path, number: signal.Signals
 ) -> None:
     provider.queue(Answer(headers=unified(), hold_stream=threading.Event()))
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with with_extension(newest_pi, tmp_path, provider, [Seat("team-a")]).start() as process:
             provider.wait_for(lambda served: any(request.chunks for request in served))
             listener.wait(lambda events: len(events) > 0)

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.extension.listener import Listener
 from tests.pi import answers
 from tests.pi.answers import Answer, unified
 from tests.pi.install import Pi
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider, Script
 from tests.pi.runner import Home
 from tests.pi.seats import CODEX, Seat
@@ -120,7 +120,7 @@ def test_a_renewed_token_is_the_same_account_and_another_login_is_another_one(
 
 def test_a_chatgpt_account_is_named_by_a_hash(newest_pi: Pi, provider: Provider, tmp_path: Path) -> None:
     seats = [Seat("codex-a", CODEX), Seat("codex-b", CODEX)]
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(newest_pi, tmp_path, provider, seats)
         for seat in (*seats, seats[0]):
             assert home.run("hello", seat).exit_code == 0
@@ -134,7 +134,7 @@ def test_a_configured_key_is_named_by_a_keyed_hash_and_a_login_by_none(
     newest_pi: Pi, provider: Provider, tmp_path: Path
 ) -> None:
     seat, other = Seat("team-a"), Seat("team-b")
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(newest_pi, tmp_path, provider, [seat, other])
         provider.know("team-a", other.key)
         for key in (seat.key, seat.key, other.key):

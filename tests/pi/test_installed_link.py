@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from tests.extension.driver import EXTENSION, OLDER
-from tests.extension.listener import Listener
 from tests.pi.answers import QUICK, Answer
 from tests.pi.install import Pi
+from tests.pi.listener import PiListener
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import Seat
@@ -55,7 +55,7 @@ def test_an_upgrade_under_a_running_session_loses_and_doubles_nothing_and_reload
     use(prefix, first)
     home = home_of(pi, tmp_path, provider)
     (home.agent / "extensions" / "tokmon").symlink_to(prefix / "current" / "extensions" / "tokmon")
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with home.rpc() as rpc:
             rpc.prompt("one")
             use(prefix, version(prefix, "8.0.2"))
@@ -88,7 +88,7 @@ def test_a_session_that_loaded_the_file_of_an_older_tokmon_is_captured_once_afte
     home = home_of(newest_pi, tmp_path, provider)
     found = paths.find(home.env)
     shutil.copy(OLDER, found.old_extension)
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with home.rpc() as rpc:
             rpc.prompt("the older one captures this")
             monkeypatch.setattr(extension, "source", lambda: EXTENSION)
@@ -112,7 +112,7 @@ def test_a_link_that_leads_nowhere_after_a_rollback_does_not_disturb_pi(
     home = home_of(end_pi, tmp_path, provider, OLDER)
     (home.agent / "extensions" / OLDER.name).rename(home.agent / "extensions" / "tokmon.ts")
     (home.agent / "extensions" / "tokmon").symlink_to(tmp_path / "current" / "extensions" / "tokmon")
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         run = home.run()
         captures = listener.of("capture")
     assert (run.exit_code, run.stderr) == (0, "")

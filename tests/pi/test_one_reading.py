@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
-from tests.extension.listener import Listener
 from tests.pi.answers import FINAL, QUICK, Answer, unified
 from tests.pi.install import NEWEST, Pi
+from tests.pi.listener import PiListener, in_order
 from tests.pi.provider import Provider
 from tests.pi.seats import APIS, CODEX, Seat
 from tests.pi.test_capture import OLD, choose, with_extension
@@ -29,14 +29,14 @@ def test_the_text_of_a_refusal_is_in_its_capture_whatever_the_api(pi: Pi, provid
     """Codex in the older versions tries four times over 7 s, which says nothing more."""
     provider.script = lambda served: Answer(status=429, error=f"no more for {served.seat}", headers=QUICK)
     seats = [seat for seat in SEATS if seat.api != CODEX or pi.version not in OLD]
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         with with_extension(pi, tmp_path, provider, seats).rpc() as rpc:
             for seat in seats:
                 choose(rpc, seat)
                 rpc.prompt("hello")
             assert rpc.close() == 0
         captures, usages = listener.of("capture"), listener.of("usage")
-        last = {event["provider"]: event["kind"] for event in listener.events}
+    last = {event["provider"]: event["kind"] for event in in_order(captures, usages)}
     assert {*last.values()} == {"usage"}, "a pi that is killed leaves no error without its capture"
     assert len(captures) == len(provider.served)
     texts = {usage["provider"]: usage["error"] for usage in usages}
@@ -60,7 +60,7 @@ def test_a_refusal_of_bedrock_is_one_reading_of_a_known_key(new_pi: Pi, provider
     text = f"Too many tokens per day. Keys {BEDROCK.key}, {secret}, {secret[:9]} and {secret[-9:]}, ask somebody"
     provider.queue(Answer(status=429, error=text, headers={"x-amzn-errortype": "ThrottlingException", **QUICK}))
     aws = {**AWS, "AWS_ACCESS_KEY_ID": "id~of.aws+without/shape", "AWS_SECRET_ACCESS_KEY": secret}
-    with Listener(tmp_path / "sock") as listener:
+    with PiListener(tmp_path) as listener:
         home = with_extension(new_pi, tmp_path, provider, [BEDROCK], **aws)
         assert home.run().exit_code == 1
         (capture,), (usage,) = listener.of("capture"), listener.of("usage")
