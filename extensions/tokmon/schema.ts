@@ -5,21 +5,6 @@ export const PROTOCOL = 1;
 export const MAX_LINE = 65536;
 export const MAX_TEXT = 2000;
 
-/** Fields that change from event to event. */
-export const CHANGING = [
-	"id",
-	"ts",
-	"request_id",
-	"elapsed_ms",
-	"response_id",
-	"entry",
-	"stop",
-	"tokens",
-	"cost_usd",
-	"cost_source",
-	"duration_ms",
-];
-
 export interface Hello {
 	kind: "hello";
 	protocol: number;

@@ -7,7 +7,7 @@ import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { Outbox } from "./outbox.ts";
 import type { Refusals } from "./refusals.ts";
-import { type Capture, CHANGING, type Hello, MAX_LINE, PROTOCOL, type Usage, VERSION } from "./schema.ts";
+import { type Capture, type Hello, MAX_LINE, PROTOCOL, type Usage, VERSION } from "./schema.ts";
 import { field, name, quietly, RecentKeys, scrub } from "./values.ts";
 
 /** The model that a request is for, and the session that made it. */
@@ -218,12 +218,9 @@ export function origin(state: State, session: string | undefined): Origin {
 }
 
 export function send(state: State, event: Capture | Usage): void {
-	// The fields that change come first, then from `provider` on those that repeat: older sidecars read that faster.
-	const order = ["kind", ...CHANGING, "provider"];
-	const fields = { ...Object.fromEntries(order.map((key) => [key, field(event, key)])), ...event };
-	let line = `${JSON.stringify(fields)}\n`;
+	let line = `${JSON.stringify(event)}\n`;
 	if (Buffer.byteLength(line) > MAX_LINE && event.kind === "capture") {
-		line = `${JSON.stringify({ ...fields, headers: {}, frame: undefined })}\n`;
+		line = `${JSON.stringify({ ...event, headers: {}, frame: undefined })}\n`;
 	}
 	state.outbox.add(line);
 }

@@ -73,16 +73,10 @@ ALLOWED_PREFIXES: Final[tuple[str, ...]] = tuple(
 _DENIED: Final = ("cookie", "authorization", "api-key")
 
 
-@lru_cache(256)
+@lru_cache(64)
 def allowed(name: str) -> bool:
     """True if a header (lower-case name) may be stored. The sidecar checks again what the extension has checked."""
     return name.startswith(ALLOWED_PREFIXES) and not any(word in name for word in _DENIED)
-
-
-@lru_cache(256)
-def are_allowed(names: tuple[str, ...]) -> bool:
-    """True if all of these headers may be stored, and all names are in lower case. Sets of names recur."""
-    return all(allowed(name) and name == name.lower() for name in names)
 
 
 def read(response: RawResponse) -> Reading:
@@ -121,7 +115,7 @@ def _run_parser(parse: Callable[..., Reading | None], *arguments: object) -> Rea
 _FRAME_PARSERS: Final = tuple(frame for family in FAMILIES if (frame := getattr(family, "frame", None)))
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _upstream_prefixes(families: tuple[Family, ...]) -> tuple[str, ...]:
     return tuple(prefix for family in families if (prefix := getattr(family, "UPSTREAM", None)))
 
@@ -156,7 +150,7 @@ def _merge(readings: list[Reading]) -> Reading:
     return Reading(**{**first, "windows": tuple(windows.values()), "warnings": warnings})
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _families_of(names: tuple[str, ...]) -> tuple[Family, ...]:
     """The families that these headers belong to, in the order of the table. The longest matching prefix decides."""
     indexes: set[int] = set()

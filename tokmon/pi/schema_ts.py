@@ -31,7 +31,6 @@ def _lines() -> Iterator[str]:
     yield f"export const VERSION = {json.dumps(__version__)};"
     for name in ("PROTOCOL", "MAX_LINE", "MAX_TEXT"):
         yield f"export const {name} = {getattr(messages, name)};"
-    yield from ("", "/** Fields that change from event to event. */", *_constant("CHANGING", messages.CHANGING))
     types = schema.schema()
     for name in _TYPES:
         yield from ("", f"export interface {name} {{")

@@ -93,9 +93,7 @@ class EventReader:
         sender = self._sender(_names_of_capture(event))
         error = event.error and scrub(event.error)
         sent = messages.headers_of(event.headers)
-        headers = {name: scrub(value) for name, value in sent.items()}
-        if not families.are_allowed(tuple(headers)):
-            headers = {name: value for name, value in headers.items() if families.allowed(name)}
+        headers = {name: scrub(value) for name, value in sent.items() if families.allowed(name)}
         frame = messages.frame_of(event.frame)
         reading = families.read(RawResponse(event.http_status, headers, at, error, sender.type(None), frame))
         kind = sender.type(reading.family)

@@ -7,9 +7,6 @@ The client speaks first: a `hello`, then events. The sidecar answers with its ow
 `{"ack": N}` means that the first N event lines of this connection are stored, or were refused with an `error` line
 that names the field. An event keeps its id for life: storing an id twice changes nothing.
 
-The fields that differ in every event (`CHANGING`) come first. The fields that repeat (session, model, headers, …)
-follow, from `provider` on. No reader depends on this order.
-
 Most fields may be missing. A field with a wrong value is refused by name. Fields that are not in the schema are
 dropped before the event is stored.
 """
@@ -150,24 +147,6 @@ _strict = msgspec.json.Decoder(Line)
 _mapping = msgspec.json.Decoder(dict[str, Any])
 _headers = msgspec.json.Decoder(dict[str, str])
 _encoder = msgspec.json.Encoder()
-
-
-CHANGING: Final = (
-    "id",
-    "ts",
-    "request_id",
-    "elapsed_ms",
-    "response_id",
-    "entry",
-    "stop",
-    "tokens",
-    "cost_usd",
-    "cost_source",
-    "duration_ms",
-)
-"""The fields that differ in every event and are no evidence about an account. They come first on the wire; the
-fields from `provider` on repeat."""
-
 
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
