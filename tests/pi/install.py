@@ -106,6 +106,14 @@ def subagents() -> Path:
     return root / "node_modules" / "pi-subagents"
 
 
+def old_subagents() -> Path:
+    """The entry of the oldest pi-subagents that the registry has, with pi 0.73.1 under the names that it imports."""
+    names = ("pi-coding-agent", "pi-ai", "pi-agent-core", "pi-tui")
+    specs = (f"{NEW_SCOPE}/{name}@npm:{OLD_SCOPE}/{name}@0.73.1" for name in names)
+    root = _once("npm-pi-subagents-0.34.0", "--legacy-peer-deps", "pi-subagents@0.34.0", *specs)
+    return root / "node_modules" / "pi-subagents" / "src" / "extension" / "index.ts"
+
+
 def node_tools() -> Path:
     """The folder whose `node_modules` hold TypeScript, the Node types and Biome."""
     return _once("node-tools", *NODE_TOOLS)

@@ -1,11 +1,13 @@
 """Whose a response is, beside other extensions and sessions in one process of a real pi."""
 
+import json
+import shlex
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.commands.clinic import finding_of
+from tests.commands.clinic import finding_of, program
 from tests.commands.logbook import write
 from tests.extension.listener import Event
 from tests.pi import answers, install
@@ -15,6 +17,7 @@ from tests.pi.listener import PiListener
 from tests.pi.protocols import codex
 from tests.pi.provider import Provider
 from tests.pi.rpc import Rpc
+from tests.pi.runner import Home
 from tests.pi.seats import APIS, COMPLETIONS, Seat
 from tests.pi.test_capture import OTHERS, captured, served_as, with_extension
 
@@ -107,13 +110,39 @@ def test_a_sub_agent_of_pi_subagents_in_the_foreground_is_attributed_to_its_own_
         subagents = install.subagents()
     except install.InstallError as error:
         pytest.skip(f"pi-subagents is not installed: {error}")
-    delegate = {"agent": "delegate", "task": "say hello", "model": "team-b/loopback-1", "async": False}
-    provider.queue(Answer(tool=ToolCall("subagent", delegate)), Answer(), seat="team-a")
-    provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
     with PiListener(tmp_path) as listener:
         home = with_extension(install.pi(version), tmp_path, provider, SEATS, subagents)
-        assert home.run("delegate").exit_code == 0
-        captures, usages = listener.of("capture"), listener.of("usage")
+        delegate(home, provider)
+        each_on_its_own_account(provider, listener)
+
+
+@pytest.mark.long
+def test_a_sub_agent_that_is_a_process_of_its_own_is_attributed_to_its_own_account(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """pi-subagents does so in its oldest version, the only one that pi 0.73.1 can load."""
+    try:
+        subagents = install.old_subagents()
+    except install.InstallError as error:
+        pytest.skip(f"pi-subagents is not installed: {error}")
+    with PiListener(tmp_path) as listener:
+        home = with_extension(install.pi("0.73.1"), tmp_path, provider, SEATS)
+        settings = json.loads((home.agent / "settings.json").read_text())
+        home.write("settings.json", {**settings, "extensions": [str(subagents)]})
+        home.env["PI_SUBAGENT_PI_BINARY"] = program(tmp_path / "pi-binary", f'exec {shlex.join(home.pi.command)} "$@"')
+        delegate(home, provider)
+        each_on_its_own_account(provider, listener)
+
+
+def delegate(home: Home, provider: Provider) -> None:
+    call = {"agent": "delegate", "task": "say hello", "model": "team-b/loopback-1", "async": False}
+    provider.queue(Answer(tool=ToolCall("subagent", call)), Answer(), seat="team-a")
+    provider.queue(Answer(tokens=Tokens(10, 33)), seat="team-b")
+    assert home.run("delegate").exit_code == 0
+
+
+def each_on_its_own_account(provider: Provider, listener: PiListener) -> None:
+    captures, usages = listener.of("capture"), listener.of("usage")
     served = [served_as(request) for request in provider.served]
     assert [seat for seat, *_ in served] == ["team-a", "team-b", "team-a"]
     assert [captured(capture) for capture in captures] == served
