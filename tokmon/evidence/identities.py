@@ -105,10 +105,11 @@ class Part:
 
 
 class Identity(NamedTuple):
-    """One account behind a name. `label` is unique among those of the name."""
+    """One account behind a name. `label` is unique among those of the name; `keys` are those of its parts, if any."""
 
     label: str
     account: "Account"
+    keys: tuple[PartKey, ...] = ()
 
 
 class Identities:
@@ -168,7 +169,7 @@ class Identities:
         groups = sorted(self._groups(), key=lambda group: self._in_use(group[1]), reverse=True)
         if not groups:
             return [Identity("", self.parts[NOBODY].account)]
-        in_use, *others = [Identity(label, self._account(keys)) for label, keys in groups]
+        in_use, *others = [Identity(label, self._account(keys), tuple(keys)) for label, keys in groups]
         return [in_use._replace(account=self._with_unnamed(in_use.account, [keys for _, keys in groups])), *others]
 
     def _groups(self) -> Iterator[tuple[str, list[PartKey]]]:
