@@ -19,6 +19,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "provider": decision.provider,
         "model": decision.model,
         "reason": decision.reason,
+        "equal": list(decision.equal),
         "emergency": decision.emergency,
         "spends_credit": decision.spends,
         "pinned": decision.pinned,
