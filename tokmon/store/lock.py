@@ -77,6 +77,20 @@ def holder_of(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def has_living_holder(path: Path) -> bool:
+    """Whether the last process that took a `ProcessLock` lives, by its pid: for a wake, which takes no lock.
+
+    Another process of this user may have got the same pid since.
+    """
+    pid = holder_of(path)
+    try:
+        if pid:
+            os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False
+    return bool(pid)
+
+
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock at `path`. Creates no file; OSError if there is one that cannot be opened."""
     from filelock import lock_descriptor

@@ -1,0 +1,67 @@
+"""What a choice takes into account beside evidence: sessions that were just sent to an account, or run there."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from tokmon.decision.deadline import seconds_left
+from tokmon.paths import Paths
+from tokmon.pool import folder
+from tokmon.pool.announce import PUBLISHES_S, RECENT_S, decisions_of, own_decisions, published_at
+from tokmon.pool.folder import Member, Pool
+from tokmon.pool.settings import PoolSettings
+from tokmon.pool.view import View
+from tokmon.selection.reservations import Reservations
+
+_READ_S: Final = 0.25
+"""How long reading the others may take in all."""
+
+_VIEW: Final = View()
+_NO_ACCOUNTS: Final = frozenset[str]()
+
+
+class Company(NamedTuple):
+    """What the members of the pool are up to, this one included."""
+
+    reservations: Reservations = Reservations()
+    others_publish: bool = False
+    """Another member may learn at any time what changes the choice."""
+
+
+def company(paths: Paths, env: Mapping[str, str], settings: PoolSettings) -> Company:
+    """The sessions of the last minutes. Those of this member's own decisions count in any case."""
+    now = time.time()
+    sessions = Counter(decision.provider for decision in own_decisions(paths.decisions, now))
+    if not settings.share:
+        return Company(Reservations(sessions))
+    pool = folder.look(paths, env)
+    published = {member: published_at(member) for member in pool.others if member.name not in settings.ignore}
+    recent = [member for member, at in published.items() if at >= now - RECENT_S]
+    recent.sort(key=lambda member: -published[member])
+    until = _deadline(env)
+    for member in recent:
+        if time.monotonic() >= until:
+            break
+        sessions.update(decision.provider for decision in decisions_of(member, now))
+    if pool.own is not None:
+        recent.insert(0, Member(pool.own.name, pool.own, os.geteuid()))
+    for known in _VIEW.read(replace(pool, others=tuple(recent)), settings, _NO_ACCOUNTS, now, until)[0]:
+        if known.publication.at >= now - RECENT_S:
+            sessions.update({running.provider: running.sessions for running in known.publication.sessions})
+    others_publish = any(at >= now - PUBLISHES_S for at in published.values())
+    return Company(Reservations(sessions, _place(pool, env)), others_publish)
+
+
+def _place(pool: Pool, env: Mapping[str, str]) -> int:
+    """The number of this member, by name, among those of the pool; 0 for one that cannot have a folder."""
+    own = folder.own_name(env)
+    return 0 if own is None else sum(member.name < own for member in pool.others)
+
+
+def _deadline(env: Mapping[str, str]) -> float:
+    """Until when others are read (`time.monotonic`): nobody can make another's wake slower than that."""
+    left = seconds_left(env) / 4 if env.get("TOKMON_DEADLINE_MS") else _READ_S
+    return time.monotonic() + min(_READ_S, max(0.0, left))
