@@ -32,7 +32,7 @@ _MOST: Final = 16
 SEAT: Final = "teams-direct"
 """The type of an account whose windows tell the seats of one organisation apart."""
 
-_LOGIN: Final = "login-"
+LOGIN: Final = "login-"
 """How the hash of a login's account begins."""
 
 _WEEK_MIN: Final = 7 * 24 * 60
@@ -204,7 +204,7 @@ class Identities:
 
     def _agree(self, one: PartKey, other: PartKey) -> bool:
         """Whether both reported one end of 5h and one of 7d, to the second, in one organisation."""
-        named = one.credential.startswith(_LOGIN) and other.credential.startswith(_LOGIN)
+        named = one.credential.startswith(LOGIN) and other.credential.startswith(LOGIN)
         if named or not one.account or one.account != other.account:
             return False
         histories = [self.parts[part].account.history for part in (one, other)]
@@ -288,8 +288,8 @@ def _label(key: PartKey) -> str:
 
 def _credential(name: str) -> str:
     """`key 1a2b3c4d` or `login 1a2b3c4d`: the label of a credential."""
-    kind = "login" if name.startswith(_LOGIN) else "key"
-    return f"{kind} {name.removeprefix(_LOGIN)[:8]}"
+    kind = "login" if name.startswith(LOGIN) else "key"
+    return f"{kind} {name.removeprefix(LOGIN)[:8]}"
 
 
 def _order(stamp: Stamp | None) -> tuple[float, str]:
