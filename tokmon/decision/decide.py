@@ -9,11 +9,12 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokmon.decision import decision_file, policy_cache, sharing
+from tokmon.decision import decision_file, policy_cache, reserve, sharing
 from tokmon.decision.deadline import seconds_left
-from tokmon.decision.decision_file import LONGEST_S, DecisionFile
+from tokmon.decision.decision_file import LONGEST_S, MAX_EQUAL, DecisionFile
 from tokmon.decision.inputs import Inputs
 from tokmon.decision.policy_cache import LoadedPolicy
+from tokmon.decision.reserve import Company
 from tokmon.errors import StoreError, reason_of
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths, private_folder
@@ -37,7 +38,8 @@ _RESERVE_S: Final = 0.7
 """To choose, to publish and to print, once the logs have been read as far as the deadline allows."""
 
 UNCOVERED_S: Final = 60.0
-"""How long a decision holds that rests on more than its file lists, or on a part of the logs."""
+"""How long a decision holds that rests on more than its file lists, or on a part of the logs, or while other members
+publish and no sidecar reads that."""
 
 Warn = Callable[[str], None]
 
@@ -65,7 +67,7 @@ def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ())
 def decide(
     paths: Paths, env: Mapping[str, str], warn: Warn, *, resume_account: str | None = None, probe: bool = True
 ) -> tuple[Decision | None, Policy]:
-    """Decide for the session that starts now, publish that for the next wakes, and record it.
+    """Decide for the session that starts now, publish that for the next wakes, record it, and announce it to others.
 
     `resume_account` overrides `TOKMON_RESUME`. With `probe`, uncertain accounts are probed first where an answer
     could change the choice, within the wake's deadline. Nothing that fails on the way stops the choice: it goes to
@@ -82,11 +84,13 @@ def decide(
     state = state_file.current(paths, deadline)
     file = decision_file.path_of(paths, env)
     current = decision_file.last_account(file)
+    company = reserve.company(paths, env, loaded.pool)
     results: tuple[ProbeSummary, ...] = ()
-    if probe and (results := _probe(paths, env, loaded, state, current, warn)):
+    if probe and (results := _probe(paths, env, loaded, state, current, company, warn)):
         inputs.read_evidence_again()
         state_file.catch_up(state, paths, deadline)
-    decision = _choose(paths, env, loaded, state, current)
+        company = reserve.company(paths, env, loaded.pool)
+    decision = _choose(paths, env, loaded, state, current, company)
     if decision is None:
         return None, loaded.policy
     decision = replace(decision, probes=results)
@@ -100,19 +104,22 @@ def decide(
     except (OSError, StoreError) as error:
         warn(f"the decision was not recorded: `{paths.decisions}`: {reason_of(error)}")
     try:
+        reserve.announce(paths, env, loaded, decision)
         sharing.publish(paths, env, loaded.pool, state)
     except (OSError, StoreError, ValueError) as error:
         warn(f"the other members were not told: `{paths.pool}`: {reason_of(error)}")
     return decision, loaded.policy
 
 
-def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | None = None) -> float | None:
+def refresh(
+    paths: Paths, env: Mapping[str, str], source: str, state: State | None = None, *, watches: bool = False
+) -> float | None:
     """Decide for the next wake, in a process that has new evidence; when (epoch seconds) to do so again.
 
     None where no later instant calls for it: no account is configured, the configuration is invalid or was not
     validated yet, the environment overrides the choice or has the key for it, or a wake would probe before it. Nothing
-    is probed here. `state` is that of a caller which reads the logs itself. OSError or StoreError if the file cannot be
-    written.
+    is probed here. `state` is that of a caller which reads the logs itself; one that `watches` does this again when
+    other members publish. OSError or StoreError if the file cannot be written.
     """
     private_folder(paths.state)
     private_folder(paths.logs)
@@ -127,7 +134,8 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
         state_file.catch_up(state, paths)
     file = decision_file.path_of(paths, env)
     before = decision_file.read(file)
-    decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0])
+    company = reserve.company(paths, env, loaded.pool, watches=watches)
+    decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0], company)
     if decision is None or decision.provider in loaded.environment_accounts:
         return None
     publish(file, decision, loaded, inputs, paths)
@@ -163,6 +171,7 @@ def publish(file: Path, decision: Decision, loaded: LoadedPolicy, inputs: Inputs
         (decision.provider, decision.model),
         decision_file.places_of(paths),
         accounts=loaded.shared,
+        equal=tuple(pair for pair in loaded.shared if pair[0] in decision.equal)[:MAX_EQUAL],
         inputs=tuple(listed),
     )
     decision_file.write(file, content, inputs.instant_ns)
@@ -188,18 +197,18 @@ def _begin(paths: Paths, warn: Warn) -> Inputs:
 
 
 def _choose(
-    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None
+    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None, company: Company
 ) -> Decision | None:
     """The choice now, with the instant until which it holds."""
     policy, snapshot = loaded.policy, _known(paths, env, loaded, state.snapshot)
-    decision = choose(policy, snapshot, time.time(), current)
+    decision = choose(policy, snapshot, time.time(), current, company.reservations)
     if decision is None:
         return None
     until = holds_until(policy, snapshot, decision, _probeable(paths, env))
     until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
     # A line that was set aside for its clock counts when its time comes; the oldest lines of a long log, when read.
     until = min(until, state.early.due_at)
-    if state.early.due_at < inf or not state.complete:
+    if state.early.due_at < inf or not state.complete or company.unwatched:
         until = min(until, decision.decided_at + UNCOVERED_S)
     return replace(decision, valid_until=max(until, decision.decided_at))
 
@@ -214,7 +223,13 @@ def _known(
 
 
 def _probe(
-    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None, warn: Warn
+    paths: Paths,
+    env: Mapping[str, str],
+    loaded: LoadedPolicy,
+    state: State,
+    current: str | None,
+    company: Company,
+    warn: Warn,
 ) -> tuple[ProbeSummary, ...]:
     """Probe the accounts on whose answer the choice depends, and add the answers to the state."""
 
@@ -222,11 +237,12 @@ def _probe(
         return _known(paths, env, loaded, state.snapshot)
 
     try:
-        if not providers_to_probe(loaded.policy, snapshot(), time.time(), current):
+        reservations = company.reservations
+        if not providers_to_probe(loaded.policy, snapshot(), time.time(), current, reservations=reservations):
             return ()
         from tokmon.decision import probe_before_choice  # noqa: PLC0415 - few wakes probe, and it takes long to import
 
-        return probe_before_choice.probe(paths, loaded.policy, state, snapshot, current, warn)
+        return probe_before_choice.probe(paths, loaded.policy, state, snapshot, current, reservations, warn)
     except Exception as error:  # noqa: BLE001 - a wake goes on with the evidence it has
         warn(f"no account was probed: {str(error) or type(error).__name__}")
     return ()

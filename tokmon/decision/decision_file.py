@@ -26,6 +26,7 @@ from tokmon.store.opener import read_own_file
 FORMAT: Final = "tokmon-decision/2"
 LONGEST_S: Final = 3600
 MAX_INPUTS: Final = 10
+MAX_EQUAL: Final = 49
 MAX_LINES: Final = 200
 MAX_LINE: Final = 600
 """Bytes of a line: what the hook reads of it at most."""

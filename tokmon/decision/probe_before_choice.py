@@ -19,6 +19,7 @@ from tokmon.probes.records import granted_targets, outcomes, probe_line
 from tokmon.selection.choose import ProbeSummary
 from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import providers_to_probe
+from tokmon.selection.reservations import Reservations
 from tokmon.store import state_file
 from tokmon.store.codec import encode
 from tokmon.store.log import append_to
@@ -43,7 +44,13 @@ Warn = Callable[[str], None]
 
 
 def probe(
-    paths: Paths, policy: Policy, state: State, snapshot: Callable[[], Snapshot], current: str | None, warn: Warn
+    paths: Paths,
+    policy: Policy,
+    state: State,
+    snapshot: Callable[[], Snapshot],
+    current: str | None,
+    reservations: Reservations,
+    warn: Warn,
 ) -> tuple[ProbeSummary, ...]:
     """Probe, add the answers to `state`, and return what was probed. `snapshot` is what a choice sees now.
 
@@ -58,7 +65,7 @@ def probe(
         now = time.time()
         slots = probe_limiter(paths).slots(able, now)
         probeable = {name for name, slot in slots.items() if slot.may_be_probed(now)} - tried
-        names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable)
+        names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable, reservations=reservations)
         if not names:
             break
         tried.update(names)

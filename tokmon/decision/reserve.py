@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from tokmon.decision.deadline import seconds_left
+from tokmon.decision.policy_cache import LoadedPolicy
 from tokmon.paths import Paths
-from tokmon.pool import folder
-from tokmon.pool.announce import PUBLISHES_S, RECENT_S, decisions_of, own_decisions, published_at
+from tokmon.pool import announcements, folder
+from tokmon.pool.announcements import PUBLISHES_S, RECENT_S, Announced, decisions_of, own_decisions, published_at
 from tokmon.pool.folder import Member, Pool
 from tokmon.pool.settings import PoolSettings
 from tokmon.pool.view import View
+from tokmon.selection.choose import Decision
 from tokmon.selection.reservations import Reservations
+from tokmon.store.lock import has_other_holder
 
 _READ_S: Final = 0.25
 """How long reading the others may take in all."""
@@ -24,15 +27,18 @@ _NO_ACCOUNTS: Final = frozenset[str]()
 
 
 class Company(NamedTuple):
-    """What the members of the pool are up to, this one included."""
+    """What the members of the pool do, this one included."""
 
-    reservations: Reservations = Reservations()
-    others_publish: bool = False
-    """Another member may learn at any time what changes the choice."""
+    reservations: Reservations
+    unwatched: bool = False
+    """Another member may publish at any time what changes the choice, and no sidecar would notice."""
 
 
-def company(paths: Paths, env: Mapping[str, str], settings: PoolSettings) -> Company:
-    """The sessions of the last minutes. Those of this member's own decisions count in any case."""
+def company(paths: Paths, env: Mapping[str, str], settings: PoolSettings, *, watches: bool = False) -> Company:
+    """The sessions of the last minutes; `watches` where this process notices what others publish.
+
+    Those of this member's own decisions count in any case.
+    """
     now = time.time()
     sessions = Counter(decision.provider for decision in own_decisions(paths.decisions, now))
     if not settings.share:
@@ -52,7 +58,15 @@ def company(paths: Paths, env: Mapping[str, str], settings: PoolSettings) -> Com
         if known.publication.at >= now - RECENT_S:
             sessions.update({running.provider: running.sessions for running in known.publication.sessions})
     others_publish = any(at >= now - PUBLISHES_S for at in published.values())
-    return Company(Reservations(sessions, _place(pool, env)), others_publish)
+    unwatched = others_publish and not watches and not has_other_holder(paths.lock)
+    return Company(Reservations(sessions, _place(pool, env)), unwatched)
+
+
+def announce(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, decision: Decision) -> None:
+    """Publish this decision and those of the last minutes; OSError, StoreError or ValueError if that fails."""
+    if loaded.pool.share:
+        session = Announced(decision.decided_at, decision.provider, decision.model)
+        announcements.announce(paths, env, session, loaded.policy.session_minutes)
 
 
 def _place(pool: Pool, env: Mapping[str, str]) -> int:

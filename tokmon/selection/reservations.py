@@ -1,4 +1,4 @@
-"""Sessions that the figures of an account do not show yet: those that run, and those that were just sent there. Pure."""
+"""Sessions that an account's figures do not show yet: those that run, and those that were just sent there. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

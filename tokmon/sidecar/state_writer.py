@@ -65,6 +65,7 @@ class StateWriter:
         self._save_again = False
         self._failing = False
         self._decision_failing = False
+        self._closing = False
         self._expiry: asyncio.TimerHandle | None = None
         self.state = states.load(paths)
         self._catch_up: Iterator[int] | None = None
@@ -170,6 +171,7 @@ class StateWriter:
 
     def close(self) -> None:
         """Save, and decide for the wakes until the next sidecar."""
+        self._closing = True
         for timer in (self._timer, self._later, self._clock_timer):
             if timer is not None:
                 timer.cancel()
@@ -185,7 +187,7 @@ class StateWriter:
             self._expiry = None
         self._add_evidence()  # the state must have what the logs have, or the decision would count as newer
         try:
-            until = refresh(self._paths, os.environ, "sidecar", self.state)
+            until = refresh(self._paths, os.environ, "sidecar", self.state, watches=not self._closing)
             self._decision_failing = False
         except (OSError, StoreError, ValueError) as error:
             if not self._decision_failing:

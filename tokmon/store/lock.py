@@ -77,18 +77,19 @@ def holder_of(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def has_living_holder(path: Path) -> bool:
-    """Whether the last process that took a `ProcessLock` lives, by its pid: for a wake, which takes no lock.
+def has_other_holder(path: Path) -> bool:
+    """Whether the last process that took a `ProcessLock` is another one and lives: for a wake, which takes no lock.
 
     Another process of this user may have got the same pid since.
     """
     pid = holder_of(path)
+    if not pid or pid == os.getpid():
+        return False
     try:
-        if pid:
-            os.kill(pid, 0)
+        os.kill(pid, 0)
     except (OSError, OverflowError):
         return False
-    return bool(pid)
+    return True
 
 
 def is_held(path: Path) -> bool:
