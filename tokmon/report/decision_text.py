@@ -26,6 +26,8 @@ def decision_text(decision: Decision, style: Style) -> Iterator[str]:
         yield style.paint("EMERGENCY: no account of the chain or the fallback is usable", "red")
     if decision.spends:
         yield style.paint("paid from credit", "yellow")
+    if decision.equal:
+        yield f"about as good: {', '.join(map(clean, decision.equal))}"
     yield f"policy {decision.policy}; {_holds(decision, style)}"
     for probe in decision.probes:
         yield _probe(probe)
@@ -53,6 +55,8 @@ def _line(candidate: Candidate, decision: Decision, width: int, style: Style) ->
     mark = ">" if candidate.provider == decision.provider else " "
     fitness = style.paint(f"{assessment.fitness:<8}", _COLOURS[assessment.fitness])
     remarks = [clean(assessment.reason), *_remarks(candidate, decision.decided_at)]
+    if sessions := decision.reservations.on(candidate):
+        remarks.append(f"{sessions} running or just sent there")
     return f"{mark} {clean(candidate.provider):<{width}}  {fitness}  {'; '.join(remarks)}"
 
 
