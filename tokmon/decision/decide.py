@@ -135,7 +135,7 @@ def refresh(
     file = decision_file.path_of(paths, env)
     before = decision_file.read(file)
     company = reserve.company(paths, env, loaded.pool, watches=watches)
-    decision = _choose(paths, env, loaded, state, None if before is None else before.choice[0], company)
+    decision = _choose(paths, env, loaded, state, None if before is None else before.account, company)
     if decision is None or decision.provider in loaded.environment_accounts:
         return None
     publish(file, decision, loaded, inputs, paths)

@@ -60,6 +60,12 @@ class DecisionFile:
     inputs: tuple[str, ...] = ()
     """Those that are not absolute lie in the folder of the logs."""
 
+    @property
+    def account(self) -> str | None:
+        """The account that was decided for; None where nothing was decided yet."""
+        undecided = self.expires == self.clock.uptime and self.accounts[:1] == (self.choice,)
+        return None if undecided else self.choice[0]
+
 
 def path_of(paths: Paths, env: Mapping[str, str]) -> Path:
     """The file: `TOKMON_DECISION`, else in the state folder, one for each identity with a pi folder of its own."""
@@ -152,4 +158,4 @@ def leave_accounts(path: Path, paths: Paths, accounts: tuple[Pair, ...]) -> None
 def last_account(path: Path) -> str | None:
     """The account of the last decision, on which the next session stays if that is safe."""
     content = read(path)
-    return None if content is None else content.choice[0]
+    return None if content is None else content.account
