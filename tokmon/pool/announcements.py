@@ -36,7 +36,7 @@ _TAIL: Final = 2 << 20
 _MOST: Final = 300
 """Decisions of a member that are read."""
 
-_ATTEMPTS: Final = 100
+_ATTEMPTS: Final = 30
 _SESSION: Final = "select"
 """The source of decisions for a session that starts: others are made beforehand, for whichever wake comes."""
 
