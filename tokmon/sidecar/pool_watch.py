@@ -49,6 +49,7 @@ class PoolWatch:
             from asyncinotify import Inotify  # noqa: PLC0415 - there is none on macOS
 
             self._inotify = Inotify()
+            os.set_blocking(self._inotify.fd, False)  # its own flag for that (4.4) is another one
             self._watch_all()
             self._loop.add_reader(self._inotify.fd, self._read)
         except (OSError, ImportError) as error:
