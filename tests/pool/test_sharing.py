@@ -60,7 +60,7 @@ def refused(number: int, provider: str, key: str) -> dict[str, object]:
 
 def test_a_running_sidecar_knows_at_once_what_the_sidecar_of_another_member_has_just_learned(tmp_path: Path) -> None:
     nadja, ludo = members(tmp_path)
-    assert (ludo.select(), nadja.select()) == ("team-a", "team-a")
+    assert (ludo.select(), nadja.select()) == ("team-a", "team-b"), "each begins at another of two alike"
     with sidecar(env=dict(nadja.env)) as hers, sidecar(env=dict(ludo.env)):
         talk = hers.client()
         talk.send(refused(1, "team-a", SEATS["team-a"]))
