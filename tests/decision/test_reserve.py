@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.pool.members import Member, member
+from tests.sidecar.running import sidecar, wait_until
 from tokmon.decision import decision_file, policy_cache
 from tokmon.decision.decide import UNCOVERED_S, decide, refresh
 from tokmon.decision.decision_file import MAX_EQUAL, DecisionFile
@@ -166,7 +167,7 @@ def test_while_others_publish_and_no_sidecar_runs_a_decision_holds_for_a_minute(
     assert holds(decided(nadja)) > UNCOVERED_S
     announces(vera)
     assert holds(decided(nadja)) == UNCOVERED_S
-    assert left(nadja).expires - left(nadja).clock.uptime == UNCOVERED_S
+    assert seconds(left(nadja)) == UNCOVERED_S
     two_days_ago = time.time() - 2 * 86400
     os.utime(vera.published / "decisions.json", (two_days_ago,) * 2)
     assert holds(decided(nadja)) > UNCOVERED_S, "it has left"
@@ -220,3 +221,19 @@ def test_reading_others_ends_when_the_time_of_a_wake_is_over(nadja: Member, vera
     announces(vera, "team-a")
     decision = decided(nadja, TOKMON_DEADLINE_MS="1")
     assert (decision.provider, decision.reservations.sessions) == ("team-a", {})
+
+
+def test_the_last_decision_of_a_sidecar_holds_for_a_minute_since_nothing_watches_any_more(
+    nadja: Member, vera: Member
+) -> None:
+    announces(vera)
+    decided(nadja)
+    assert seconds(left(nadja)) == UNCOVERED_S
+    with sidecar(env=dict(nadja.env)) as one:
+        wait_until(lambda: seconds(left(nadja)) > UNCOVERED_S, "it decides, and watches")
+        one.stop()
+    assert seconds(left(nadja)) == UNCOVERED_S
+
+
+def seconds(content: DecisionFile) -> int:
+    return content.expires - content.clock.uptime
