@@ -108,6 +108,20 @@ def test_of_twenty_wakes_four_seats_are_used_and_none_by_more_than_eight(
     assert sum(len(used) >= 4 and max(used.values()) <= 8 for used in runs) >= 19, runs
 
 
+@pytest.mark.long
+def test_sessions_that_each_decide_for_themselves_at_once_spread_too(tmp_path: Path, program: Path) -> None:
+    """With an overriding variable no wake waits for another."""
+    host = Host(tmp_path, program, 1)
+    host.prepare(fresh=True)
+    (one,) = host.members
+    env = {**one.env, "TOKMON_BIN": str(program), "TOKMON_DEADLINE_MS": "60000", "TOKMON_SELECT_MODEL": "another"}
+    for _ in range(3):
+        processes = [subprocess.Popen([HOOK], env=env, stdout=subprocess.PIPE, text=True) for _ in range(WAKES)]
+        used = Counter(process.communicate(timeout=PATIENCE_S)[0].split()[0] for process in processes)
+        assert len(used) >= 4, used
+        assert max(used.values()) <= 10, used
+
+
 def test_members_that_decide_beforehand_begin_at_different_seats(tmp_path: Path, program: Path) -> None:
     host = Host(tmp_path, program, 5)
     host.prepare(fresh=True)

@@ -13,6 +13,7 @@ from tests.selection.pool import DAY, HOUR, NOW, POLICY, SEATS, anybody, pool, t
 from tests.selection.test_properties import CURRENT, LINES, POLICIES
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.selection.choose import Decision, choose
+from tokmon.selection.choose_again import choose_again
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.horizon import LONGEST_S, holds_until
 from tokmon.selection.policy import Policy
@@ -172,3 +173,16 @@ def test_a_decision_holds_with_the_reservations_that_it_was_made_with() -> None:
     decision = decision_of(FORECAST, pool(*ALIKE), "team-vigilio", sessions)
     assert decision.provider == "team-ludo"
     assert holds_until(FORECAST, pool(*ALIKE), decision, anybody) == NOW + LONGEST_S
+
+
+def test_a_decision_gives_way_to_sessions_that_were_sent_meanwhile() -> None:
+    decision = decision_of(FORECAST, pool(*ALIKE), None, NONE)
+    assert decision.provider == "team-vigilio"
+    later = Reservations({"team-vigilio": 2, "team-ludo": 1, "team-molto": 1, "team-nadja": 1})
+    again = choose_again(decision, replace(FORECAST, models=(("team-buio", "another"),)), later)
+    assert (again.provider, again.model, again.reservations) == ("team-buio", "another", later)
+    assert (again.valid_until, {*again.equal}) == (decision.valid_until, {*SEATS} - {"team-buio"})
+    even = Reservations(dict.fromkeys(SEATS, 1))
+    assert choose_again(decision, FORECAST, even) == replace(decision, reservations=even)
+    pinned = decision_of(replace(FORECAST, pin="somebody"), pool(*ALIKE), None, NONE)
+    assert choose_again(pinned, FORECAST, later).provider == "somebody"

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from math import inf
@@ -20,6 +20,7 @@ from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths, private_folder
 from tokmon.pi import check_file
 from tokmon.selection.choose import Decision, ProbeSummary, choose
+from tokmon.selection.choose_again import choose_again
 from tokmon.selection.decision_json import decision_json
 from tokmon.selection.horizon import holds_until
 from tokmon.selection.overrides import config_vars
@@ -94,21 +95,27 @@ def decide(
     if decision is None:
         return None, loaded.policy
     decision = replace(decision, probes=results)
-    try:
+    # Of many processes that decide at once each counts those before it: nothing slow comes between these lines.
+    decision = choose_again(decision, loaded.policy, reserve.company(paths, env, loaded.pool).reservations)
+    with _warned(warn, f"the decision was not recorded: `{paths.decisions}`"):
+        record(paths, decision, "select")
+    with _warned(warn, f"the other members were not told: `{paths.pool}`"):
+        reserve.announce(paths, env, loaded, decision)
+    with _warned(warn, f"the decision was not published: `{file}`"):
         if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
             publish(file, decision, loaded, inputs, paths)
-    except (OSError, StoreError, ValueError) as error:
-        warn(f"the decision was not published: `{file}`: {reason_of(error)}")
-    try:
-        record(paths, decision, "select")
-    except (OSError, StoreError) as error:
-        warn(f"the decision was not recorded: `{paths.decisions}`: {reason_of(error)}")
-    try:
-        reserve.announce(paths, env, loaded, decision)
+    with _warned(warn, f"the other members were not told: `{paths.pool}`"):
         sharing.publish(paths, env, loaded.pool, state)
-    except (OSError, StoreError, ValueError) as error:
-        warn(f"the other members were not told: `{paths.pool}`: {reason_of(error)}")
     return decision, loaded.policy
+
+
+@contextlib.contextmanager
+def _warned(warn: Warn, what: str) -> Iterator[None]:
+    """Warn of what failed, with the reason."""
+    try:
+        yield
+    except (OSError, StoreError, ValueError) as error:
+        warn(f"{what}: {reason_of(error)}")
 
 
 def refresh(

@@ -14,6 +14,9 @@ from tokmon.selection.reservations import CLOSE, NONE, Reservations, equal_to
 _STICKY: Final = 1.5
 """How much more urgent another account must be before a session leaves its own: a switch loses prompt caches."""
 
+_UNKNOWN: Final = "weekly usage unknown, assumed unused"
+FEWER: Final = "fewer sessions than on accounts about as good"
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeSummary:
@@ -251,16 +254,20 @@ def _most_urgent(safe: list[Candidate], current: str | None, reservations: Reser
     last = [one for one in urgent if one.provider == current and not one.assessment.unreachable]
     first = next(iter(last), None) or next(candidate for candidate in urgent if candidate.urgency * CLOSE >= most)
     chosen = reservations.spread(first, urgent, stays=bool(last))
-    known = chosen.assessment.utilization("7d") is not None
-    quota = "enough quota for a session" if known else "weekly usage unknown, assumed unused"
+    quota = quota_reason(chosen)
     if reservations.on(chosen) < reservations.on(first):
-        reason = f"{quota}, and fewer sessions than on accounts about as good"
+        reason = f"{quota}, and {FEWER}"
     elif last:
         reason = f"staying: {quota}, and no other account's quota expires much sooner"
     else:
-        reason = f"{quota}; its weekly quota expires soonest unused" if known else quota
+        reason = quota if quota == _UNKNOWN else f"{quota}; its weekly quota expires soonest unused"
     equal = (candidate.provider for candidate in equal_to(chosen, safe) if candidate is not chosen)
     return Choice(chosen.provider, reason, equal=tuple(equal))
+
+
+def quota_reason(candidate: Candidate) -> str:
+    """Why the account can take a session."""
+    return _UNKNOWN if candidate.assessment.utilization("7d") is None else "enough quota for a session"
 
 
 def _decision(policy: Policy, choice: Choice, now: float, candidates: Mapping[str, Candidate]) -> Decision:
