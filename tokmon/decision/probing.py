@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from tokmon.decision.sharing import read_others
 from tokmon.evidence.account import Account
-from tokmon.evidence.identities import NOBODY, SEAT, PartKey
-from tokmon.evidence.shared import is_same
+from tokmon.evidence.identities import NOBODY, SEAT, Identity, PartKey
+from tokmon.evidence.shared import identities_with, is_same
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths
 from tokmon.pool.key import hash_of, read_key
@@ -28,16 +28,20 @@ def limiter(
 
     def peers(now: float) -> Peers:
         known, _ = read_others(paths, env, settings, names, now)
-        snapshots = {one.member.name: one.publication.snapshot for one in known}
+        publications = {one.member.name: one.publication for one in known}
+
+        def identities_of(member: str, name: str) -> list[Identity]:
+            if member not in publications:
+                return []
+            one = publications[member]
+            return identities_with(one.snapshot.identities(name), one.credentials.get(name, ""))
 
         def same(member: str, name: str) -> bool:
-            mine = own.accounts.get(name)
-            theirs = snapshots[member].identities(name) if member in snapshots else []
+            theirs, mine = identities_of(member, name), own.accounts.get(name)
             return any(is_same(keys.get(name, ()), mine, identity) for identity in theirs)
 
         def answered_at(member: str, name: str) -> float:
-            theirs = snapshots[member].identities(name) if member in snapshots else []
-            return max((_answered_at(identity.account) for identity in theirs), default=0.0)
+            return max((_answered_at(identity.account) for identity in identities_of(member, name)), default=0.0)
 
         return Peers(same, answered_at)
 
