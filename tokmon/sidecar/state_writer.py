@@ -66,6 +66,9 @@ class StateWriter:
         self._failing = False
         self._decision_failing = False
         self._expiry: asyncio.TimerHandle | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when there is new evidence, or may be."""
+
         self.state = states.load(paths)
         self._catch_up: Iterator[int] | None = None
         self._clock_offset = _clock_offset()
@@ -101,6 +104,12 @@ class StateWriter:
         if len(self._ingest.latest) > _MAX_WAITING:
             self._add_evidence()
         self._save_soon()
+        self.on_change()
+
+    def current(self) -> states.State | None:
+        """What is known now; None while the logs are read for the first time."""
+        self._add_evidence()
+        return None if self._catch_up is not None else self.state
 
     def _save_soon(self) -> None:
         if self._steps is not None:
@@ -158,8 +167,8 @@ class StateWriter:
                 )
             self._failing = True
         yield None
-        if self._catch_up is None:
-            self._decide()
+        self.on_change()
+        self.decide()
 
     def _watch_clock(self) -> None:
         """After the clock was set, other evidence counts: bring state and decision up to date without waiting."""
@@ -178,8 +187,10 @@ class StateWriter:
         if self._expiry is not None:
             self._expiry.cancel()
 
-    def _decide(self) -> None:
+    def decide(self) -> None:
         """Publish the decision for the next wake, and do so again when it expires."""
+        if self._catch_up is not None:
+            return
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
@@ -193,7 +204,7 @@ class StateWriter:
             self._decision_failing = True
             return
         if until is not None:
-            self._expiry = self._loop.call_later(max(1.0, until - time.time()), self._decide)
+            self._expiry = self._loop.call_later(max(1.0, until - time.time()), self.decide)
 
     def _add_evidence(self) -> None:
         if self.state.advance(time.time()):
