@@ -23,6 +23,7 @@ from tokmon.pool.settings import PoolSettings
 from tokmon.probes.limiter_state import LONGEST_S
 from tokmon.probes.rate_limit import BACK_OFF_S, BUDGET, INTERVAL_S, ProbeLimiter, ProbeOutcome, Slot
 from tokmon.store import state_file
+from tokmon.store.lock import folder_lock
 from tokmon.wire.instants import rfc3339
 
 SHARE = PoolSettings()
@@ -185,6 +186,15 @@ def test_hostile_claims_delay_a_probe_by_one_interval_at_most(tmp_path: Path, na
     assert claim(ludo, at + LATEST_S + 60).granted
 
 
+def test_nobody_waits_for_a_probe_that_has_not_begun(tmp_path: Path) -> None:
+    liar, ludo = one(tmp_path, "liar"), one(tmp_path, "ludo")
+    at = now()
+    lie(liar, probed_at=at + 50, next_at=at + 1200)
+    assert not slot(ludo, at).is_in_progress(at)
+    lie(liar, probed_at=at - 5, next_at=at + 1200)
+    assert not slot(ludo, at).is_in_progress(at)
+
+
 def test_hostile_refusals_delay_a_probe_once_and_for_a_day_at_most(tmp_path: Path) -> None:
     liar, ludo = one(tmp_path, "liar"), one(tmp_path, "ludo")
     at = now()
@@ -290,3 +300,11 @@ def test_of_five_members_that_claim_at_once_one_is_granted(tmp_path: Path) -> No
         process.stdin.flush()
     printed = [process.communicate(timeout=PATIENCE_S)[0].strip() for process in processes]
     assert sorted(printed) == [b"False"] * 4 + [b"True"]
+
+
+def test_member_that_keeps_the_lock_of_the_pool_stops_no_probe(tmp_path: Path) -> None:
+    ludo = one(tmp_path, "ludo")
+    ludo.paths.pool.mkdir(mode=0o700)
+    with folder_lock(ludo.paths.pool, 0) as is_held:
+        assert is_held
+        assert claim(ludo, now(), patience_s=0.05).granted

@@ -21,9 +21,6 @@ from tokmon.store.lock import folder_lock
 _READ_S: Final = 0.3
 """How long reading the others may take in all."""
 
-_LOCK_S: Final = 0.5
-"""A member may hold the lock of the pool for ever: then several may probe at once."""
-
 
 class Peers(NamedTuple):
     """What the evidence says about a member and an account of this name. Instants are epoch seconds."""
@@ -117,14 +114,17 @@ class HostClaims:
                 publish(target, map(self._with_identity, claims))
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep the other members from claiming meanwhile, as far as they can be kept from it."""
+    def lock(self, patience_s: float) -> Iterator[None]:
+        """Keep the other members from claiming meanwhile: of several at once, one is then granted a slot.
+
+        A member can hold the lock for ever. So it is not waited for any longer, and then several may be.
+        """
         if not self._settings.share:
             yield
             return
         with contextlib.suppress(OSError, StoreError):
             folder.make_own(self._paths, self._env)
-        with folder_lock(self._paths.pool, _LOCK_S):
+        with folder_lock(self._paths.pool, patience_s):
             yield
 
     def _with_identity(self, claim: Claim) -> Claim:

@@ -111,7 +111,7 @@ class ProbeLimiter:
         with ProcessLock(self._lock) as lock:
             if not lock.acquire(patience_s):
                 raise StoreError(f"`{self._lock}` is locked by another process", hint="try again later")
-            with self._host.lock() if self._host else contextlib.nullcontext():
+            with self._host.lock(patience_s) if self._host else contextlib.nullcontext():
                 state, claims = read_state(self._path, now), self._claims(now)
                 for name in names:
                     slots[name] = self._slot(name, state, claims, now, force=force)
@@ -231,7 +231,8 @@ class ProbeLimiter:
             probed_at=None if probe is None else probe.probed_at,
             next_at=next_at,
             closed_paths=() if entry is None or force else self._closed_paths(entry, now),
-            in_progress=probe is not None and probe.in_progress,
+            # Nobody waits for what another member will begin.
+            in_progress=probe is not None and probe.in_progress and (last is None or last.probed_at <= now),
             member=None if last is None else last.member,
         )
 
