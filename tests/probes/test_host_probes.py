@@ -31,12 +31,12 @@ def members(folder: Path, server: Loopback, *names: str) -> list[Member]:
     return made
 
 
-def monitor(one: Member, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def monitor(one: Member, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """The output of its `tokmon monitor`, in this process."""
     with monkeypatch.context() as patch:
         for name, value in one.env.items():
             patch.setenv(name, value)
-        assert cli.main(["monitor", "--utc"]) == 0
+        assert cli.main(["monitor", "--utc", *options]) == 0
     return capsys.readouterr().out
 
 
@@ -80,6 +80,8 @@ def test_monitor_shows_the_answer_of_another_member_and_does_not_probe_again(
         assert "not probed: the last probe was" in shown
         assert "by nadja, the next is possible in" in shown
         assert " 96%" in shown
+        for account in json.loads(monitor(ludo, monkeypatch, capsys, "--json"))["providers"]:
+            assert (account["probe"]["probed"], account["probe"]["last_probe_member"]) == (False, "nadja")
         assert len(server.requests) == 2
 
 

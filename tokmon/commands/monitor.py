@@ -15,7 +15,7 @@ from tokmon.decision.probing import limiter
 from tokmon.errors import StoreError, UsageError, nearest, reason_of
 from tokmon.evidence.history import KEY_VALID
 from tokmon.probes import ProbeTarget, Slot, unavailable_reason
-from tokmon.probes.rate_limit import ProbeLimiter
+from tokmon.probes.rate_limit import BUDGET, ProbeLimiter
 from tokmon.probes.records import granted_targets, outcomes, probe_line
 from tokmon.probes.request import ProbeResult, probe_all
 from tokmon.report.arguments import number, parser
@@ -120,10 +120,16 @@ def _note(result: ProbeResult | None, slot: Slot | None, unable: str | None, now
         return f"probed {result.path}: {answer} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
     if unable is not None:
         return f"not probed: {unable}"
-    if slot is None or slot.probed_at is None or slot.next_at is None:
+    if slot is None or slot.next_at is None:
         return "not probed"
+    if slot.probed_at is None:
+        return f"not probed: {BUDGET} probes of its organisation in the last hour, {_next(slot.next_at, now)}"
     since = ago(max(1.0, now - slot.probed_at)) + (f" by {slot.member}" if slot.member else "")
-    return f"not probed: the last probe was {since}, the next is possible in {duration(max(1.0, slot.next_at - now))}"
+    return f"not probed: the last probe was {since}, {_next(slot.next_at, now)}"
+
+
+def _next(at: float, now: float) -> str:
+    return f"the next is possible in {duration(max(1.0, at - now))}"
 
 
 def _json(
@@ -141,6 +147,7 @@ def _json(
             "probed": name in lines,
             "note": notes[name],
             "last_probe_age_s": before,
+            "last_probe_member": None if before is None or slot is None else slot.member,
             "line": lines.get(name),
         }
     return report
