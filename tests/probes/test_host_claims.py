@@ -118,6 +118,18 @@ def test_claim_without_an_answer_holds_back_once(tmp_path: Path) -> None:
     assert not slot(ludo, at + 16).granted
 
 
+def test_answer_counts_also_if_nobody_looked_before_the_next_claim(tmp_path: Path) -> None:
+    nadja, ludo = one(tmp_path, "nadja"), one(tmp_path, "ludo")
+    at = now() - 30
+    claim(nadja, at, force=True)
+    assert not slot(ludo, at + 1).granted
+    answer(nadja, at + 2)
+    claim(nadja, at + 5, force=True)
+    assert not slot(ludo, at + 6).granted
+    claim(nadja, at + 10, force=True)
+    assert slot(ludo, at + 11).granted, "the claim before it was never answered"
+
+
 def test_refusal_backs_off_for_the_host_and_the_next_one_doubles_it(tmp_path: Path) -> None:
     nadja, ludo, buio = (one(tmp_path, name) for name in ("nadja", "ludo", "buio"))
     at = now()

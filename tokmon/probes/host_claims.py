@@ -15,6 +15,7 @@ from tokmon.evidence.identities import NOBODY, PartKey
 from tokmon.paths import Paths
 from tokmon.pool import folder
 from tokmon.pool.claims import HOUR_S, Claim, ClaimReader, publish
+from tokmon.pool.publication import AHEAD_S
 from tokmon.pool.settings import PoolSettings
 from tokmon.store.lock import folder_lock
 
@@ -86,8 +87,10 @@ class HostClaims:
             if claim.account != name or not self._is_same(claim):
                 continue
             # A refusal is no answer: a member could repeat it for ever.
-            is_answered = not claim.refusals and self._peers.answered_at(claim.member, name) >= claim.probed_at
-            if is_answered or waited.get(claim.member, claim.probed_at) == claim.probed_at:
+            answered_at = 0.0 if claim.refusals else self._peers.answered_at(claim.member, name)
+            is_answered = answered_at >= claim.probed_at
+            waited_for = waited.get(claim.member, claim.probed_at)
+            if waited_for == claim.probed_at or answered_at >= waited_for:
                 believed.append(Believed(claim, min(claim.next_at, longest(claim)), is_answered))
         return believed
 
@@ -103,7 +106,7 @@ class HostClaims:
             for claim in claims
             if (claim.organisation == organisation if organisation else claim.account == name and self._is_same(claim))
         )
-        return sorted(at for claim in counted for at in claim.recent if now - HOUR_S < at <= now)
+        return sorted(at for claim in counted for at in claim.recent if now - HOUR_S < at <= now + AHEAD_S)
 
     def publish(self, claims: Iterable[Claim]) -> None:
         """Publish the claims of this member, with the identities of its accounts. What fails stops no probe."""

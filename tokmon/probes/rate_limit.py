@@ -173,7 +173,7 @@ class ProbeLimiter:
             for claim, until, is_answered in self._believed(name, state, claims):
                 if is_answered:
                     is_changed |= waited.pop(claim.member, None) is not None
-                elif until > now and claim.member not in waited:
+                elif until > now and waited.get(claim.member) != claim.probed_at:
                     waited[claim.member] = claim.probed_at
                     is_changed = True
             for member in [*waited][:-_MAX_WAITED]:
