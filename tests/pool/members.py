@@ -60,9 +60,9 @@ class Member:
             check=False,
         )
 
-    def select(self) -> str:
+    def select(self, *words: str) -> str:
         """The account that it would take now."""
-        done = self.run("select")
+        done = self.run("select", *words)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout.split()[0]
 

@@ -144,9 +144,11 @@ class StateWriter:
         self._pause_s = min(_MAX_PAUSE_S, pause_s)
         if self._save_again:
             self._save_soon()
+        self.on_change()
+        self.decide()
 
     def _save_steps(self) -> Iterator[object]:
-        """Add new evidence, read new lines of the logs, replace `state.json`, and decide.
+        """Add new evidence, read new lines of the logs, and replace `state.json`.
 
         Until the first catch-up is complete, the part that is covered so far is saved.
         """
@@ -166,9 +168,6 @@ class StateWriter:
                     f"cannot write `{self._paths.snapshot}`: {reason_of(error)}; it will be rebuilt from the logs"
                 )
             self._failing = True
-        yield None
-        self.on_change()
-        self.decide()
 
     def _watch_clock(self) -> None:
         """After the clock was set, other evidence counts: bring state and decision up to date without waiting."""
@@ -184,6 +183,7 @@ class StateWriter:
                 timer.cancel()
         for _ in self._save_steps():
             pass
+        self.decide()
         if self._expiry is not None:
             self._expiry.cancel()
 
