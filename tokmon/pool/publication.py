@@ -73,9 +73,16 @@ class Encoder:
         return self._key
 
     def value(
-        self, snapshot: Snapshot, sessions: Iterable[Running], now: float, configured: Mapping[str, PartKey]
+        self,
+        snapshot: Snapshot,
+        sessions: Iterable[Running],
+        now: float,
+        configured: Mapping[str, PartKey] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """The content of the file: of more accounts than it has room for, those with the newest evidence."""
+        """The content of the file: of more accounts than it has room for, those with the newest evidence.
+
+        `configured` are the hashes of the credentials of this member's accounts.
+        """
         accounts, size = {}, 0
         for name, (_, _, data) in sorted(self._encoded(snapshot).items(), key=_newest_first):
             size += 2 * len(name) + len(data) + _CREDENTIAL
