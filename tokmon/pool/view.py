@@ -85,5 +85,7 @@ def merge(
     doubts: list[Doubt] | None = None,
 ) -> Snapshot:
     """The snapshot of this member with what the others know; `hashed` is how they name an organisation."""
+    known = list(known)
     others = {one.member.name: one.publication.snapshot for one in known}
-    return with_others(own, others, configured, settings.alias, hashed, doubts) if others else own
+    credentials = {one.member.name: one.publication.credentials for one in known}
+    return with_others(own, others, configured, settings.alias, hashed, doubts, credentials) if others else own
