@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import stat
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -134,15 +135,18 @@ def test_the_folder_and_the_record_of_a_member_that_has_left_go_and_the_others_s
 def test_a_folder_that_its_member_filled_with_folders_in_folders_goes_too(pool: HostPool) -> None:
     install(pool, ANN)
     folder = pool.folder / "ann"
-    at = os.open(folder, os.O_RDONLY)
-    for _ in range(2500):
-        os.mkdir("deeper", dir_fd=at)
-        below = os.open("deeper", os.O_RDONLY, dir_fd=at)
+    try:
+        at = os.open(folder, os.O_RDONLY)
+        for _ in range(2500):
+            os.mkdir("deeper", dir_fd=at)
+            below = os.open("deeper", os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at = below
         os.close(at)
-        at = below
-    os.close(at)
-    install(pool)
-    assert not folder.exists()
+        install(pool)
+        assert not folder.exists()
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)  # pytest could not
 
 
 def test_the_fleet_has_a_folder_only_if_its_user_exists(pool: HostPool) -> None:
