@@ -3,7 +3,6 @@
 import grp
 import json
 import os
-import pwd
 import stat
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.install.accounts import account, needs_accounts
+from tests.install.accounts import fleet_agent, needs_accounts
 from tests.install.member import tree
 from tokmon.errors import InstallError, UsageError
 from tokmon.installer.host import host_key
@@ -149,21 +148,23 @@ def test_a_folder_that_its_member_filled_with_folders_in_folders_goes_too(pool: 
         subprocess.run(["rm", "-rf", folder], check=True)  # pytest could not
 
 
-def test_the_fleet_has_a_folder_only_if_its_user_exists(pool: HostPool) -> None:
-    with pytest.raises(KeyError):
-        pwd.getpwnam("tokmon-fleet")
-    install(pool, ANN)
+@needs_accounts
+def test_the_fleet_has_a_folder_only_if_its_user_exists(pool: HostPool, open_folder: Path) -> None:
+    with fleet_agent(open_folder, exists=False):
+        install(pool, ANN)
     assert FLEET not in modes(pool.folder)
 
 
 @needs_accounts
 def test_the_folder_of_the_fleet_is_that_of_its_user_and_goes_with_it(pool: HostPool, open_folder: Path) -> None:
-    with account(open_folder, name="tokmon-fleet") as agent:
+    with fleet_agent(open_folder) as agent:
+        assert agent is not None
         install(pool, ANN)
         assert modes(pool.folder)[FLEET] == (agent.pw_uid, "755")
         assert FLEET not in pool.record.read_text()
         assert install(pool, ANN) == 0
-    assert install(pool, ANN) == 1
+    with fleet_agent(open_folder, exists=False):
+        assert install(pool, ANN) == 1
     assert set(modes(pool.folder)) == {"ann"}
 
 
