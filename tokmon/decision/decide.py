@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokmon.decision import decision_file, policy_cache
+from tokmon.decision import decision_file, policy_cache, sharing
 from tokmon.decision.deadline import seconds_left
 from tokmon.decision.decision_file import LONGEST_S, DecisionFile
 from tokmon.decision.inputs import Inputs
@@ -55,11 +55,11 @@ class Situation(NamedTuple):
 
 
 def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
-    """The policy and the evidence now, with the results of pi checks for all accounts known and for `more`."""
+    """The policy and the evidence now, with pi checks and what other members know, for all accounts and for `more`."""
     loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env), env)
     snapshot = state_file.current(paths).snapshot
-    with_checks = _with_checks(snapshot, loaded, (*snapshot.accounts, *more))
-    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy, env), with_checks)
+    known = _known(paths, env, loaded, snapshot, (*snapshot.accounts, *more))
+    return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy, env), known)
 
 
 def decide(
@@ -83,7 +83,7 @@ def decide(
     file = decision_file.path_of(paths, env)
     current = decision_file.last_account(file)
     results: tuple[ProbeSummary, ...] = ()
-    if probe and (results := _probe(paths, loaded, state, current, warn)):
+    if probe and (results := _probe(paths, env, loaded, state, current, warn)):
         inputs.read_evidence_again()
         state_file.catch_up(state, paths, deadline)
     decision = _choose(paths, env, loaded, state, current)
@@ -99,6 +99,10 @@ def decide(
         record(paths, decision, "select")
     except (OSError, StoreError) as error:
         warn(f"the decision was not recorded: `{paths.decisions}`: {reason_of(error)}")
+    try:
+        sharing.publish(paths, env, loaded.pool, state)
+    except (OSError, StoreError, ValueError) as error:
+        warn(f"the other members were not told: `{paths.pool}`: {reason_of(error)}")
     return decision, loaded.policy
 
 
@@ -135,7 +139,8 @@ def refresh(paths: Paths, env: Mapping[str, str], source: str, state: State | No
 def refresh_quietly(paths: Paths, env: Mapping[str, str], source: str) -> None:
     """The same for a command that has logged new evidence. A failure costs the next wake time, and nothing else."""
     with contextlib.suppress(OSError, StoreError, ValueError):
-        policy_cache.load(paths, env)
+        settings = policy_cache.load(paths, env).pool
+        sharing.publish(paths, env, settings, state_file.current(paths))
         refresh(paths, env, source)
 
 
@@ -186,7 +191,7 @@ def _choose(
     paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None
 ) -> Decision | None:
     """The choice now, with the instant until which it holds."""
-    policy, snapshot = loaded.policy, _with_checks(state.snapshot, loaded)
+    policy, snapshot = loaded.policy, _known(paths, env, loaded, state.snapshot)
     decision = choose(policy, snapshot, time.time(), current)
     if decision is None:
         return None
@@ -199,18 +204,22 @@ def _choose(
     return replace(decision, valid_until=max(until, decision.decided_at))
 
 
-def _with_checks(snapshot: Snapshot, loaded: LoadedPolicy, more: Iterable[str] = ()) -> Snapshot:
+def _known(
+    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, snapshot: Snapshot, more: Iterable[str] = ()
+) -> Snapshot:
+    """The snapshot with the results of pi checks, and with what other members know of its accounts and of these."""
     names = {*loaded.policy.accounts, *more}
-    return check_file.merge_check_results(snapshot, loaded.check_file, names, time.time())
+    with_checks = check_file.merge_check_results(snapshot, loaded.check_file, names, time.time())
+    return sharing.with_members(paths, env, loaded.pool, with_checks, names)
 
 
 def _probe(
-    paths: Paths, loaded: LoadedPolicy, state: State, current: str | None, warn: Warn
+    paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, state: State, current: str | None, warn: Warn
 ) -> tuple[ProbeSummary, ...]:
     """Probe the accounts on whose answer the choice depends, and add the answers to the state."""
 
     def snapshot() -> Snapshot:
-        return _with_checks(state.snapshot, loaded)
+        return _known(paths, env, loaded, state.snapshot)
 
     try:
         if not providers_to_probe(loaded.policy, snapshot(), time.time(), current):

@@ -20,6 +20,7 @@ from tokmon import __version__
 from tokmon.decision import decision_file
 from tokmon.errors import SettingsError, StoreError
 from tokmon.paths import Paths
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.overrides import PER_CALL, config_vars, name_problem, per_call
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 from tokmon.store.atomic import replace_private
@@ -51,6 +52,8 @@ class LoadedPolicy(NamedTuple):
     source: PolicyOrigin = PolicyOrigin.CONFIGURED
     environment_accounts: frozenset[str] = frozenset()
     """Accounts of the proposed chain whose keys are in this environment: other processes may lack them."""
+
+    pool: PoolSettings = PoolSettings()
 
     @property
     def shared(self) -> tuple[tuple[str, str], ...]:

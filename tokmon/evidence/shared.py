@@ -5,7 +5,7 @@ the same credential, or if a 5h and a 7d window of both end at the same second; 
 its organisation is never the same. A refused key says nothing about another member's key, nor does a check of its pi.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,17 +29,20 @@ def with_others(
     others: Mapping[str, Snapshot],
     configured: Mapping[str, PartKey],
     aliases: Collection[str] = (),
+    hashed: Callable[[str], str] = str,
     doubts: list[Doubt] | None = None,
 ) -> Snapshot:
     """A snapshot: `own`, with what `others` (by member) know of the accounts in it and of those `configured`.
 
     `configured` has what this member's configuration says of the identity of its accounts. `aliases` are names that
-    mean one account for all. Whose identity is not known is added to `doubts`. The order of `others` does not matter.
+    mean one account for all. `hashed` is how others name an organisation. Whose identity is not known is added to
+    `doubts`. The order of `others` does not matter.
     """
     accounts: dict[str, Account] = {}
     for provider in sorted({*own.providers, *configured, *aliases}):
         mine = next(iter(own.identities(provider)), None)
-        known = [*(mine.keys if mine else ()), *([configured[provider]] if provider in configured else [])]
+        known = [key._replace(account=key.account and hashed(key.account)) for key in (mine.keys if mine else ())]
+        known += [configured[provider]] if provider in configured else []
         before = account = None if mine is None else mine.account
         for member in sorted(others):
             for theirs in others[member].identities(provider):

@@ -103,6 +103,10 @@ class Snapshot:
         """The accounts as in `state.json`, with keys in a fixed order: equal snapshots give equal bytes."""
         return {name: self.provider_json(name) for name in self.providers}
 
+    def added(self, provider: str) -> int:
+        """How often evidence was added under that name: whoever keeps its saved form sees whether it is still that."""
+        return self._identities[provider].added
+
     def provider_json(self, provider: str) -> dict[str, Any]:
         """The accounts under that name as in `state.json`."""
         return self._identities[provider].to_json(account_json)
@@ -112,10 +116,14 @@ class Snapshot:
         """The snapshot in the output of `to_json`; KeyError, TypeError or ValueError if it is anything else."""
         snapshot = cls()
         for name, entry in accounts.items():
-            identities = Identities(partial(Account, name))
-            snapshot._identities[name] = identities.add_json(entry, partial(account_from_json, name))
-        snapshot._outdated = dict.fromkeys(snapshot._identities)
+            snapshot.add_saved(name, entry)
         return snapshot
+
+    def add_saved(self, provider: str, entry: Mapping[str, Any]) -> None:
+        """Take the accounts under a name from the output of `provider_json`; errors as `from_json`."""
+        identities = Identities(partial(Account, provider))
+        self._identities[provider] = identities.add_json(entry, partial(account_from_json, provider))
+        self._outdated[provider] = None
 
 
 def fold(snapshot: Snapshot, lines: Iterable[Mapping[str, Any]], read_text: ReadText | None = None) -> Snapshot:

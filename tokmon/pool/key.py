@@ -1,0 +1,31 @@
+"""The key of the hashes by which members compare organisations and credentials without naming them.
+
+Root's install gives every member of a host the same key; the extension makes one where there is none. It never leaves
+the state folder.
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+from tokmon.paths import Paths
+from tokmon.store.opener import read_own_file
+
+KEY_BYTES: Final = 32
+FILE: Final = "identity.key"
+_HASH: Final = 16
+"""Hexadecimal digits of a hash."""
+
+
+def read_key(paths: Paths) -> bytes | None:
+    """The key of this member; None if there is none yet, or if others may have written it."""
+    try:
+        key = read_own_file(paths.state / FILE, KEY_BYTES)
+    except OSError:
+        return None
+    return key if len(key) == KEY_BYTES else None
+
+
+def hash_of(key: bytes, text: str) -> str:
+    """A hash which only those who have the key can make; as in `extensions/tokmon/identity.ts`."""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HASH]

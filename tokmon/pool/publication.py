@@ -1,0 +1,171 @@
+"""What a member publishes of its accounts, `evidence.json`, and how it is read: nothing in it is believed by itself.
+
+    {"version": 1, "form": 13, "ts": …, "accounts": {PROVIDER: the form of state.json}, "sessions": [{…}]}
+
+Organisations and credentials are keyed hashes. There is no key, text, session, mission or path in it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from tokmon.evidence.snapshot import VERSION as FORM
+from tokmon.evidence.snapshot import Snapshot
+from tokmon.pool.folder import FILES
+from tokmon.pool.key import hash_of
+from tokmon.store.codec import encode, encoded
+from tokmon.wire.instants import parse_rfc3339, rfc3339
+from tokmon.wire.scrub import scrub
+
+VERSION: Final = 1
+AHEAD_S: Final = 60.0
+"""Seconds by which an instant may be ahead of this clock: members of a host have one clock."""
+
+_LONGEST: Final = 120
+"""Characters of a text."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_ROOM: Final = FILES["evidence"] - (16 << 10)
+_MAX_SESSIONS: Final = 100
+_ERRORS: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError)
+
+
+class Running(NamedTuple):
+    """Sessions that run on an account now: how many, and since when the first of them (epoch seconds)."""
+
+    provider: str
+    sessions: int
+    since: float
+
+
+class Publication(NamedTuple):
+    """What another member knows. Instants are epoch seconds."""
+
+    member: str
+    at: float
+    snapshot: Snapshot
+    sessions: tuple[Running, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What of it is not believed, and why."""
+
+
+class Encoder:
+    """Encodes what this member knows, again only the accounts with new evidence."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._accounts: dict[str, tuple[int, float, bytes]] = {}
+
+    def value(self, snapshot: Snapshot, sessions: Iterable[Running], now: float) -> dict[str, Any]:
+        """The content of the file: of more accounts than it has room for, those with the newest evidence."""
+        accounts, size = {}, 0
+        for name, (_, _, data) in sorted(self._encoded(snapshot).items(), key=_newest_first):
+            size += len(name) + len(data) + 4
+            if size > _ROOM:
+                break
+            accounts[name] = encoded(data)
+        return {
+            "version": VERSION,
+            "form": FORM,
+            "ts": rfc3339(now),
+            "accounts": accounts,
+            "sessions": [
+                {"provider": provider, "count": count, "since": rfc3339(since)}
+                for provider, count, since in list(sessions)[:_MAX_SESSIONS]
+            ],
+        }
+
+    def _encoded(self, snapshot: Snapshot) -> dict[str, tuple[int, float, bytes]]:
+        before, self._accounts = self._accounts, {}
+        for name in snapshot.providers:
+            known, added = before.get(name), snapshot.added(name)
+            if known is None or known[0] != added:
+                entry = snapshot.provider_json(name)
+                known = (added, _newest(entry), encode(_public(entry, self._key)))
+            self._accounts[name] = known
+        return self._accounts
+
+
+def decode(value: Mapping[str, Any], member: str, names: Collection[str] | None, now: float) -> Publication:
+    """What a member published of the accounts with these names (of all if None).
+
+    ValueError where none of it can be used. A malformed account is left out, and so is one with an instant from the
+    future; both are among the problems.
+    """
+    if value.get("version") != VERSION or value.get("form") != FORM:
+        raise ValueError("of another version of tokmon")
+    accounts, problems = value.get("accounts"), []
+    at = _instant(value.get("ts"), now)
+    snapshot = Snapshot()
+    for name, entry in accounts.items() if isinstance(accounts, dict) else ():
+        if names is not None and name not in names:
+            continue
+        try:
+            snapshot.add_saved(name, _with_member(entry, member, now))
+        except _ERRORS as error:
+            future = isinstance(error, FutureError)
+            problems.append(f"`{name}`: {'an instant from the future' if future else 'malformed'}")
+    return Publication(member, at, snapshot, tuple(_sessions(value.get("sessions"), now)), tuple(problems))
+
+
+class FutureError(ValueError):
+    """An instant that has not come yet."""
+
+
+def _instant(text: object, now: float) -> float:
+    at = parse_rfc3339(text) if isinstance(text, str) else 0.0
+    if at > now + AHEAD_S:
+        raise FutureError("from the future")
+    return at
+
+
+def _sessions(entries: object, now: float) -> Iterable[Running]:
+    for entry in entries[:_MAX_SESSIONS] if isinstance(entries, list) else ():
+        try:
+            provider, count, since = entry["provider"], entry["count"], _instant(entry["since"], now)
+            if isinstance(provider, str) and isinstance(count, int) and 0 < count <= _MAX_SESSIONS:
+                yield Running(provider, count, since)
+        except _ERRORS:
+            continue
+
+
+def _newest_first(item: tuple[str, tuple[int, float, bytes]]) -> tuple[float, str]:
+    return -item[1][1], item[0]
+
+
+def _newest(entry: Mapping[str, Any]) -> float:
+    """The newest instant of the evidence under a name."""
+    used = [part.get("used") or {} for part in (entry, *entry["identities"])]
+    stamps = [stamp["newest"]["ts"] for stamp in used if stamp.get("newest")]
+    return max(map(parse_rfc3339, stamps), default=0.0)
+
+
+def _public(value: Any, key: bytes) -> Any:  # noqa: ANN401 - JSON of every type
+    """The saved form without what is private: an organisation becomes a hash, a text is scrubbed and cut."""
+    if isinstance(value, str):
+        return scrub(value)[:_LONGEST]
+    if isinstance(value, list):
+        return [_public(entry, key) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    public = {scrub(name)[:_LONGEST]: _public(entry, key) for name, entry in value.items()}
+    if "id" in value and not _ID.fullmatch(str(value["id"])):
+        public["id"] = ""
+    if "seat" in value:
+        public["account"] = hash_of(key, f"account:{value['account']}") if value["account"] else ""
+    return public
+
+
+def _with_member(value: Any, member: str, now: float) -> Any:  # noqa: ANN401
+    """The same with the member in each stamp; FutureError if one has not come yet."""
+    if isinstance(value, list):
+        return [_with_member(entry, member, now) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    stamped = {name: _with_member(entry, member, now) for name, entry in value.items()}
+    if "ts" in value:
+        _instant(value["ts"], now)
+        stamped["member"] = member
+    if any(ts > now + AHEAD_S for ts in value.get("key_refusal_times", ())):
+        raise FutureError
+    return stamped
