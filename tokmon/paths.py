@@ -16,7 +16,6 @@ from tokmon.errors import StoreError, reason_of
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 HOST_POOL = Path("/var/lib/tokmon/pool")
-IDENTITY_KEY = "identity.key"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -76,11 +75,6 @@ class Paths:
     def snapshot(self) -> Path:
         """The snapshot and the byte offsets it covers."""
         return self.state / "state.json"
-
-    @property
-    def identity_key(self) -> Path:
-        """The random key of the hashes of organisations and credentials; on a host that root installed all have one."""
-        return self.state / IDENTITY_KEY
 
     @property
     def lock(self) -> Path:

@@ -20,6 +20,7 @@ from tokmon.installer.host.run_as import UnixAccount
 from tokmon.installer.user import identity_key
 from tokmon.installer.user.options import parse_install
 from tokmon.installer.user.plan import execute
+from tokmon.pool.key import key_in
 from tokmon.pool.names import FLEET
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
@@ -267,10 +268,10 @@ def test_a_key_that_is_cut_or_that_another_user_wrote_is_replaced(pool: HostPool
     install(pool)
     pool.key.write_bytes(b"short")
     execute(host_key.steps(pool.key), dry_run=False)
-    first = identity_key.read(pool.key)
+    first = key_in(pool.key)
     os.chown(pool.key, ANN.uid, ANN.gid)
     execute(host_key.steps(pool.key), dry_run=False)
-    assert len({b"short", first, identity_key.read(pool.key)}) == 3
+    assert len({b"short", first, key_in(pool.key)}) == 3
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])

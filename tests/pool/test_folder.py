@@ -188,6 +188,11 @@ def to_a_pipe(path: Path) -> None:
     os.chown(path, ANN, ANN)
 
 
+def to_a_pipe_of_root(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def to_a_file(path: Path) -> None:
     path.rmdir()
     path.touch()
@@ -213,7 +218,7 @@ def test_what_is_not_that_members_folder_alone_is_not_believed(
         lambda path: os.chown(path, ANN, ANN),
         lambda path: path.chmod(0o664),
         lambda path: path.rename(path.with_name("other")) and path.symlink_to("other"),
-        lambda path: path.unlink() or os.mkfifo(path),
+        to_a_pipe_of_root,
         lambda path: path.write_text("{"),
         lambda path: path.write_text("[]"),
         lambda path: path.write_text('{"members": ["ann"]}'),

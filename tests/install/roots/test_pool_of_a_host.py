@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import INSTALL, MEMBERS, OFFLINE, Host
+from tests.install.roots.host import MEMBERS, Host
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S)]
 
@@ -132,7 +132,7 @@ def test_a_link_in_the_place_of_the_pool_is_reported_and_members_are_set_up(host
 
 def test_a_group_that_there_is_not_is_refused_before_anything_is_done(host: Host) -> None:
     before = host.root.watched()
-    done = host.root.run(INSTALL, "--all", "--pool-group", "nobody-here", **OFFLINE)
+    done = host.install("--all", "--pool-group", "nobody-here")
     assert (done.returncode, "there is no group `nobody-here`" in done.stderr) == (2, True)
     assert host.root.watched() == before
 

@@ -10,11 +10,12 @@ from tokmon.errors import InstallError
 from tokmon.installer.user import files, identity_key
 from tokmon.installer.user.plan import Step
 from tokmon.paths import FILE_MODE
+from tokmon.pool.key import key_in
 
 
 def steps(path: Path) -> Iterator[Step]:
     """Have a key at `path` that only root can read. One that another user may have written is replaced."""
-    if identity_key.read(path) is None:
+    if key_in(path) is None:
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             raise InstallError(f"`{path}` is in the way: it is not a file", hint="move it away, then run this again")
         yield Step(f"make the identity key {path}", lambda: _make(path), path)
@@ -24,7 +25,7 @@ def steps(path: Path) -> Iterator[Step]:
 
 def read(path: Path, *, dry_run: bool) -> bytes | None:
     """The key; in a dry run that comes before it is made, one that stands for it."""
-    return identity_key.read(path) or (identity_key.new() if dry_run else None)
+    return key_in(path) or (identity_key.new() if dry_run else None)
 
 
 def _make(path: Path) -> None:

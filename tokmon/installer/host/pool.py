@@ -23,7 +23,8 @@ from tokmon.installer.host.run_as import UnixAccount
 from tokmon.installer.user import files
 from tokmon.installer.user.plan import Step, say
 from tokmon.installer.user.subprocesses import require
-from tokmon.paths import HOST_POOL, IDENTITY_KEY
+from tokmon.paths import HOST_POOL
+from tokmon.pool.key import FILE as KEY_FILE
 from tokmon.pool.names import FLEET, FLEET_USER, RECORD, is_member_name
 
 _VERSION: Final = 1
@@ -68,7 +69,7 @@ class HostPool:
     @property
     def key(self) -> Path:
         """The key of which each member gets a copy."""
-        return self.place / IDENTITY_KEY
+        return self.place / KEY_FILE
 
     def recorded_group(self) -> str:
         """The name of the group that was chosen before; empty if every local user may read."""

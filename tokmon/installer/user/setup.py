@@ -18,6 +18,7 @@ from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.subprocesses import Done, capture
 from tokmon.installer.user.writer import Writer
 from tokmon.pi import extension
+from tokmon.pool.key import FILE as KEY_FILE
 
 HOOK: Final = "budget-select"
 _FROM_OLDER: Final = ("decision.last", "decision.backups", "pi.json")
@@ -70,7 +71,7 @@ class UserSetup:
         yield from self._extension(writer)
         yield from self._agent()
         if self.key is not None:
-            yield from identity_key.steps(self.home.tokmon.identity_key, self.key)
+            yield from identity_key.steps(self.home.tokmon.state / KEY_FILE, self.key)
         yield from self._from_older()
         yield from self._sidecar(writer)
 

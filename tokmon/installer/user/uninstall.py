@@ -11,8 +11,8 @@ from tokmon.installer.user.layout import ProgramPaths, UserPaths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, say
 from tokmon.installer.user.receipt import Entry, Receipt
-from tokmon.paths import IDENTITY_KEY
 from tokmon.pi import extension
+from tokmon.pool.key import FILE as KEY_FILE
 
 
 def remove_user(home: UserPaths, options: Options) -> int:
@@ -45,7 +45,7 @@ def _caches(home: UserPaths) -> Iterator[Step]:
     state = home.tokmon.state
     names = files.names_in(state)
     own = [name for name in names if name == "policy.json" or name.partition("-")[0] == "decision"]
-    if set(names) <= {*own, IDENTITY_KEY}:
+    if set(names) <= {*own, KEY_FILE}:
         own = names  # nothing was recorded that the key is needed for
     for path in (state / name for name in own):
         yield Step(f"remove {path}", functools.partial(path.unlink, missing_ok=True), path)

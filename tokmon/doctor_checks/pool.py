@@ -1,0 +1,81 @@
+"""The pool: how many members are read, what of it is not believed, and whether this member has a folder in it."""
+
+import grp
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+from tokmon.decision import policy_cache
+from tokmon.doctor_checks.subject import Subject
+from tokmon.errors import reason_of
+from tokmon.pool import folder
+from tokmon.pool.folder import FILES, Pool, Problem
+from tokmon.pool.settings import PoolSettings
+from tokmon.pool.view import View
+from tokmon.report.findings import Finding, ok, warn
+from tokmon.report.words import plural
+
+_NAMED: Final = 5
+_INSTALL: Final = "run root's install: `sudo tokmon install`"
+
+
+def pool(subject: Subject) -> Finding:
+    """The members that are read, and the first of the folders and files that are not believed. Nothing blocks."""
+    settings = policy_cache.load(subject.paths, subject.env, keep=False).pool
+    if not settings.share:
+        return ok("not shared (`[pool] share = false`)")
+    seen = folder.look(subject.paths, subject.env)
+    if subject.paths.pool_is_shared and seen.own is None and os.geteuid() != 0:
+        return _without_folder(seen)
+    if (group := _foreign_group(seen)) is not None:
+        return warn(
+            f"`{seen.own}` is for the group `{group}`, which this process is not in: it reads no other member",
+            f"`usermod --append --groups {group} NAME` as root, then {_INSTALL}",
+        )
+    problems = list(dict.fromkeys(_problems(seen, settings, subject.now)))
+    read = plural(len(_members(seen, settings)), "other member")
+    ignored = f", {len(settings.ignore)} ignored" if settings.ignore else ""
+    if problems:
+        first = "; ".join(f"`{path}`: {why}" for path, why in problems[:_NAMED])
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        return warn(
+            f"{read}{ignored}; not believed: {first}{more}",
+            "nothing of that is used; its owner can publish it anew, and root's install corrects folders",
+        )
+    return ok(f"{read}{ignored} in `{seen.path}`")
+
+
+def _without_folder(seen: Pool) -> Finding:
+    return warn(f"this user has no folder of its own in `{seen.path}`: it publishes nothing", _INSTALL)
+
+
+def _members(seen: Pool, settings: PoolSettings) -> list[folder.Member]:
+    return [member for member in seen.others if member.name not in settings.ignore]
+
+
+def _problems(seen: Pool, settings: PoolSettings, now: float) -> Iterator[Problem]:
+    """What is not believed: folders, files, and parts of what they hold."""
+    yield from View().read(seen, settings, None, now)[1]
+    for member in _members(seen, settings):
+        for name in FILES:
+            try:
+                folder.read(member, name)
+            except (OSError, ValueError) as error:
+                yield Problem(member.folder / f"{name}.json", reason_of(error))
+
+
+def _foreign_group(seen: Pool) -> str | None:
+    """The group that may read the members' folders, if this process is not in it."""
+    try:
+        status = seen.own.lstat() if seen.own is not None else None
+    except OSError:
+        return None
+    if status is None or not status.st_mode & stat.S_ISGID or os.geteuid() == 0:
+        return None
+    if status.st_gid in {os.getegid(), *os.getgroups()}:
+        return None
+    try:
+        return grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        return str(status.st_gid)
