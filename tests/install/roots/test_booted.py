@@ -133,7 +133,7 @@ def test_a_group_of_the_pool_reaches_the_sidecar_unless_its_manager_runs_other_t
     gid = booted.root.sh("getent group quota").split(":")[2]
     printed = booted.installed("--all", "--pool-group", "quota")
     again = booted.installed("--all")
-    assert "nothing changed" in again
+    assert "nothing changed" in again, again
     for name in ("ann", "ben"):
         assert f"start user@{booted.uid(name)}.service of {name} again" in printed
         send(booted, name, 10)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.install.roots.debian import PATIENCE_S
-from tests.install.roots.host import MEMBERS, Host
+from tests.install.roots.host import DAN, MEMBERS, Host
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S)]
 
@@ -142,3 +142,51 @@ def test_an_upgrade_from_a_tokmon_without_a_pool_makes_it_for_all(host: Host) ->
     host.root.sh(f"rm -r {PLACE}")
     host.installed("--member", "ann")
     assert set(modes(host)) == recorded(host) == set(MEMBERS)
+
+
+def doctor(host: Host, name: str) -> dict[str, str]:
+    """What the doctor of a member says of the pool."""
+    done = host.root.run("timeout", "60", f"/home/{name}/.local/bin/tokmon", "doctor", "--json", user=name)
+    (check,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "pool")
+    return {field: check[field] for field in ("level", "text", "fix")}
+
+
+def test_the_doctor_of_a_member_names_what_others_planted_and_blocks_on_nothing(host: Host) -> None:
+    host.installed("--all")
+    assert doctor(host, "ann")["text"] == f"3 other members in `{POOL}`"
+    folder = f"{POOL}/ben"
+    script = "mkfifo evidence.json; ln -s /etc/shadow decisions.json; truncate -s 1G probes.json"
+    host.root.sh(f"cd {folder}; {script}", user="ben")
+    host.root.sh(f"chmod 777 {POOL}/eve", user="eve")
+    host.root.sh(f"mkdir {POOL}/stranger")
+    found = doctor(host, "ann")
+    assert (found["level"], found["text"].split(";")[0]) == ("warn", "2 other members")
+    for named in (
+        f"`{folder}/evidence.json`: not a file",
+        f"`{folder}/decisions.json`: a link, which tokmon does not follow",
+        f"`{folder}/probes.json`: more than 65536 bytes",
+        f"`{POOL}/eve`: not a folder of user {host.uid('eve')}",
+        f"`{POOL}/stranger`: not a member that root's install recorded",
+    ):
+        assert named in found["text"]
+    assert f"{POOL}/eve`: not" not in doctor(host, "eve")["text"]
+    assert "this user has no folder of its own" in doctor(host, "eve")["text"]
+    host.installed("--all")
+    assert "this user has no folder of its own" not in doctor(host, "eve")["text"]
+
+
+def test_the_doctor_names_the_group_that_a_member_is_not_in(host: Host) -> None:
+    host.root.sh("groupadd quota; usermod -aG quota ann")
+    host.installed("--all", "--pool-group", "quota")
+    assert doctor(host, "ann")["text"] == f"3 other members in `{POOL}`"
+    found = doctor(host, "ben")
+    assert "for the group `quota`, which this process is not in" in found["text"]
+    assert "usermod --append --groups quota" in found["fix"]
+
+
+def test_the_identities_of_one_account_share_its_folder(host: Host) -> None:
+    host.installed("--member", "dan", "--member", DAN, "--member", "ann")
+    assert set(modes(host)) == {"ann", "dan"}
+    environment = {"PI_CODING_AGENT_DIR": "/srv/agents/dan", "TOKMON_MEMBER": "dan-two"}
+    done = host.root.run("/home/dan/.local/bin/tokmon", "doctor", "--json", user="dan", without=(), **environment)
+    assert f"1 other member in `{POOL}`" in done.stdout

@@ -87,7 +87,7 @@ def _set_up(member: HostMember, words: Words, program: Program, options: Options
     steps = execute(_roots_steps(member, receipt, lingers=lingers), dry_run=options.dry_run)
     if options.systemd and launchd.is_this_system():
         steps += execute(launchd.install(member, program.paths.command, receipt), dry_run=options.dry_run)
-    if options.systemd and shared.group is not None:
+    if options.systemd and shared.group is not None and shared.group.has(account):
         steps += execute(user_manager.steps(account, shared.group.gid), dry_run=options.dry_run)
     part = [*words, *(["--lingers"] if lingers else []), *(["--identity-key"] if shared.key else [])]
     return steps + run_part(member, part, shared.key or b"")

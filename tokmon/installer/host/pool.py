@@ -40,6 +40,10 @@ class Group(NamedTuple):
     name: str
     gid: int
 
+    def has(self, account: UnixAccount) -> bool:
+        """Whether the account is in it: its next login, at least, has the group."""
+        return self.gid in os.getgrouplist(account.name, account.gid)
+
 
 class _Wanted(NamedTuple):
     """A folder as it should be; `gid` is None where its group does not matter."""
@@ -104,7 +108,7 @@ class HostPool:
         for name, account in {**members, **({} if agent is None else {FLEET: agent})}.items():
             gid, mode = (account.gid, _OPEN_MODE) if group is None else (group.gid, _GROUP_MODE)
             yield from _have_folder(_Wanted(self.folder / name, account.uid, gid, mode))
-            if group is not None and group.gid not in os.getgrouplist(account.name, account.gid):
+            if group is not None and not group.has(account):
                 say(f"{account.name} is not in the group `{group.name}`: it cannot read what other members know; have")
                 say(f"      it join by `usermod --append --groups {group.name} {account.name}`, then run this again")
 

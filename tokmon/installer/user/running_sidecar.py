@@ -55,8 +55,8 @@ def reason_to_restart(pid: int, version: Path, paths: Paths, *, parent_has_group
 
 def lacks_group(pid: int, gid: int) -> bool:
     """Whether a process has not that group; False where nobody can tell."""
-    groups = _status(pid).get("Groups"), _status(pid).get("Gid")
-    return None not in groups and str(gid) not in " ".join(map(str, groups)).split()
+    status = _status(pid)
+    return "Groups" in status and str(gid) not in f"{status['Groups']} {status.get('Gid', '')}".split()
 
 
 def _parent(pid: int) -> int:
