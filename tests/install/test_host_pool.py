@@ -20,7 +20,7 @@ from tokmon.installer.host.run_as import UnixAccount
 from tokmon.installer.user import identity_key
 from tokmon.installer.user.options import parse_install
 from tokmon.installer.user.plan import execute
-from tokmon.pool.key import key_in
+from tokmon.pool.key import fingerprint_of, key_in
 from tokmon.pool.names import FLEET
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
@@ -46,11 +46,18 @@ def modes(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def test_each_member_has_a_folder_that_others_read_below_folders_of_root(pool: HostPool) -> None:
-    assert install(pool, ANN, BEN) == 5
-    assert modes(pool.place) == {"pool": (0, "755"), "members.json": (0, "644")}
+    assert install(pool, ANN, BEN) == 6
+    assert modes(pool.place) == {
+        "pool": (0, "755"),
+        "members.json": (0, "644"),
+        "identity.key": (0, "600"),
+    }
     assert modes(pool.folder) == {"ann": (ANN.uid, "755"), "ben": (BEN.uid, "755")}
     members = {"ann": {"uid": ANN.uid}, "ben": {"uid": BEN.uid}}
-    assert json.loads(pool.record.read_text()) == {"version": 1, "members": members}
+    key = key_in(pool.key)
+    assert key is not None
+    recorded = {"version": 1, "members": members, "key": fingerprint_of(key)}
+    assert json.loads(pool.record.read_text()) == recorded
 
 
 def test_a_second_install_changes_nothing(pool: HostPool) -> None:
@@ -180,7 +187,6 @@ def test_an_account_whose_name_cannot_be_a_folder_shares_nothing(
 
 def test_all_of_it_is_removed_and_the_folder_above_only_if_it_is_empty(pool: HostPool) -> None:
     install(pool, ANN, BEN)
-    execute(host_key.steps(pool.key), dry_run=False)
     other = pool.place / "other"
     other.touch()
     execute(pool.remove(), dry_run=True)
@@ -249,10 +255,10 @@ def test_the_new_version_is_told_of_the_group() -> None:
 
 
 def test_the_key_is_made_once_and_for_root_alone(pool: HostPool) -> None:
-    install(pool)
+    pool.place.mkdir(parents=True)
     execute(host_key.steps(pool.key), dry_run=True)
     assert not pool.key.exists()
-    execute(host_key.steps(pool.key), dry_run=False)
+    install(pool)
     key = host_key.read(pool.key, dry_run=False)
     assert key is not None
     assert len(key) == 32
@@ -276,7 +282,7 @@ def test_a_key_that_is_cut_or_that_another_user_wrote_is_replaced(pool: HostPool
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_what_is_no_file_in_the_place_of_the_key_is_refused(pool: HostPool, kind: str) -> None:
-    install(pool)
+    pool.place.mkdir(parents=True)
     if kind == "link":
         pool.key.symlink_to("/etc/hostname")
     elif kind == "pipe":

@@ -11,6 +11,8 @@ from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import reason_of
 from tokmon.pool import folder
 from tokmon.pool.folder import FILES, Pool, Problem
+from tokmon.pool.key import FILE as KEY_FILE
+from tokmon.pool.key import fingerprint_of, read_key
 from tokmon.pool.settings import PoolSettings
 from tokmon.pool.view import View
 from tokmon.report.findings import Finding, ok, warn
@@ -33,6 +35,11 @@ def pool(subject: Subject) -> Finding:
             f"`{seen.own}` is for the group `{group}`, which this process is not in: it reads no other member",
             f"`usermod --append --groups {group} NAME` as root, then {_INSTALL}",
         )
+    if seen.own is not None and not _has_hosts_key(subject, seen):
+        return warn(
+            f"`{subject.paths.state / KEY_FILE}` is not the key of this host: members cannot compare their accounts",
+            f"{_INSTALL}, then restart pi and the sidecar",
+        )
     problems = list(dict.fromkeys(_problems(seen, settings, subject.now)))
     read = plural(len(_members(seen, settings)), "other member")
     ignored = f", {len(settings.ignore)} ignored" if settings.ignore else ""
@@ -48,6 +55,11 @@ def pool(subject: Subject) -> Finding:
 
 def _without_folder(seen: Pool) -> Finding:
     return warn(f"this user has no folder of its own in `{seen.path}`: it publishes nothing", _INSTALL)
+
+
+def _has_hosts_key(subject: Subject, seen: Pool) -> bool:
+    key, recorded = read_key(subject.paths), folder.recorded_key(seen.path)
+    return recorded is None or (key is not None and fingerprint_of(key) == recorded)
 
 
 def _members(seen: Pool, settings: PoolSettings) -> list[folder.Member]:

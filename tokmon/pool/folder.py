@@ -133,8 +133,21 @@ def write(folder: Path, name: str, value: Mapping[str, Any]) -> None:
     replace_public(folder / f"{name}.json", data)
 
 
+def recorded_key(pool: Path) -> str | None:
+    """The fingerprint of the key that root's install gave to all members; None if it gave none."""
+    fingerprint = (_record(pool) or {}).get("key")
+    return fingerprint if isinstance(fingerprint, str) else None
+
+
 def _recorded(pool: Path) -> Mapping[str, Any] | None:
     """Whose folders root's install made, by name; None in a pool of the user's own, where all are the user's."""
+    record = _record(pool)
+    members = {} if record is None else record.get("members")
+    return None if record is None else members if isinstance(members, dict) else {}
+
+
+def _record(pool: Path) -> Mapping[str, Any] | None:
+    """What root's install recorded, empty where that is not root's; None in a pool of the user's own."""
     record = pool.parent / RECORD
     try:
         owner = pool.lstat().st_uid
@@ -144,8 +157,7 @@ def _recorded(pool: Path) -> Mapping[str, Any] | None:
     if pool != HOST_POOL and owner == os.geteuid() != 0:
         return None
     believed = stat.S_ISREG(status.st_mode) and status.st_uid == 0 and not status.st_mode & _OTHERS_MAY_WRITE
-    members = (read_json(record) or {}).get("members") if believed else None
-    return members if isinstance(members, dict) else {}
+    return (read_json(record) or {}) if believed else {}
 
 
 def _folders(pool: Path, problems: list[Problem]) -> list[Path]:

@@ -35,3 +35,8 @@ def key_in(path: Path) -> bytes | None:
 def hash_of(key: bytes, text: str) -> str:
     """A hash which only those who have the key can make; as in `extensions/tokmon/identity.ts`."""
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HASH]
+
+
+def fingerprint_of(key: bytes) -> str:
+    """What tells this key from another, and nothing else of it."""
+    return hash_of(key, FILE)

@@ -8,7 +8,7 @@ FILES: Final = {"evidence": 160 << 10, "decisions": 32 << 10, "probes": 64 << 10
 """What a member publishes, and the most bytes of each: 256 KiB in all."""
 
 RECORD: Final = "members.json"
-"""Beside the pool, of root: `{"version": 1, "members": {NAME: {"uid": UID}}}`, and `"group"` if one was chosen."""
+"""Beside the pool, of root: `{"version": 1, "members": {NAME: {"uid": UID}}, "key": …, "group": …}`."""
 
 FLEET: Final = "@fleet"
 FLEET_USER: Final = "tokmon-fleet"

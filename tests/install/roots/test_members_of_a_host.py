@@ -115,6 +115,8 @@ def test_a_dry_run_says_all_and_changes_nothing(host: Host, *, is_built: bool) -
     for name in MEMBERS:
         assert f"/home/{name}/{EXTENSION}" in said
         assert f"/home/{name}/{HOOK}" in said
+        assert f"would make the folder /var/lib/tokmon/pool/{name}\n" in said
+        assert f"{name}: would write /home/{name}/.local/state/tokmon/identity.key\n" in said
 
 
 @pytest.mark.long

@@ -171,7 +171,10 @@ def test_the_doctor_of_a_member_names_what_others_planted_and_blocks_on_nothing(
         assert named in found["text"]
     assert f"{POOL}/eve`: not" not in doctor(host, "eve")["text"]
     assert "this user has no folder of its own" in doctor(host, "eve")["text"]
+    host.root.sh(f"head -c 32 /dev/zero >~/{KEY}", user="ann")
+    assert f"`/home/ann/{KEY}` is not the key of this host" in doctor(host, "ann")["text"]
     host.installed("--all")
+    assert doctor(host, "ann")["text"].startswith("3 other members; ")
     assert "this user has no folder of its own" not in doctor(host, "eve")["text"]
 
 

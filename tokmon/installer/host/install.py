@@ -63,7 +63,6 @@ def _have_pool(chosen: Discovery, receipt: Receipt, options: Options) -> tuple[i
     try:
         group = pool.group(pool.recorded_group() if options.pool_group is None else options.pool_group)
         steps = execute(pool.install(accounts.values(), group), dry_run=options.dry_run)
-        steps += execute(host_key.steps(pool.key), dry_run=options.dry_run)
         return steps, _Shared(host_key.read(pool.key, dry_run=options.dry_run), group)
     except InstallError as error:
         chosen.problems[_POOL] = error

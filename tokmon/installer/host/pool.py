@@ -1,6 +1,6 @@
 """Root's part of the pool: a folder for each member's Unix account, and the record of whose each is.
 
-    /var/lib/tokmon/members.json    root's: the members, and the group that may read if one was chosen
+    /var/lib/tokmon/members.json    root's: the members, a fingerprint of the key, and the group that may read
     /var/lib/tokmon/identity.key    root's alone; each member gets a copy
     /var/lib/tokmon/pool/MEMBER/    the member's; others read it
 
@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tokmon.errors import InstallError
+from tokmon.installer.host import host_key
 from tokmon.installer.host.run_as import UnixAccount
 from tokmon.installer.user import files
 from tokmon.installer.user.plan import Step, say
 from tokmon.installer.user.subprocesses import require
 from tokmon.paths import HOST_POOL
 from tokmon.pool.key import FILE as KEY_FILE
+from tokmon.pool.key import fingerprint_of, key_in
 from tokmon.pool.names import FLEET, FLEET_USER, RECORD, is_member_name
 
 _VERSION: Final = 1
@@ -95,7 +97,7 @@ class HostPool:
             raise InstallError(f"there is no group `{name}`", hint=hint) from None
 
     def install(self, accounts: Iterable[UnixAccount], group: Group | None) -> Iterator[Step]:
-        """Have a folder for each of these accounts, and of the fleet's agent if there is one, and none else."""
+        """Have the key, and a folder for each of these accounts and for the fleet's agent, and none else."""
         accounts = list(accounts)
         members = _by_name(accounts)
         for account in accounts:
@@ -103,6 +105,7 @@ class HostPool:
                 say(f"{account.name}: no folder of the pool can have this name: it shares nothing")
         for path in (self.place, self.folder):
             yield from _have_folder(_Wanted(path, 0, None, _OPEN_MODE))
+        yield from host_key.steps(self.key)
         yield from self.leave(members.values(), "" if group is None else group.name)
         agent = _fleet_agent()
         for name, account in {**members, **({} if agent is None else {FLEET: agent})}.items():
@@ -120,9 +123,11 @@ class HostPool:
             if name not in stays:
                 path = self.folder / name
                 yield Step(f"remove {path}, whose member has left", functools.partial(_remove_folder, path), path)
+        key = key_in(self.key)
         record: dict[str, Any] = {
             "version": _VERSION,
             "members": {name: {"uid": account.uid} for name, account in sorted(members.items())},
+            **({} if key is None else {"key": fingerprint_of(key)}),
             **({"group": group} if group else {}),
         }
         content = (json.dumps(record) + "\n").encode()
