@@ -53,7 +53,7 @@ _LINE = st.fixed_dictionaries(
 """Of few values, so that lines of one instant and one id contradict each other, as those without an id may."""
 
 
-_FULL_LINE = st.builds(
+FULL_LINE = st.builds(
     lambda line, model, windows, status: {**line, "model": model, "windows": windows, "status": status},
     _LINE,
     st.sampled_from(["opus", "sonnet"]),
@@ -117,7 +117,7 @@ def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     assert json.dumps(snapshot.to_json()) == whole
 
 
-@given(st.lists(_FULL_LINE, max_size=8), st.randoms())
+@given(st.lists(FULL_LINE, max_size=8), st.randoms())
 def test_evidence_that_names_its_account_and_evidence_that_does_not_are_one_account(
     lines: list[dict[str, Any]], random: Any
 ) -> None:

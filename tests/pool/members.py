@@ -12,6 +12,7 @@ from typing import Any
 from tests.commands.logbook import Record
 from tests.patience import PATIENCE_S
 from tokmon import paths
+from tokmon.decision import decision_file
 from tokmon.paths import Paths
 
 KEY = b"k" * 32
@@ -59,11 +60,15 @@ class Member:
             check=False,
         )
 
-    def select(self) -> str:
+    def select(self, *words: str) -> str:
         """The account that it would take now."""
-        done = self.run("select")
+        done = self.run("select", *words)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout.split()[0]
+
+    def decided(self) -> str | None:
+        """The account in its decision file."""
+        return decision_file.last_account(decision_file.path_of(self.paths, self.env))
 
     def known(self) -> dict[str, Any]:
         """What it published."""
@@ -75,8 +80,10 @@ def member(folder: Path, name: str, key: bytes | None = KEY) -> Member:
     """A member with a home in that folder; all of one folder share a pool."""
     home = folder / name
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("XDG_")},
+        **os.environ,
         "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
         "TOKMON_MEMBER": name,
         "TOKMON_POOL_DIR": str(folder / "pool"),
         "TOKMON_SOCKET": str(home / "sock"),

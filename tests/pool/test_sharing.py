@@ -2,8 +2,10 @@
 
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 from tests.pool.members import KEY, Member, member
+from tests.sidecar.running import fresh, sidecar, wait_until
 from tokmon.pool.key import hash_of
 from tokmon.wire.instants import rfc3339
 
@@ -43,3 +45,30 @@ def test_the_429_of_one_member_changes_the_choice_of_another_which_has_used_noth
     nadja.log(line("team-a", "rejected", 1.0, SEATS["team-a"]))
     assert nadja.select() == "team-b"
     assert ludo.select() == "team-b"
+
+
+def refused(number: int, provider: str, key: str) -> dict[str, object]:
+    """A capture of a 429 at the weekly limit, as the extension sends it."""
+    used = {
+        f"anthropic-ratelimit-unified-7d-{name}": value
+        for name, value in (("status", "rejected"), ("utilization", "1"))
+    }
+    headers = fresh(number)["headers"] | used | {"anthropic-ratelimit-unified-status": "rejected"}
+    more = {"account": "org-of-nadja", "credential": hash_of(KEY, key), "session": "session-of-nadja", "mission": "m"}
+    return fresh(number, provider=provider, http_status=429, headers=headers, **more)
+
+
+def test_a_running_sidecar_knows_at_once_what_the_sidecar_of_another_member_has_just_learned(tmp_path: Path) -> None:
+    nadja, ludo = members(tmp_path)
+    assert (ludo.select(), nadja.select()) == ("team-a", "team-a")
+    with sidecar(env=dict(nadja.env)) as hers, sidecar(env=dict(ludo.env)):
+        talk = hers.client()
+        talk.send(refused(1, "team-a", SEATS["team-a"]))
+        talk.acknowledged(1)
+        wait_until(lambda: ludo.decided() == "team-b", "the other member's decision file names another account")
+    known = nadja.known()
+    assert known["sessions"] == [{"provider": "team-a", "count": 1, "since": ANY}]
+    assert [*known["accounts"]] == ["team-a"]
+    text = (nadja.published / "evidence.json").read_text(encoding="utf-8")
+    secrets = ("org-of-nadja", "session-of-nadja", "sk-ant", str(tmp_path), '"m"')
+    assert not [secret for secret in secrets if secret in text]
