@@ -27,21 +27,21 @@ def pool(subject: Subject) -> Finding:
     settings = policy_cache.load(subject.paths, subject.env, keep=False).pool
     if not settings.share:
         return ok("not shared (`[pool] share = false`)")
-    seen = folder.look(subject.paths, subject.env)
-    if subject.paths.pool_is_shared and seen.own is None and os.geteuid() != 0:
-        return _without_folder(seen)
-    if (group := _foreign_group(seen)) is not None:
+    current = folder.look(subject.paths, subject.env)
+    if subject.paths.pool_is_shared and current.own is None and os.geteuid() != 0:
+        return _without_folder(current)
+    if (group := _foreign_group(current)) is not None:
         return warn(
-            f"`{seen.own}` is for the group `{group}`, which this process is not in: it reads no other member",
+            f"`{current.own}` is for the group `{group}`, which this process is not in: it reads no other member",
             f"`usermod --append --groups {group} NAME` as root, then {_INSTALL}",
         )
-    if seen.own is not None and not _has_hosts_key(subject, seen):
+    if current.own is not None and not _has_hosts_key(subject, current):
         return warn(
             f"`{subject.paths.state / KEY_FILE}` is not the key of this host: members cannot compare their accounts",
             f"{_INSTALL}, then restart pi and the sidecar",
         )
-    problems = list(dict.fromkeys(_problems(seen, settings, subject.now)))
-    read = plural(len(_members(seen, settings)), "other member")
+    problems = list(dict.fromkeys(_problems(current, settings, subject.now)))
+    read = plural(len(_members(current, settings)), "other member")
     ignored = f", {len(settings.ignore)} ignored" if settings.ignore else ""
     if problems:
         first = "; ".join(f"`{path}`: {why}" for path, why in problems[:_NAMED])
@@ -50,26 +50,26 @@ def pool(subject: Subject) -> Finding:
             f"{read}{ignored}; not believed: {first}{more}",
             "nothing of that is used; its owner can publish it anew, and root's install corrects folders",
         )
-    return ok(f"{read}{ignored} in `{seen.path}`")
+    return ok(f"{read}{ignored} in `{current.path}`")
 
 
-def _without_folder(seen: Pool) -> Finding:
-    return warn(f"this user has no folder of its own in `{seen.path}`: it publishes nothing", _INSTALL)
+def _without_folder(current: Pool) -> Finding:
+    return warn(f"this user has no folder of its own in `{current.path}`: it publishes nothing", _INSTALL)
 
 
-def _has_hosts_key(subject: Subject, seen: Pool) -> bool:
-    key, recorded = read_key(subject.paths), folder.recorded_key(seen.path)
+def _has_hosts_key(subject: Subject, current: Pool) -> bool:
+    key, recorded = read_key(subject.paths), folder.recorded_key(current.path)
     return recorded is None or (key is not None and fingerprint_of(key) == recorded)
 
 
-def _members(seen: Pool, settings: PoolSettings) -> list[folder.Member]:
-    return [member for member in seen.others if member.name not in settings.ignore]
+def _members(current: Pool, settings: PoolSettings) -> list[folder.Member]:
+    return [member for member in current.others if member.name not in settings.ignore]
 
 
-def _problems(seen: Pool, settings: PoolSettings, now: float) -> Iterator[Problem]:
+def _problems(current: Pool, settings: PoolSettings, now: float) -> Iterator[Problem]:
     """What is not believed: folders, files, and parts of what they hold."""
-    yield from View().read(seen, settings, None, now)[1]
-    for member in _members(seen, settings):
+    yield from View().read(current, settings, None, now)[1]
+    for member in _members(current, settings):
         for name in FILES:
             try:
                 folder.read(member, name)
@@ -77,10 +77,10 @@ def _problems(seen: Pool, settings: PoolSettings, now: float) -> Iterator[Proble
                 yield Problem(member.folder / f"{name}.json", reason_of(error))
 
 
-def _foreign_group(seen: Pool) -> str | None:
+def _foreign_group(current: Pool) -> str | None:
     """The group that may read the members' folders, if this process is not in it."""
     try:
-        status = seen.own.lstat() if seen.own is not None else None
+        status = current.own.lstat() if current.own is not None else None
     except OSError:
         return None
     if status is None or not status.st_mode & stat.S_ISGID or os.geteuid() == 0:
