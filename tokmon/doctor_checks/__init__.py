@@ -7,13 +7,14 @@ installed  pi, the extension, models.json, versions
 configured the configuration of the choice, the file of pi checks
 captures   the last capture, and answers without one
 logs       the state of the logs, the spool and the clock
+pool       the other members: which folders and files are believed
 repairs    what `--fix` does
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from tokmon.doctor_checks import captures, configured, installed, logs, places, repairs, running
+from tokmon.doctor_checks import captures, configured, installed, logs, places, pool, repairs, running
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import TokmonError, reason_of
 from tokmon.report.findings import Finding, Level, Named, fail
@@ -40,6 +41,7 @@ TABLE: Final[dict[str, Check]] = {
     "integrity": logs.integrity,
     "writable": logs.writable,
     "spool": logs.spool,
+    "pool": pool.pool,
     "clock": logs.clock,
 }
 
