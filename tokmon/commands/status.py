@@ -149,7 +149,9 @@ def _options(arguments: list[str]) -> _Options:
         return _Options(plain)
     from tokmon.report import arguments as command_line  # noqa: PLC0415 - see above
 
-    parser = command_line.parser("status", SUMMARY, examples=("tokmon status", "tokmon status --format wake"))
+    parser = command_line.parser(
+        "status", SUMMARY, examples=("tokmon status", "tokmon status --all", "tokmon status --format wake")
+    )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", dest="format", action="store_const", const="json", help="same as `--format json`")
     forms.add_argument(

@@ -251,10 +251,9 @@ def _more(view: AccountView) -> list[str]:
 
 
 def _ago(age: float | None, member: str) -> str:
-    """` (3h ago)`, ` (3h ago, by nadja)`; no age for evidence of the last minutes."""
-    parts = [_since(age)] if age is not None and age > _FRESH_S else []
-    parts += [by(_word(member), "")] if member else []
-    return f" ({', '.join(parts)})" if parts else ""
+    """` (3h ago)`; nothing for evidence of the last minutes, unless another member has it: ` (20s ago, by nadja)`."""
+    shown = age is not None and (member or age > _FRESH_S)
+    return f" ({_since(age)}{by(_word(member))})" if shown else ""
 
 
 def _since(age: float | None) -> str:
