@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.commands.logbook import Record, configure
+from tests.commands.logbook import NOW, Record, configure
 from tests.pool.members import KEY
 from tokmon import paths
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pool import folder
 from tokmon.pool.key import hash_of
-from tokmon.pool.publication import Encoder, Running
+from tokmon.pool.publication import Encoder, Running, decode
+from tokmon.store.codec import encode, parse
 
 SEATS = {"team-a": "sk-ant-oat01-aaaaaaaaaaaa", "team-b": "sk-ant-oat01-bbbbbbbbbbbb"}
 
@@ -41,6 +42,14 @@ def publish(member: str, *lines: Record, sessions: Iterable[Running] = ()) -> Pa
     """Publish the evidence in these lines, as that member's sidecar does; the file."""
     known = fold(Snapshot(), [with_credential(line) for line in lines])
     return publish_value(member, Encoder(KEY).value(known, sessions, time.time()))
+
+
+def as_published(member: str, *lines: Record) -> Snapshot:
+    """The evidence in these lines as others read it of that member, at NOW; without lines that no log can hold."""
+    logged = [record for line in lines if (record := parse(json.dumps(line).encode())) is not None]
+    value = parse(encode(Encoder(KEY).value(fold(Snapshot(), logged), (), NOW)))
+    assert value is not None
+    return decode(value, member, None, NOW).snapshot
 
 
 def publish_value(member: str, value: object) -> Path:

@@ -10,22 +10,20 @@ import pytest
 from hypothesis import given
 
 from tests.commands import hostile
-from tests.commands.logbook import HOUR, NOW, Record, line, snapshot, window, write
+from tests.commands.logbook import HOUR, NOW, Record, line, window, write
 from tests.commands.screens import providers, run, screens_of
 from tests.commands.test_one_verdict import EXIT_CODES, MINUTE, WORKS, at, valid_key, week
 from tests.configuration import write_config
-from tests.pool.members import KEY
-from tests.pool.publishing import SEATS, be_member, publish, publish_value, with_credential
+from tests.pool.publishing import SEATS, as_published, be_member, publish, publish_value, with_credential
 from tokmon.evidence.shared import with_others
 from tokmon.evidence.snapshot import Snapshot
-from tokmon.pool.publication import Encoder, decode
 from tokmon.report.status import status_text
 from tokmon.report.status_json import to_json
 from tokmon.report.view import View, view
 from tokmon.report.wake_block import wake_text
 from tokmon.report.words import Style, visible
 from tokmon.selection.policy import Policy
-from tokmon.store.codec import encode, parse
+from tokmon.store.codec import parse
 
 SELECT = '[select]\nchain = ["team-a", "team-b"]\npolicy = "threshold"\nmodel = "claude-sonnet-4-6"\n'
 
@@ -190,10 +188,7 @@ def test_members_that_lie_break_no_list_of_members_and_no_check() -> None:
 
 def merged(*lines: Record) -> View:
     """These lines as another member published them, merged into an empty snapshot of the same accounts."""
-    logged = [record for one in lines if (record := parse(json.dumps(one).encode())) is not None]
-    value = parse(encode(Encoder(KEY).value(snapshot(*logged), (), NOW)))
-    assert value is not None
-    theirs = decode(value, "nadja", None, NOW).snapshot
+    theirs = as_published("nadja", *lines)
     return view(with_others(Snapshot(), {"nadja": theirs}, {}, theirs.providers), {}, Policy(), Policy(), NOW)
 
 
