@@ -98,7 +98,7 @@ def test_newer_evidence_of_the_member_itself_counts_and_names_nobody() -> None:
 
 
 def test_older_own_evidence_gives_way_to_newer_evidence_of_another_member_window_by_window() -> None:
-    own = at(HOUR, "team-a", "allowed", windows=[week(0.1), {**week(0.4), "name": "7d_sonnet", "scope": "model"}])
+    own = at(6 * HOUR, "team-a", "allowed", windows=[week(0.1), {**week(0.4), "name": "7d_sonnet", "scope": "model"}])
     write("piggyback.jsonl", with_credential(own))
     publish("nadja", used_up())
     windows = {gauge["name"]: gauge.get("member") for gauge in providers()["team-a"]["windows"]}
