@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokmon.decision import decision_file, policy_cache, reserve, sharing
 from tokmon.decision.deadline import seconds_left
@@ -16,7 +16,7 @@ from tokmon.decision.inputs import Inputs
 from tokmon.decision.policy_cache import LoadedPolicy
 from tokmon.decision.reserve import Company
 from tokmon.errors import StoreError, reason_of
-from tokmon.evidence.snapshot import Snapshot
+from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths, private_folder
 from tokmon.pi import check_file
 from tokmon.selection.choose import Decision, ProbeSummary, choose
@@ -57,10 +57,15 @@ class Situation(NamedTuple):
     snapshot: Snapshot
 
 
-def situation(paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = ()) -> Situation:
-    """The policy and the evidence now, with pi checks and what other members know, for all accounts and for `more`."""
+def situation(
+    paths: Paths, env: Mapping[str, str], *, more: Iterable[str] = (), lines: Iterable[Mapping[str, Any]] = ()
+) -> Situation:
+    """The policy and the evidence now, with pi checks and what other members know, for all accounts and for `more`.
+
+    `lines` are log lines that may not be in a log.
+    """
     loaded = policy_cache.with_chain(paths, policy_cache.load(paths, env), env)
-    snapshot = state_file.current(paths).snapshot
+    snapshot = fold(state_file.current(paths).snapshot, lines)
     known = _known(paths, env, loaded, snapshot, (*snapshot.accounts, *more))
     return Situation(loaded.policy, policy_cache.propose(paths, loaded.policy, env), known)
 
@@ -210,7 +215,7 @@ def _choose(
     decision = choose(policy, snapshot, time.time(), current, company.reservations)
     if decision is None:
         return None
-    until = holds_until(policy, snapshot, decision, _probeable(paths, env))
+    until = holds_until(policy, snapshot, decision, _probeable(paths, env, loaded, state.snapshot))
     until = min(until, check_file.valid_until(loaded.check_file, decision.decided_at))
     # A line that was set aside for its clock counts when its time comes; the oldest lines of a long log, when read.
     until = min(until, state.early.due_at)
@@ -248,13 +253,13 @@ def _probe(
             return ()
         from tokmon.decision import probe_before_choice  # noqa: PLC0415 - few wakes probe, and it takes long to import
 
-        return probe_before_choice.probe(paths, loaded.policy, state, snapshot, current, reservations, warn)
+        return probe_before_choice.probe(paths, loaded, state, snapshot, current, reservations, warn)
     except Exception as error:  # noqa: BLE001 - a wake goes on with the evidence it has
         warn(f"no account was probed: {str(error) or type(error).__name__}")
     return ()
 
 
-def _probeable(paths: Paths, env: Mapping[str, str]) -> Probeable:
+def _probeable(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy, snapshot: Snapshot) -> Probeable:
     """The accounts that a wake might probe at an instant, whatever its environment.
 
     Without those that cannot be probed at all, by what pi is configured with, or not again yet. Looked up once, and
@@ -264,6 +269,7 @@ def _probeable(paths: Paths, env: Mapping[str, str]) -> Probeable:
     @cache
     def slots() -> Mapping[str, "Slot"]:
         from tokmon import probes  # noqa: PLC0415 - where no account is uncertain none is probed
+        from tokmon.decision.probing import limiter  # noqa: PLC0415
 
         now = time.time()
         targets = probes.targets(paths, env, now)
@@ -272,6 +278,6 @@ def _probeable(paths: Paths, env: Mapping[str, str]) -> Probeable:
             for name, target in targets.items()
             if target.in_other_environment or probes.unavailable_reason(target) is None
         ]
-        return probes.probe_limiter(paths).slots(able, now)
+        return limiter(paths, env, loaded.pool, snapshot, loaded.policy.accounts).slots(able, now)
 
     return lambda at: frozenset(name for name, slot in slots().items() if slot.may_be_probed(at))

@@ -76,7 +76,11 @@ def publish_all(
     target = folder.make_own(paths, env)
     if target is None:
         raise StoreError("this member has no folder in the pool", hint="run root's install again")
-    folder.write(target, "evidence", encoder.value(state.snapshot, sessions, time.time()))
+    from tokmon.probes.identity import configured_identities  # noqa: PLC0415 - not where nothing is published
+
+    now = time.time()
+    configured = configured_identities(paths, env, encoder.key, now)
+    folder.write(target, "evidence", encoder.value(state.snapshot, sessions, now, configured))
 
 
 def _published_at(target: os.PathLike[str]) -> float:

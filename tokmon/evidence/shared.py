@@ -7,6 +7,7 @@ its organisation is never the same. A refused key says nothing about another mem
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tokmon.evidence.identities import Identity, PartKey
@@ -31,12 +32,14 @@ def with_others(
     aliases: Collection[str] = (),
     hashed: Callable[[str], str] = str,
     doubts: list[Doubt] | None = None,
+    credentials: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Snapshot:
     """A snapshot: `own`, with what `others` (by member) know of the accounts in it and of those `configured`.
 
     `configured` has what this member's configuration says of the identity of its accounts. `aliases` are names that
     mean one account for all. `hashed` is how others name an organisation. Whose identity is not known is added to
-    `doubts`. The order of `others` does not matter.
+    `doubts`. `credentials` are those that others have configured, by member and provider. The order of `others` does
+    not matter.
     """
     accounts: dict[str, Account] = {}
     for provider in sorted({*own.providers, *configured, *aliases}):
@@ -45,7 +48,8 @@ def with_others(
         known += [configured[provider]] if provider in configured else []
         before = account = None if mine is None else mine.account
         for member in sorted(others):
-            for theirs in others[member].identities(provider):
+            configured_there = credentials.get(member, {}).get(provider, "")
+            for theirs in identities_with(others[member].identities(provider), configured_there):
                 same = True if provider in aliases else is_same(known, mine and mine.account, theirs)
                 if same:
                     addition = theirs.account if _share_a_key(known, theirs.keys) else _without_key(theirs.account)
@@ -55,6 +59,17 @@ def with_others(
         if account is not None and account is not before:
             accounts[provider] = account
     return own.with_accounts(accounts) if accounts else own
+
+
+def identities_with(identities: list[Identity], credential: str) -> list[Identity]:
+    """The identities, of which the one in use has this credential if its evidence names none (that of probes does not).
+
+    "" is a credential that is not known.
+    """
+    if not identities or not credential or _named(identities[0].keys, "credential"):
+        return identities
+    in_use, *others = identities
+    return [in_use._replace(keys=(*in_use.keys, PartKey(credential=credential))), *others]
 
 
 def is_same(known: Iterable[PartKey], account: Account | None, theirs: Identity) -> bool | None:

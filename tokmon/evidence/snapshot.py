@@ -59,6 +59,12 @@ class Snapshot:
         """The names of providers with evidence, sorted."""
         return sorted({*self._identities, *self._in_use})
 
+    @property
+    def newest(self) -> Stamp | None:
+        """The newest evidence of all; None if there is none."""
+        parts = [part for identities in self._identities.values() for part in identities.parts.values()]
+        return max((part.newest for part in parts if part.newest is not None), default=None)
+
     def identities(self, provider: str) -> list[Identity]:
         """The accounts under that name, the one that sessions use now first."""
         known = self._identities[provider].accounts() if provider in self._identities else []

@@ -13,24 +13,22 @@ import pwd
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tokmon.errors import reason_of
 from tokmon.paths import FOLDER_MODE, HOST_POOL, Paths, private_folder
-from tokmon.selection.overrides import name_problem
+from tokmon.pool import names
 from tokmon.store.atomic import replace_public
 from tokmon.store.codec import encode, parse, read_json
 from tokmon.store.opener import open_file
 
-FILES: Final = {"evidence": 160 << 10, "decisions": 32 << 10, "probes": 64 << 10}
-"""What a member publishes, and the most bytes of each: 256 KiB in all."""
-
-RECORD: Final = "members.json"
-"""Beside the pool, of root: `{"members": {NAME: {"uid": UID}}}`."""
-
-FLEET: Final = "@fleet"
-FLEET_USER: Final = "tokmon-fleet"
+FILES: Final = names.FILES
+RECORD: Final = names.RECORD
+FLEET: Final = names.FLEET
+FLEET_USER: Final = names.FLEET_USER
+is_member_name = names.is_member_name
 MOST_MEMBERS: Final = 2000
 """Folders that are looked at, in the order of their names."""
 
@@ -68,7 +66,7 @@ def look(paths: Paths, env: Mapping[str, str]) -> Pool:
     own = own_folder(paths, env)
     others: list[Member] = []
     problems: list[Problem] = []
-    for folder in _folders(paths.pool, record is None, problems):
+    for folder in _folders(paths.pool, problems):
         if folder.name == FLEET:
             others += _fleet(folder, problems)
         elif folder != own and (member := _believed(folder, folder.name, record, problems)):
@@ -77,9 +75,12 @@ def look(paths: Paths, env: Mapping[str, str]) -> Pool:
 
 
 def own_folder(paths: Paths, env: Mapping[str, str]) -> Path | None:
-    """The folder of this member in root's pool, if root made one, or in a pool of the user's own."""
-    name = own_name(env)
-    if name is None:
+    """The folder of this member in root's pool, if root made one, or in a pool of the user's own.
+
+    Root's pool has one for each Unix account, whatever TOKMON_MEMBER is: its identities share their logs.
+    """
+    name = _user() if paths.pool_is_shared else own_name(env)
+    if name is None or not is_member_name(name):
         return None
     folder = paths.pool / name
     return folder if not paths.pool_is_shared or _is_folder_of(folder, os.geteuid()) else None
@@ -89,11 +90,6 @@ def own_name(env: Mapping[str, str]) -> str | None:
     """The name under which this member publishes: `TOKMON_MEMBER`, else the user's; None if it cannot name a folder."""
     name = env.get("TOKMON_MEMBER") or _user()
     return name if is_member_name(name) else None
-
-
-def is_member_name(name: str) -> bool:
-    """Whether a folder of the pool can have this name."""
-    return name_problem(name) is None and "/" not in name and not name.startswith((".", "@"))
 
 
 def read(member: Member, name: str) -> dict[str, Any]:
@@ -137,8 +133,21 @@ def write(folder: Path, name: str, value: Mapping[str, Any]) -> None:
     replace_public(folder / f"{name}.json", data)
 
 
+def recorded_key(pool: Path) -> str | None:
+    """The fingerprint of the key that root's install gave to all members; None if it gave none."""
+    fingerprint = (_record(pool) or {}).get("key")
+    return fingerprint if isinstance(fingerprint, str) else None
+
+
 def _recorded(pool: Path) -> Mapping[str, Any] | None:
     """Whose folders root's install made, by name; None in a pool of the user's own, where all are the user's."""
+    record = _record(pool)
+    members = {} if record is None else record.get("members")
+    return None if record is None else members if isinstance(members, dict) else {}
+
+
+def _record(pool: Path) -> Mapping[str, Any] | None:
+    """What root's install recorded, empty where that is not root's; None in a pool of the user's own."""
     record = pool.parent / RECORD
     try:
         owner = pool.lstat().st_uid
@@ -148,11 +157,10 @@ def _recorded(pool: Path) -> Mapping[str, Any] | None:
     if pool != HOST_POOL and owner == os.geteuid() != 0:
         return None
     believed = stat.S_ISREG(status.st_mode) and status.st_uid == 0 and not status.st_mode & _OTHERS_MAY_WRITE
-    members = (read_json(record) or {}).get("members") if believed else None
-    return members if isinstance(members, dict) else {}
+    return (read_json(record) or {}) if believed else {}
 
 
-def _folders(pool: Path, is_own: bool, problems: list[Problem]) -> list[Path]:  # noqa: FBT001 - one caller
+def _folders(pool: Path, problems: list[Problem]) -> list[Path]:
     """What lies in the pool, by name; nothing where others than its owner may have put it there."""
     try:
         status = pool.lstat()
@@ -160,15 +168,15 @@ def _folders(pool: Path, is_own: bool, problems: list[Problem]) -> list[Path]:  
             raise ValueError("not a folder of root or of this user")
         if status.st_mode & _OTHERS_MAY_WRITE:
             raise ValueError("others may write in it")
-        names = sorted(name for name in os.listdir(pool) if is_own or not name.startswith("."))  # noqa: PTH208
+        entries = sorted(name for name in os.listdir(pool) if not name.startswith("."))  # noqa: PTH208
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         problems.append(Problem(pool, reason_of(error)))
         return []
-    if len(names) > MOST_MEMBERS:
+    if len(entries) > MOST_MEMBERS:
         problems.append(Problem(pool, f"more than {MOST_MEMBERS} folders"))
-    return [pool / name for name in names[:MOST_MEMBERS] if not name.startswith(".")]
+    return [pool / name for name in entries[:MOST_MEMBERS]]
 
 
 def _believed(
@@ -198,18 +206,26 @@ def _fleet(folder: Path, problems: list[Problem]) -> Iterator[Member]:
     if not _is_folder_of(folder, uid):
         problems.append(Problem(folder, f"not a folder of user {uid}"))
         return
+    left = MOST_MEMBERS
     for host in _subfolders(folder):
-        for member in _subfolders(host) if _is_folder_of(host, uid) else []:
+        if not _is_folder_of(host, uid):
+            problems.append(Problem(host, f"not a folder of user {uid}"))
+            continue
+        members = _subfolders(host)[:left]
+        left -= len(members)
+        for member in members:
             if one := _believed(member, f"{host.name}/{member.name}", None, problems, uid):
                 yield one
 
 
 def _subfolders(folder: Path) -> list[Path]:
+    """What can be hosts or members in a folder of the fleet's agent, by name; bounded, however much it holds."""
     try:
-        names = sorted(os.listdir(folder))[:MOST_MEMBERS]  # noqa: PTH208
+        with os.scandir(folder) as entries:
+            entry_names = sorted(entry.name for entry in islice(entries, MOST_MEMBERS))
     except OSError:
         return []
-    return [folder / name for name in names if is_member_name(name)]
+    return [folder / name for name in entry_names if is_member_name(name)]
 
 
 def _is_folder_of(folder: Path, uid: int) -> bool:

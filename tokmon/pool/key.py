@@ -6,6 +6,7 @@ the state folder.
 
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Final
 
 from tokmon.paths import Paths
@@ -19,8 +20,13 @@ _HASH: Final = 16
 
 def read_key(paths: Paths) -> bytes | None:
     """The key of this member; None if there is none yet, or if others may have written it."""
+    return key_in(paths.state / FILE)
+
+
+def key_in(path: Path) -> bytes | None:
+    """The key in a file, as `read_key`."""
     try:
-        key = read_own_file(paths.state / FILE, KEY_BYTES)
+        key = read_own_file(path, KEY_BYTES)
     except OSError:
         return None
     return key if len(key) == KEY_BYTES else None
@@ -29,3 +35,8 @@ def read_key(paths: Paths) -> bytes | None:
 def hash_of(key: bytes, text: str) -> str:
     """A hash which only those who have the key can make; as in `extensions/tokmon/identity.ts`."""
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HASH]
+
+
+def fingerprint_of(key: bytes) -> str:
+    """What tells this key from another, and nothing else of it."""
+    return hash_of(key, FILE)

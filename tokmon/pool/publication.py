@@ -1,14 +1,19 @@
 """What a member publishes of its accounts, `evidence.json`, and how it is read: nothing in it is believed by itself.
 
-    {"version": 1, "form": 13, "ts": …, "accounts": {PROVIDER: the form of state.json}, "sessions": [{…}]}
+    {"version": 1, "form": 13, "ts": …, "accounts": {PROVIDER: the form of state.json}, "sessions": [{…}],
+     "credentials": {PROVIDER: …}}
+
+`credentials` are those that are configured, since the answer to a probe names none.
 
 Organisations and credentials are keyed hashes. There is no key, text, session, mission or path in it.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from tokmon.evidence.identities import PartKey
 from tokmon.evidence.snapshot import VERSION as FORM
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.pool.folder import FILES
@@ -23,6 +28,9 @@ AHEAD_S: Final = 60.0
 
 _LONGEST: Final = 120
 """Characters of a text."""
+
+_CREDENTIAL: Final = 40
+"""Bytes of the hash of a credential, and of what stands between names and values."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _ROOM: Final = FILES["evidence"] - (16 << 10)
@@ -48,6 +56,9 @@ class Publication(NamedTuple):
     problems: tuple[str, ...] = ()
     """What of it is not believed, and why."""
 
+    credentials: Mapping[str, str] = MappingProxyType({})
+    """The hash of the credential that is configured for each account, where it is known."""
+
 
 class Encoder:
     """Encodes what this member knows, again only the accounts with new evidence."""
@@ -56,11 +67,25 @@ class Encoder:
         self._key = key
         self._accounts: dict[str, tuple[int, float, bytes]] = {}
 
-    def value(self, snapshot: Snapshot, sessions: Iterable[Running], now: float) -> dict[str, Any]:
-        """The content of the file: of more accounts than it has room for, those with the newest evidence."""
+    @property
+    def key(self) -> bytes:
+        """The key of the hashes."""
+        return self._key
+
+    def value(
+        self,
+        snapshot: Snapshot,
+        sessions: Iterable[Running],
+        now: float,
+        configured: Mapping[str, PartKey] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        """The content of the file: of more accounts than it has room for, those with the newest evidence.
+
+        `configured` are the hashes of the credentials of this member's accounts.
+        """
         accounts, size = {}, 0
         for name, (_, _, data) in sorted(self._encoded(snapshot).items(), key=_newest_first):
-            size += len(name) + len(data) + 4
+            size += 2 * len(name) + len(data) + _CREDENTIAL
             if size > _ROOM:
                 break
             accounts[name] = encoded(data)
@@ -69,6 +94,7 @@ class Encoder:
             "form": FORM,
             "ts": rfc3339(now),
             "accounts": accounts,
+            "credentials": {name: configured[name].credential for name in accounts if name in configured},
             "sessions": [
                 {"provider": provider, "count": count, "since": rfc3339(since)}
                 for provider, count, since in list(sessions)[:_MAX_SESSIONS]
@@ -105,7 +131,10 @@ def decode(value: Mapping[str, Any], member: str, names: Collection[str] | None,
         except _ERRORS as error:
             future = isinstance(error, FutureError)
             problems.append(f"`{name}`: {'an instant from the future' if future else 'malformed'}")
-    return Publication(member, at, snapshot, tuple(_sessions(value.get("sessions"), now)), tuple(problems))
+    sessions = tuple(_sessions(value.get("sessions"), now))
+    return Publication(
+        member, at, snapshot, sessions, tuple(problems), _credentials(value.get("credentials"), snapshot)
+    )
 
 
 class FutureError(ValueError):
@@ -127,6 +156,11 @@ def _sessions(entries: object, now: float) -> Iterable[Running]:
                 yield Running(provider, count, since)
         except _ERRORS:
             continue
+
+
+def _credentials(entries: object, snapshot: Snapshot) -> dict[str, str]:
+    known = entries if isinstance(entries, dict) else {}
+    return {name: hashed for name in snapshot.providers if isinstance(hashed := known.get(name), str)}
 
 
 def _newest_first(item: tuple[str, tuple[int, float, bytes]]) -> tuple[float, str]:

@@ -15,7 +15,7 @@ from tokmon.pool.publication import Publication, decode
 from tokmon.pool.settings import PoolSettings
 from tokmon.store.fingerprint import Fingerprint, fingerprint
 
-_SILENT_S: Final = 15 * 24 * 3600.0
+SILENT_S: Final = 15 * 24 * 3600.0
 """A member that has published nothing for so long knows of no window that still counts."""
 
 
@@ -50,7 +50,7 @@ class View:
         members = [member for member in pool.others if settings.share and member.name not in settings.ignore]
         prints = {member.name: fingerprint(member.folder / "evidence.json") for member in members}
         for member in sorted(members, key=lambda one: -prints[one.name].mtime_ns):
-            if not prints[member.name].mtime_ns or prints[member.name].mtime_ns / 1e9 < now - _SILENT_S:
+            if not prints[member.name].mtime_ns or prints[member.name].mtime_ns / 1e9 < now - SILENT_S:
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 break
@@ -85,5 +85,7 @@ def merge(
     doubts: list[Doubt] | None = None,
 ) -> Snapshot:
     """The snapshot of this member with what the others know; `hashed` is how they name an organisation."""
+    known = list(known)
     others = {one.member.name: one.publication.snapshot for one in known}
-    return with_others(own, others, configured, settings.alias, hashed, doubts) if others else own
+    credentials = {one.member.name: one.publication.credentials for one in known}
+    return with_others(own, others, configured, settings.alias, hashed, doubts, credentials) if others else own

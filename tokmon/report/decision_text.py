@@ -5,7 +5,7 @@ from typing import Final
 
 from tokmon.evidence.model import Scope, Window
 from tokmon.evidence.snapshot import WindowEvidence
-from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
+from tokmon.report.words import Style, ago, by, clean, clock, duration, percent, source_word, spoken
 from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision, ProbeSummary
@@ -77,13 +77,14 @@ def _is_watched(window: Window) -> bool:
 
 
 def _figure(known: WindowEvidence, now: float) -> str:
-    """`7d 30% used 3m ago, resets in 2d`."""
-    resets_at = known.window.resets_at
+    """`7d 30% used 3m ago, resets in 2d`; `3m ago (by nadja)` for what another member knows."""
+    resets_at, stamp = known.window.resets_at, known.stamp
+    owner = f" ({by(stamp.member, '')})" if stamp.member else ""
     resets = "" if resets_at is None else f", resets in {duration(resets_at - now)}"
-    return f"{clean(known.window.name)} {percent(known.window.utilization)} used {ago(now - known.stamp.ts)}{resets}"
+    return f"{clean(known.window.name)} {percent(known.window.utilization)} used {ago(now - stamp.ts)}{owner}{resets}"
 
 
 def _status(assessment: Assessment, now: float) -> str:
     stamp = None if assessment.evidence is None else assessment.evidence.stamp
-    origin = "" if stamp is None else f" ({source_word(stamp.source)}, {ago(now - stamp.ts)})"
+    origin = "" if stamp is None else f" ({source_word(stamp.source)}{by(stamp.member)}, {ago(now - stamp.ts)})"
     return f"{spoken(assessment.status)}{origin}"
