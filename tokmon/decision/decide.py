@@ -102,14 +102,13 @@ def decide(
     decision = replace(decision, probes=results)
     # Of many processes that decide at once each counts those before it: nothing slow comes between these lines.
     decision = choose_again(decision, loaded.policy, reserve.company(paths, env, loaded.pool).reservations)
+    with _warned(warn, f"the decision was not published: `{file}`"):
+        if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
+            publish(file, decision, loaded, inputs, paths)
     with _warned(warn, f"the decision was not recorded: `{paths.decisions}`"):
         record(paths, decision, "select")
     with _warned(warn, f"the other members were not told: `{paths.pool}`"):
         reserve.announce(paths, env, loaded, decision)
-    with _warned(warn, f"the decision was not published: `{file}`"):
-        if not overridden(env, loaded.policy) and decision.provider not in loaded.environment_accounts:
-            publish(file, decision, loaded, inputs, paths)
-    with _warned(warn, f"the other members were not told: `{paths.pool}`"):
         sharing.publish(paths, env, loaded.pool, state)
     return decision, loaded.policy
 
