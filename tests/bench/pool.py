@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.pool.members import KEY, member
+from tests.pool.members import KEY, Member, member
 from tests.sidecar.running import Client, capture, sidecar
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pool.key import hash_of

@@ -61,12 +61,12 @@ class ClaimReader:
         """
         claims: list[Claim] = []
         for member in members:
-            found = fingerprint(member.folder / "probes.json")
+            current = fingerprint(member.folder / "probes.json")
             before = self._read.get(member.name)
-            if before is None or before[0] != found:
+            if before is None or before[0] != current:
                 if time.monotonic() >= deadline:
                     break
-                before = self._read[member.name] = (found, tuple(_claims(member)) if found.mtime_ns else ())
+                before = self._read[member.name] = (current, tuple(_claims(member)) if current.mtime_ns else ())
             claims += [claim for claim in before[1] if now - _OLDEST_S < claim.probed_at <= now + AHEAD_S]
         return claims
 

@@ -20,7 +20,7 @@ _LONGEST_PATH: Final = 200
 
 
 @dataclass(slots=True)
-class Entry:
+class ProbeRecord:
     """The saved state of one account. Instants are epoch seconds."""
 
     probed_at: float
@@ -42,7 +42,7 @@ class Entry:
 class SavedState:
     """What is saved: the accounts, and the unanswered claims of other members that were waited for."""
 
-    accounts: dict[str, Entry]
+    accounts: dict[str, ProbeRecord]
     waited: dict[str, dict[str, float]] = field(default_factory=dict)
     """By account and member: the instant of the claim."""
 
@@ -72,7 +72,7 @@ def write_state(path: Path, state: SavedState) -> None:
         ) from error
 
 
-def _entry(fields: object, now: float) -> Entry | None:
+def _entry(fields: object, now: float) -> ProbeRecord | None:
     """The saved entry; None if it is damaged, or if its instants are in the future (the clock was set back)."""
     if not isinstance(fields, dict):
         return None
@@ -83,13 +83,13 @@ def _entry(fields: object, now: float) -> Entry | None:
         return None
     if probed_at > now + _SKEW_S or next_at > probed_at + 2 * LONGEST_S:
         return None
-    entry = Entry(probed_at, next_at, refusals, in_progress=fields.get("in_progress") is True)
+    entry = ProbeRecord(probed_at, next_at, refusals, in_progress=fields.get("in_progress") is True)
     _read_closed_paths(entry, fields)
     entry.recent = [at for at in _numbers(fields.get("recent")) if now - HOUR_S < at <= now + _SKEW_S][-MOST_RECENT:]
     return entry
 
 
-def _read_closed_paths(entry: Entry, fields: Mapping[str, Any]) -> None:
+def _read_closed_paths(entry: ProbeRecord, fields: Mapping[str, Any]) -> None:
     closed_paths, closed_at, credentials = (fields.get(key) for key in ("closed_paths", "closed_at", "credentials"))
     if isinstance(closed_paths, list) and isinstance(closed_at, (int, float)) and isinstance(credentials, list):
         entry.closed_paths = [

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from tokmon.errors import StoreError
 from tokmon.pool.claims import HOUR_S, MOST_RECENT, Claim
 from tokmon.probes.host_claims import Believed, HostClaims
-from tokmon.probes.limiter_state import LONGEST_S, Entry, SavedState, read_state, write_state
+from tokmon.probes.limiter_state import LONGEST_S, ProbeRecord, SavedState, read_state, write_state
 from tokmon.store.fingerprint import Fingerprint
 from tokmon.store.lock import ProcessLock
 
@@ -149,7 +149,7 @@ class ProbeLimiter:
 
     def _add_claim(self, name: str, state: SavedState, claims: Sequence[Claim], now: float) -> None:
         """Enter a claim of this process. The back-off goes on from the last probe of any member."""
-        entry = state.accounts.setdefault(name, Entry(0.0, 0.0))
+        entry = state.accounts.setdefault(name, ProbeRecord(0.0, 0.0))
         last = max(self._believed(name, state, claims), key=lambda one: one.claim.probed_at, default=None)
         if last is not None and last.claim.probed_at > entry.probed_at:
             entry.refusals = last.claim.refusals
@@ -201,7 +201,7 @@ class ProbeLimiter:
             recent += host.recent(claims, name, now)[-(BUDGET - _OWN_BUDGET) :]
         return 0.0 if len(recent) < BUDGET else sorted(recent)[-BUDGET] + HOUR_S
 
-    def _apply(self, entry: Entry, outcome: ProbeOutcome, now: float) -> None:
+    def _apply(self, entry: ProbeRecord, outcome: ProbeOutcome, now: float) -> None:
         entry.in_progress = False
         if outcome.closed_paths:
             entry.closed_paths, entry.closed_at = list(outcome.closed_paths), now
@@ -236,7 +236,7 @@ class ProbeLimiter:
             member=None if last is None else last.member,
         )
 
-    def _closed_paths(self, entry: Entry, now: float) -> tuple[str, ...]:
+    def _closed_paths(self, entry: ProbeRecord, now: float) -> tuple[str, ...]:
         is_current = entry.credentials == self._credentials and 0 <= now - entry.closed_at < LONGEST_S
         return tuple(entry.closed_paths) if is_current else ()
 
