@@ -35,28 +35,36 @@ def _ludo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_config(SELECT)
 
 
-USED_UP = at(3 * MINUTE, "team-a", "rejected", windows=[week(1.0, status="rejected")], http_status=429)
+def used_up() -> Record:
+    """A 429 of some hours ago: neither age nor reset is about to become another number."""
+    return at(3.25 * HOUR, "team-a", "rejected", windows=[week(1.0, 23.25 * HOUR, status="rejected")], http_status=429)
+
+
+def model_used_up() -> Record:
+    sonnet = week(1.0, name="7d_sonnet", scope="model", status="rejected")
+    return at(MINUTE, "team-a", "rejected", windows=[sonnet], scope="model", model="claude-sonnet-4-6")
 
 
 @pytest.mark.parametrize(
     ("record", "fitness", "reason"),
     [
-        (USED_UP, "excluded", "7d used up"),
-        (at(MINUTE, "team-a", "overloaded", scope="provider", http_status=529), "unknown", "no current data; provider"),
-        (at(20 * MINUTE, "team-a", "allowed", windows=[week(0.3)]), "usable", "works"),
-        (at(MINUTE, "team-a", "no_credit"), "excluded", "no credit"),
-        (valid_key(MINUTE, "team-a"), "unknown", "key valid"),
+        (used_up, "excluded", "7d used up"),
         (
-            at(MINUTE, "team-a", "rejected", windows=[week(1.0, name="7d_sonnet", scope="model", status="rejected")])
-            | {"scope": "model", "model": "claude-sonnet-4-6"},
-            "excluded",
-            "claude-sonnet-4-6 refused (rejected)",
+            lambda: at(MINUTE, "team-a", "overloaded", scope="provider", http_status=529),
+            "unknown",
+            "no current data; provider overloaded",
         ),
+        (lambda: at(20 * MINUTE, "team-a", "allowed", windows=[week(0.3)]), "usable", "works"),
+        (lambda: at(MINUTE, "team-a", "no_credit"), "excluded", "no credit"),
+        (lambda: valid_key(MINUTE, "team-a"), "unknown", "key valid"),
+        (model_used_up, "excluded", "claude-sonnet-4-6 refused (rejected)"),
     ],
     ids=["429", "529", "windows", "no credit", "key valid", "model window"],
 )
-def test_all_screens_agree_on_evidence_of_another_member(record: Record, fitness: str, reason: str) -> None:
-    publish("nadja", record, WORKS)
+def test_all_screens_agree_on_evidence_of_another_member(
+    record: Callable[[], Record], fitness: str, reason: str
+) -> None:
+    publish("nadja", record(), WORKS)
     shown = screens_of("team-a")
     assert (shown.status[0], shown.select[0], shown.guard) == (fitness, fitness, EXIT_CODES[fitness])
     assert shown.status[1].startswith(reason)
@@ -67,12 +75,12 @@ def test_all_screens_agree_on_evidence_of_another_member(record: Record, fitness
 
 
 def test_every_screen_says_whose_evidence_it_is() -> None:
-    publish("nadja", USED_UP, WORKS)
+    publish("nadja", used_up(), WORKS)
     shown = screens_of("team-a")
-    assert "3m ago (pi, by nadja)" in shown.block
-    assert shown.wake == "✗ 7d used up (3m ago, by nadja), resets in 23h"
-    assert "rejected (pi, by nadja, 3m ago)" in shown.select[1]
-    assert "7d 100% used 3m ago (by nadja), resets in 22h 59m" in shown.select[1]
+    assert "3h ago (pi, by nadja)" in shown.block
+    assert shown.wake == "✗ 7d used up (3h ago, by nadja), resets in 23h"
+    assert "rejected (pi, by nadja, 3h ago)" in shown.select[1]
+    assert "7d 100% used 3h ago (by nadja), resets in 23h" in shown.select[1]
     known = providers()["team-a"]
     assert (known["status"]["member"], known["windows"][0]["member"]) == ("nadja", "nadja")
     (decided,) = [
@@ -82,7 +90,7 @@ def test_every_screen_says_whose_evidence_it_is() -> None:
 
 
 def test_newer_evidence_of_the_member_itself_counts_and_names_nobody() -> None:
-    publish("nadja", USED_UP)
+    publish("nadja", used_up())
     write("piggyback.jsonl", with_credential(at(MINUTE, "team-a", "allowed", windows=[week(0.1)])))
     assert providers()["team-a"]["fitness"] == "usable"
     for words in (("status",), ("status", "--json"), ("status", "--format", "wake"), ("select", "--explain")):
@@ -90,16 +98,16 @@ def test_newer_evidence_of_the_member_itself_counts_and_names_nobody() -> None:
 
 
 def test_older_own_evidence_gives_way_to_newer_evidence_of_another_member_window_by_window() -> None:
-    own = at(HOUR, "team-a", "allowed", windows=[week(0.1), {**week(0.4), "name": "7d_sonnet", "scope": "model"}])
+    own = at(6 * HOUR, "team-a", "allowed", windows=[week(0.1), {**week(0.4), "name": "7d_sonnet", "scope": "model"}])
     write("piggyback.jsonl", with_credential(own))
-    publish("nadja", USED_UP)
+    publish("nadja", used_up())
     windows = {gauge["name"]: gauge.get("member") for gauge in providers()["team-a"]["windows"]}
     assert windows == {"7d": "nadja", "7d_sonnet": None}
 
 
 @pytest.mark.parametrize("table", ['[pool]\nignore = ["nadja"]\n', "[pool]\nshare = false\n"])
 def test_a_member_that_is_ignored_or_a_pool_that_is_not_shared_changes_nothing(table: str) -> None:
-    publish("nadja", USED_UP)
+    publish("nadja", used_up())
     assert screens_of("team-a").status == ("excluded", "7d used up")
     write_config(f"{SELECT}{table}")
     shown = screens_of("team-a")
@@ -122,7 +130,7 @@ def changed(change: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def _published() -> dict[str, Any]:
-    return json.loads(publish("nadja", USED_UP, WORKS).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return json.loads(publish("nadja", used_up(), WORKS).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def _if(kind: type, replacement: Any) -> Callable[[Any], Any]:
