@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.clinic import finding_of
+from tests.commands.clinic import finding_of, level
 from tests.commands.screens import run
 from tokmon import paths
 from tokmon.pool import folder
@@ -22,6 +22,12 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv("TOKMON_MEMBER", name)
         folder.make_own(paths.find(), os.environ)
     return place
+
+
+def configure(text: str) -> None:
+    config = paths.find().config
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text)
 
 
 def test_members_are_counted(pool: Path) -> None:
@@ -116,3 +122,15 @@ def test_names_of_others_cannot_command_a_terminal(pool: Path) -> None:
         assert "\x1b" not in done.stdout
         assert "odd" in done.stdout
         assert "Traceback" not in done.stderr
+
+
+def test_who_does_not_share_reads_nobody(pool: Path) -> None:
+    as_pipe(pool / "ann" / "evidence.json")
+    configure("[pool]\nshare = false\n")
+    assert level("pool") == "ok"
+
+
+def test_a_member_that_is_ignored_is_not_counted_and_not_examined(pool: Path) -> None:
+    as_pipe(pool / "ann" / "probes.json")
+    configure('[pool]\nignore = ["ann"]\n')
+    assert finding_of("pool").text == f"1 other member, 1 ignored in `{pool}`"

@@ -15,7 +15,7 @@ from tokmon import paths
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pool import folder
 from tokmon.pool.key import hash_of
-from tokmon.pool.publication import Encoder, Running, decode
+from tokmon.pool.publication import Encoder, RunningSessions, decode
 from tokmon.store.codec import encode, parse
 
 SEATS = {"team-a": "sk-ant-oat01-aaaaaaaaaaaa", "team-b": "sk-ant-oat01-bbbbbbbbbbbb"}
@@ -38,7 +38,7 @@ def seat(key: str) -> dict[str, Any]:
     return {"api": "anthropic-messages", "apiKey": key, "models": [{"id": "claude-sonnet-4-6"}]}
 
 
-def publish(member: str, *lines: Record, sessions: Iterable[Running] = ()) -> Path:
+def publish(member: str, *lines: Record, sessions: Iterable[RunningSessions] = ()) -> Path:
     """Publish the evidence in these lines, as that member's sidecar does; the file."""
     known = fold(Snapshot(), [with_credential(line) for line in lines])
     return publish_value(member, Encoder(KEY).value(known, sessions, time.time()))

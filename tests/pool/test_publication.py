@@ -16,7 +16,7 @@ from tokmon.evidence.shared import Doubt, with_others
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.pool.folder import FILES
 from tokmon.pool.key import hash_of
-from tokmon.pool.publication import AHEAD_S, Encoder, Publication, Running, decode
+from tokmon.pool.publication import AHEAD_S, Encoder, Publication, RunningSessions, decode
 from tokmon.selection.assessment import assess
 from tokmon.selection.policy import Policy
 from tokmon.store.codec import encode, parse
@@ -39,7 +39,7 @@ def hashed(text: str) -> str:
     return hash_of(KEY, f"account:{text}")
 
 
-def published(snapshot: Snapshot, sessions: tuple[Running, ...] = ()) -> dict[str, Any]:
+def published(snapshot: Snapshot, sessions: tuple[RunningSessions, ...] = ()) -> dict[str, Any]:
     return parse(encode(Encoder(KEY).value(snapshot, sessions, NOW))) or {}
 
 
@@ -81,7 +81,7 @@ def test_neither_number_nor_order_of_the_members_changes_what_is_known(lines: Li
 
 @given(LINES, st.data())
 def test_no_publication_however_damaged_stops_a_choice(lines: Lines, data: st.DataObject) -> None:
-    value = published(fold(Snapshot(), lines), (Running("a", 2, NOW),))
+    value = published(fold(Snapshot(), lines), (RunningSessions("a", 2, NOW),))
     spoil(value, data)
     try:
         publication = decode(parse(json.dumps(value).encode()) or {}, "nadja", None, NOW)

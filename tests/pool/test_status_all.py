@@ -14,7 +14,7 @@ from tests.commands.test_one_verdict import MINUTE, at, week
 from tests.configuration import write_config
 from tests.pool.publishing import SEATS, be_member, folder_of, publish, publish_value
 from tokmon import paths
-from tokmon.pool.publication import Running
+from tokmon.pool.publication import RunningSessions
 
 
 def used_up() -> Record:
@@ -45,7 +45,11 @@ def members() -> dict[str, Any]:
 
 def test_own_accounts_come_first_and_each_member_has_what_it_knows_itself() -> None:
     publish("buio", at(2.25 * HOUR, "xai-1", "allowed"))
-    publish("nadja", used_up(), sessions=[Running("team-a", 2, time.time() - 60), Running("x", 1, time.time())])
+    publish(
+        "nadja",
+        used_up(),
+        sessions=[RunningSessions("team-a", 2, time.time() - 60), RunningSessions("x", 1, time.time())],
+    )
     text = report()
     assert headings(text) == [
         "Member ludo (this one): newest evidence 1h ago",
@@ -62,7 +66,7 @@ def test_own_accounts_come_first_and_each_member_has_what_it_knows_itself() -> N
 
 
 def test_sessions_that_were_published_long_ago_have_ended() -> None:
-    file = publish("nadja", used_up(), sessions=[Running("team-a", 2, time.time() - 60)])
+    file = publish("nadja", used_up(), sessions=[RunningSessions("team-a", 2, time.time() - 60)])
     content = json.loads(file.read_text(encoding="utf-8"))
     publish_value("nadja", {**content, "ts": "2026-01-01T00:00:00Z"})
     assert members()["nadja"]["sessions"] == []

@@ -62,9 +62,9 @@ class DecisionFile:
 
     @property
     def account(self) -> str | None:
-        """The account that was decided for; None where nothing was decided yet."""
-        undecided = self.expires == self.clock.uptime and self.accounts[:1] == (self.choice,)
-        return None if undecided else self.choice[0]
+        """The account that was decided for; None where nothing was decided yet between several."""
+        is_first = len(self.accounts) > 1 and self.accounts[0] == self.choice
+        return None if is_first and self.expires == self.clock.uptime else self.choice[0]
 
 
 def path_of(paths: Paths, env: Mapping[str, str]) -> Path:

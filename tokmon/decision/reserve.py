@@ -14,7 +14,7 @@ from tokmon.pool import announcements, folder
 from tokmon.pool.announcements import PUBLISHES_S, RECENT_S, Announced, decisions_of, own_decisions, published_at
 from tokmon.pool.folder import Member, Pool
 from tokmon.pool.settings import PoolSettings
-from tokmon.pool.view import View
+from tokmon.pool.view import PoolReader
 from tokmon.selection.choose import Decision
 from tokmon.selection.reservations import Reservations
 from tokmon.store.lock import has_other_holder
@@ -22,7 +22,7 @@ from tokmon.store.lock import has_other_holder
 _READ_S: Final = 0.25
 """How long reading the others may take in all."""
 
-_VIEW: Final = View()
+_READER: Final = PoolReader()
 _NO_ACCOUNTS: Final = frozenset[str]()
 
 
@@ -54,7 +54,7 @@ def company(paths: Paths, env: Mapping[str, str], settings: PoolSettings, *, wat
         sessions.update(decision.provider for decision in decisions_of(member, now))
     if pool.own is not None:
         recent.insert(0, Member(pool.own.name, pool.own, os.geteuid()))
-    for known in _VIEW.read(replace(pool, others=tuple(recent)), settings, _NO_ACCOUNTS, now, until)[0]:
+    for known in _READER.read(replace(pool, others=tuple(recent)), settings, _NO_ACCOUNTS, now, until)[0]:
         if known.publication.at >= now - RECENT_S:
             sessions.update({running.provider: running.sessions for running in known.publication.sessions})
     others_publish = any(at >= now - PUBLISHES_S for at in published.values())

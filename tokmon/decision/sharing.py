@@ -13,15 +13,15 @@ from tokmon.paths import Paths
 from tokmon.pool import folder
 from tokmon.pool.folder import Problem
 from tokmon.pool.key import hash_of, read_key
-from tokmon.pool.publication import Encoder, Running
+from tokmon.pool.publication import Encoder, RunningSessions
 from tokmon.pool.settings import PoolSettings
-from tokmon.pool.view import Known, View, merge
+from tokmon.pool.view import Known, PoolReader, merge
 from tokmon.store.state_file import State
 
 _READ_S: Final = 0.5
 """How long reading the others may take in all: nobody can make another's wake slower than that."""
 
-_VIEW: Final = View()
+_READER: Final = PoolReader()
 """What this process has read already, of files that have not changed since."""
 
 
@@ -32,7 +32,7 @@ def read_others(
     if not settings.share:
         return [], []
     left = seconds_left(env) - _READ_S if env.get("TOKMON_DEADLINE_MS") else _READ_S
-    return _VIEW.read(folder.look(paths, env), settings, names, now, time.monotonic() + min(_READ_S, max(0.0, left)))
+    return _READER.read(folder.look(paths, env), settings, names, now, time.monotonic() + min(_READ_S, max(0.0, left)))
 
 
 def with_members(
@@ -70,7 +70,7 @@ def publish(paths: Paths, env: Mapping[str, str], settings: PoolSettings, state:
 
 
 def publish_all(
-    paths: Paths, env: Mapping[str, str], encoder: Encoder, state: State, sessions: Collection[Running]
+    paths: Paths, env: Mapping[str, str], encoder: Encoder, state: State, sessions: Collection[RunningSessions]
 ) -> None:
     """Publish it in any case, with the sessions that run now; errors as `publish`."""
     target = folder.make_own(paths, env)

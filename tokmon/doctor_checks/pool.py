@@ -14,7 +14,7 @@ from tokmon.pool.folder import FILES, Pool, Problem
 from tokmon.pool.key import FILE as KEY_FILE
 from tokmon.pool.key import fingerprint_of, read_key
 from tokmon.pool.settings import PoolSettings
-from tokmon.pool.view import View
+from tokmon.pool.view import PoolReader
 from tokmon.report.findings import Finding, ok, warn
 from tokmon.report.words import plural
 
@@ -68,7 +68,7 @@ def _members(current: Pool, settings: PoolSettings) -> list[folder.Member]:
 
 def _problems(current: Pool, settings: PoolSettings, now: float) -> Iterator[Problem]:
     """What is not believed: folders, files, and parts of what they hold."""
-    yield from View().read(current, settings, None, now)[1]
+    yield from PoolReader().read(current, settings, None, now)[1]
     for member in _members(current, settings):
         for name in FILES:
             try:

@@ -38,7 +38,7 @@ _MAX_SESSIONS: Final = 100
 _ERRORS: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError)
 
 
-class Running(NamedTuple):
+class RunningSessions(NamedTuple):
     """Sessions that run on an account now: how many, and since when the first of them (epoch seconds)."""
 
     provider: str
@@ -52,7 +52,7 @@ class Publication(NamedTuple):
     member: str
     at: float
     snapshot: Snapshot
-    sessions: tuple[Running, ...] = ()
+    sessions: tuple[RunningSessions, ...] = ()
     problems: tuple[str, ...] = ()
     """What of it is not believed, and why."""
 
@@ -75,7 +75,7 @@ class Encoder:
     def value(
         self,
         snapshot: Snapshot,
-        sessions: Iterable[Running],
+        sessions: Iterable[RunningSessions],
         now: float,
         configured: Mapping[str, PartKey] = MappingProxyType({}),
     ) -> dict[str, Any]:
@@ -148,12 +148,12 @@ def _instant(text: object, now: float) -> float:
     return at
 
 
-def _sessions(entries: object, now: float) -> Iterable[Running]:
+def _sessions(entries: object, now: float) -> Iterable[RunningSessions]:
     for entry in entries[:_MAX_SESSIONS] if isinstance(entries, list) else ():
         try:
             provider, count, since = entry["provider"], entry["count"], _instant(entry["since"], now)
             if isinstance(provider, str) and isinstance(count, int) and 0 < count <= _MAX_SESSIONS:
-                yield Running(provider, count, since)
+                yield RunningSessions(provider, count, since)
         except _ERRORS:
             continue
 

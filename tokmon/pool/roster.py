@@ -10,9 +10,9 @@ from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths
 from tokmon.pool import folder
 from tokmon.pool.folder import Member, Pool, Problem
-from tokmon.pool.publication import Publication, Running
+from tokmon.pool.publication import Publication, RunningSessions
 from tokmon.pool.settings import PoolSettings
-from tokmon.pool.view import SILENT_S, View
+from tokmon.pool.view import SILENT_S, PoolReader
 from tokmon.store import state_file
 from tokmon.store.fingerprint import fingerprint
 
@@ -26,7 +26,7 @@ class RosterEntry(NamedTuple):
 
     name: str
     snapshot: Snapshot
-    sessions: tuple[Running, ...] = ()
+    sessions: tuple[RunningSessions, ...] = ()
     note: str = ""
     is_own: bool = False
 
@@ -43,7 +43,7 @@ def roster(paths: Paths, env: Mapping[str, str], settings: PoolSettings, now: fl
     pool = folder.look(paths, env)
     own = [] if pool.own is None else [Member(pool.own.name, pool.own, os.geteuid())]
     read_until = time.monotonic() + _READ_S
-    known, problems = View().read(replace(pool, others=(*own, *pool.others)), settings, None, now, read_until)
+    known, problems = PoolReader().read(replace(pool, others=(*own, *pool.others)), settings, None, now, read_until)
     publications = {one.member: one.publication for one in known}
     snapshot = state_file.current(paths).snapshot
     sessions = tuple(running for member in own for running in _running(publications.get(member), now))
@@ -62,7 +62,7 @@ def _own_name(pool: Pool, env: Mapping[str, str]) -> str:
     return pool.own.name if pool.own is not None else folder.own_name(env) or "this member"
 
 
-def _running(publication: Publication | None, now: float) -> tuple[Running, ...]:
+def _running(publication: Publication | None, now: float) -> tuple[RunningSessions, ...]:
     """The sessions that run now, if the member has published them just now."""
     recent = publication is not None and publication.at >= now - _RUNNING_S
     return publication.sessions if publication is not None and recent else ()

@@ -27,7 +27,7 @@ class Known(NamedTuple):
 
 
 @dataclass(slots=True)
-class View:
+class PoolReader:
     """What the others know, read again only where a file has changed: for a process that looks often."""
 
     _read: dict[str, tuple[Fingerprint, frozenset[str] | None, Publication | str]] = field(default_factory=dict)
@@ -63,16 +63,16 @@ class View:
         return known, problems
 
     def _publication(
-        self, member: Member, found: Fingerprint, names: frozenset[str] | None, now: float
+        self, member: Member, state: Fingerprint, names: frozenset[str] | None, now: float
     ) -> Publication | str:
         before = self._read.get(member.name)
-        if before is not None and before[:2] == (found, names):
+        if before is not None and before[:2] == (state, names):
             return before[2]
         try:
             publication: Publication | str = decode(folder.read(member, "evidence"), member.name, names, now)
         except (OSError, ValueError) as error:
             publication = reason_of(error)
-        self._read[member.name] = (found, names, publication)
+        self._read[member.name] = (state, names, publication)
         return publication
 
 

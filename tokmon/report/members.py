@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tokmon.pool.folder import Problem
-from tokmon.pool.publication import Running
+from tokmon.pool.publication import RunningSessions
 from tokmon.pool.roster import RosterEntry
 from tokmon.report.status import remarks_text, status_text
 from tokmon.report.status_json import VERSION, to_json
@@ -27,7 +27,7 @@ class MemberView:
     name: str
     shown: View
     newest_at: float | None
-    sessions: tuple[Running, ...]
+    sessions: tuple[RunningSessions, ...]
     note: str
     is_own: bool
 
@@ -94,7 +94,7 @@ def _heading(member: MemberView, width: int) -> str:
     return f"Member {fit(clean(member.name), max(8, width - 20))}{own}: {'; '.join(remarks)}"
 
 
-def _notes(sessions: tuple[Running, ...]) -> dict[str, str]:
+def _notes(sessions: tuple[RunningSessions, ...]) -> dict[str, str]:
     """The sessions of each account."""
     return {running.provider: f"{plural(running.sessions, 'session')} running" for running in sessions}
 

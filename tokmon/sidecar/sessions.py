@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from tokmon.pool.publication import Running
+from tokmon.pool.publication import RunningSessions
 
 QUIET_S: Final = 600.0
 """A session without an event for so long is taken to have ended: no event says that one does."""
@@ -31,9 +31,9 @@ class Sessions:
         if len(self._sessions) > _MOST:
             del self._sessions[next(iter(self._sessions))]
 
-    def running(self, now: float) -> Iterator[Running]:
+    def running(self, now: float) -> Iterator[RunningSessions]:
         """How many sessions run on each account, and since when the first of them."""
         active = [session for session in self._sessions.values() if now - QUIET_S < session.last <= now]
         for provider in sorted({session.provider for session in active}):
             since = [session.since for session in active if session.provider == provider]
-            yield Running(provider, len(since), min(since))
+            yield RunningSessions(provider, len(since), min(since))
