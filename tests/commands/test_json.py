@@ -19,7 +19,7 @@ from tests.docs.pages import ROOT
 from tests.pool.publishing import SEATS, as_published, be_member, publish, publish_value
 from tests.probes.loopback import healthy, loopback
 from tokmon import paths
-from tokmon.pool.publication import Running
+from tokmon.pool.publication import RunningSessions
 from tokmon.report.status_json import to_json
 from tokmon.report.view import view
 from tokmon.selection.choose import choose
@@ -95,7 +95,7 @@ def test_status_prints_the_documented_fields() -> None:
 
 def test_status_of_all_members_prints_the_documented_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     be_member("ludo", tmp_path, monkeypatch, SEATS)
-    publish("nadja", now_line("team-a", 0.3), sessions=[Running("team-a", 2, time.time())])
+    publish("nadja", now_line("team-a", 0.3), sessions=[RunningSessions("team-a", 2, time.time())])
     publish_value("molto", ["nothing"])
     compare("tokmon status --all --json", json.loads(run("status", "--all", "--json").stdout))
 
