@@ -148,8 +148,10 @@ def test_two_accounts_of_one_name_are_merged_only_where_they_are_one(
 
 def test_in_doubt_an_alias_merges() -> None:
     own = fold(Snapshot(), [line(windows=[], account="org")])
-    shared = merged(own, [line(account="other", id="nonce-2", ts=rfc3339(NOW - 5))], aliases=("a",))
+    shared = merged(own, [line(account="org", id="nonce-2", ts=rfc3339(NOW - 5))], aliases=("a",))
     assert shared.accounts["a"].windows["7d"].window.utilization == 0.4
+    shared = merged(own, [line(account="other", id="nonce-2", ts=rfc3339(NOW - 5))], aliases=("a",))
+    assert not shared.accounts["a"].windows, "another organisation is another account, whatever the owner says"
 
 
 def test_the_refused_login_of_another_member_says_nothing_about_ones_own() -> None:

@@ -37,7 +37,7 @@ def with_others(
     """A snapshot: `own`, with what `others` (by member) know of the accounts in it and of those `configured`.
 
     `configured` has what this member's configuration says of the identity of its accounts. `aliases` are names that
-    mean one account for all. `hashed` is how others name an organisation. Whose identity is not known is added to
+    mean one account for all, unless the organisations differ. `hashed` is how others name an organisation. Whose identity is not known is added to
     `doubts`. `credentials` are those that others have configured, by member and provider. The order of `others` does
     not matter.
     """
@@ -50,7 +50,7 @@ def with_others(
         for member in sorted(others):
             configured_there = credentials.get(member, {}).get(provider, "")
             for theirs in identities_with(others[member].identities(provider), configured_there):
-                same = True if provider in aliases else is_same(known, mine and mine.account, theirs)
+                same = is_same(known, mine and mine.account, theirs, is_alias=provider in aliases)
                 if same:
                     addition = theirs.account if _share_a_key(known, theirs.keys) else _without_key(theirs.account)
                     account = addition if account is None else merged(account, addition)
@@ -72,13 +72,18 @@ def identities_with(identities: list[Identity], credential: str) -> list[Identit
     return [in_use._replace(keys=(*in_use.keys, PartKey(credential=credential))), *others]
 
 
-def is_same(known: Iterable[PartKey], account: Account | None, theirs: Identity) -> bool | None:
-    """Whether another member's identity is the account of these keys; None if that cannot be told."""
+def is_same(
+    known: Iterable[PartKey], account: Account | None, theirs: Identity, *, is_alias: bool = False
+) -> bool | None:
+    """Whether another member's identity is the account of these keys; None if that cannot be told.
+
+    An alias is the owner's word that it is, which another organisation contradicts.
+    """
     known = tuple(known)
     organisations, credentials = _named(known, "account"), _named(known, "credential")
     if organisations and (others := _named(theirs.keys, "account")) and organisations.isdisjoint(others):
         return False
-    if _share_a_key(known, theirs.keys):
+    if is_alias or _share_a_key(known, theirs.keys):
         return True
     if account is not None and all(_share_an_end(account, theirs.account, window) for window in _WINDOWS):
         return True

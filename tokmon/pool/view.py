@@ -48,7 +48,7 @@ class PoolReader:
         problems: list[Problem] = [*pool.problems]
         wanted = None if names is None else frozenset(names)
         members = [member for member in pool.others if settings.share and member.name not in settings.ignore]
-        prints = {member.name: fingerprint(member.folder / "evidence.json") for member in members}
+        prints = {member.name: fingerprint(member.folder / "evidence.json", follow_links=False) for member in members}
         for member in sorted(members, key=lambda one: -prints[one.name].mtime_ns):
             if not prints[member.name].mtime_ns or prints[member.name].mtime_ns / 1e9 < now - SILENT_S:
                 continue
