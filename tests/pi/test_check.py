@@ -20,7 +20,7 @@ from tests.pi.provider import Provider
 from tests.pi.runner import NO_RETRIES, Home
 from tests.pi.seats import COMPLETIONS, GEMINI, Seat
 from tests.pi.test_capture_usage import logged
-from tests.sidecar.running import sidecar
+from tests.sidecar.running import sidecar, wait_until
 from tokmon import paths
 from tokmon.store import state_file
 
@@ -108,6 +108,7 @@ def test_with_our_extension_the_headers_of_a_check_tell_what_its_text_does_not(
     )
     with sidecar(env={name: home.env[name] for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")}) as running:
         code, results = check(home, "team-a", "team-b", "--model", "loopback-1")
+        wait_until(lambda: len(logged(home, "piggyback.jsonl")) == len(provider.served), "all is logged")
         assert running.stop() == 0
     assert (code, [each["status"] for each in results.values()]) == (1, ["ok", "error"])
     captures = logged(home, "piggyback.jsonl")

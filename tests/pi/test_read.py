@@ -19,12 +19,13 @@ from tests.patience import PATIENCE_S
 from tests.pi import answers
 from tests.pi.answers import FINAL, GROQ, OPENAI, XAI, Answer
 from tests.pi.install import Pi
+from tests.pi.listener import in_order
 from tests.pi.provider import Provider
 from tests.pi.runner import Home
 from tests.pi.seats import COMPLETIONS, GEMINI, RESPONSES, Seat
 from tests.pi.test_capture import captured, served_as
 from tests.pi.test_capture_usage import logged, own_socket, sidecar_env
-from tests.sidecar.running import sidecar
+from tests.sidecar.running import sidecar, wait_until
 from tokmon import paths
 from tokmon.store import state_file
 from tokmon.wire.instants import parse_rfc3339, rfc3339
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.pi
 Record = dict[str, Any]
 Script = Sequence[tuple[Seat, Sequence[Answer]]]
 
+LOGS: Final = ("piggyback.jsonl", "usage.jsonl")
 SAID: Final = ("status", "substatus", "scope", "windows", "retry_after_s", "blocked_until", "account_hint")
 """What a line of the log says, and `tokmon read` again."""
 
@@ -85,10 +87,12 @@ def asked(pi: Pi, provider: Provider, tmp_path: Path, script: Script) -> dict[st
                 for _ in says:
                     rpc.prompt("hello")
             assert rpc.close() == 0
+        count = sum(len(says) for _, says in script)
+        wait_until(lambda: [len(logged(home, name)) for name in LOGS] == [count, count], "all is logged")
         assert running.stop() == 0
-    captures, usages = logged(home, "piggyback.jsonl"), logged(home, "usage.jsonl")
+    # A pi on a busy machine spools, and then lines come late.
+    captures, usages = (in_order(logged(home, name)) for name in LOGS)
     assert [captured(each) for each in captures] == [served_as(each) for each in provider.served]
-    assert len(captures) == len(usages) == sum(len(says) for _, says in script)
     errors = [each for each in usages if "error" in each]
     said_again_by_read(home, captures + errors)
     status = {each["provider"]: each for each in json.loads(tokmon(home, "status", "--json"))["providers"]}

@@ -82,6 +82,11 @@ def test_a_state_is_what_a_rebuilt_one_is_whatever_the_clock_does(
     shutil.rmtree(home)
 
 
+def test_of_two_readings_of_one_instant_and_id_the_same_is_set_aside_in_any_order() -> None:
+    refusals = [line("a", "invalid_key", window("5h", used, HOUR), age=-HOUR) for used in (1, 1.2)]
+    assert _set_aside(refusals).to_json() == _set_aside(refusals[::-1]).to_json()
+
+
 @given(st.lists(_LINES, max_size=8), st.randoms(), st.sampled_from([512, 2]))
 def test_what_is_set_aside_does_not_depend_on_the_order_of_lines(
     lines: list[dict[str, Any]], random: Any, most: int

@@ -140,3 +140,17 @@ def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
     assert path.read_bytes() == b"first"
     assert list(path.parent.iterdir()) == [path]
     assert path.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (rb'{"\ud800": 1}', "\ufffd"),
+        (rb'{"a\ude00\ud83d": 1}', "a\ufffd\ufffd"),
+        (rb'{"\ud83d\ude00\ud800": 1}', "\U0001f600\ufffd"),
+        (rb'{"\\ud800": 1}', r"\ud800"),
+        (rb'{"\\\ud800": 123456789012345678901}', "\\\ufffd"),
+    ],
+)
+def test_half_a_character_hides_nothing_of_its_object(data: bytes, name: str) -> None:
+    assert [*(parse(data) or {})] == [name]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, Self
 
-from tokmon.evidence.history import MINUTE_S
+from tokmon.evidence.history import MINUTE_S, later
 from tokmon.evidence.log_line import Evidence, Stamp, evidence_in_line
 from tokmon.evidence.outdated import slot
 from tokmon.evidence.reading import credits_json, window_json
@@ -54,9 +54,9 @@ class EarlyEvidence:
         """Set evidence aside."""
         stamp = evidence.stamp
         key = (stamp.ts // MINUTE_S * MINUTE_S, repr(slot(evidence)))
-        known = self._by_key.get(key)
-        if known is None or stamp > known[0]:
-            self._by_key[key] = (stamp, _line(evidence))
+        line = _line(evidence)
+        if later(stamp, line, self._by_key.get(key)):
+            self._by_key[key] = (stamp, line)
         if len(self._by_key) > _MOST:
             last = max(self._by_key)
             del self._by_key[last]

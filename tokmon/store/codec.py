@@ -15,6 +15,10 @@ MAX_FILE: Final = 256 << 20
 
 _MAX_INTEGER_DIGITS: Final = 19  # of which any number fits into 64 bits, without a sign
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{20,}")
+_LONE_SURROGATE: Final = re.compile(
+    rb"(\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""Half a character, which JavaScript writes and orjson refuses; before it what only looks like one."""
 
 
 def encode(value: object) -> bytes:
@@ -45,13 +49,24 @@ def _escaped(character: str) -> str:
 def parse(line: bytes) -> dict[str, Any] | None:
     """The object of a line, or None if the line is not an object (an isolated torn line, say).
 
-    An integer of more than 64 bits is a float here, and one of hundreds of digits an infinity.
+    An integer of more than 64 bits is a float here, and one of hundreds of digits an infinity. Half a character is
+    U+FFFD.
     """
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
-        value = _parse_long_numbers(line) if _LONG_NUMBER.search(line) else None
+        value = _parse_odd(line)
     return value if isinstance(value, dict) else None
+
+
+def _parse_odd(line: bytes) -> object:
+    whole = _LONE_SURROGATE.sub(lambda match: match[1] or rb"\ufffd", line)
+    if _LONG_NUMBER.search(whole):
+        return _parse_long_numbers(whole)
+    try:
+        return None if whole == line else orjson.loads(whole)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _parse_long_numbers(line: bytes) -> object:
