@@ -72,3 +72,17 @@ def test_a_running_sidecar_knows_at_once_what_the_sidecar_of_another_member_has_
     text = (nadja.published / "evidence.json").read_text(encoding="utf-8")
     secrets = ("org-of-nadja", "session-of-nadja", "sk-ant", str(tmp_path), '"m"')
     assert not [secret for secret in secrets if secret in text]
+
+
+def test_identities_of_one_user_share_one_key_from_when_they_publish(tmp_path: Path) -> None:
+    nadja, ludo = member(tmp_path, "nadja", KEY), member(tmp_path, "ludo", b"l" * 32)
+    for one in (nadja, ludo):
+        one.configure(SEATS)
+    nadja.log(line("team-a", "rejected", 1.0, SEATS["team-a"]))
+    assert nadja.select() == "team-b"
+    assert "by nadja" not in ludo.run("status").stdout, "by its own key the credential is another one"
+    ludo.select()
+    assert "by nadja" in ludo.run("status").stdout
+    keys = {(one.paths.state / "identity.key").read_bytes() for one in (nadja, ludo)}
+    assert keys == {KEY}
+    assert (tmp_path / "pool" / ".identity.key").stat().st_mode & 0o777 == 0o600

@@ -37,9 +37,9 @@ def with_others(
     """A snapshot: `own`, with what `others` (by member) know of the accounts in it and of those `configured`.
 
     `configured` has what this member's configuration says of the identity of its accounts. `aliases` are names that
-    mean one account for all, unless the organisations differ. `hashed` is how others name an organisation. Whose identity is not known is added to
-    `doubts`. `credentials` are those that others have configured, by member and provider. The order of `others` does
-    not matter.
+    mean one account for all, unless the organisations differ. `hashed` is how others name an organisation. Whose
+    identity is not known is added to `doubts`. `credentials` are those that others have configured, by member and
+    provider. The order of `others` does not matter.
     """
     accounts: dict[str, Account] = {}
     for provider in sorted({*own.providers, *configured, *aliases}):

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from tokmon.errors import reason_of
 from tokmon.paths import FOLDER_MODE, HOST_POOL, Paths, private_folder
 from tokmon.pool import names
+from tokmon.pool.key import share_key
 from tokmon.store.atomic import replace_public
 from tokmon.store.codec import encode, parse, read_json
 from tokmon.store.opener import open_file
@@ -114,7 +115,7 @@ def read(member: Member, name: str) -> dict[str, Any]:
 
 
 def make_own(paths: Paths, env: Mapping[str, str]) -> Path | None:
-    """The folder of this member, made if the pool is the user's own; None where this member has none.
+    """The folder of this member, made if the pool is the user's own, with one key for all; None where it has none.
 
     OSError or StoreError if it cannot be made.
     """
@@ -122,6 +123,7 @@ def make_own(paths: Paths, env: Mapping[str, str]) -> Path | None:
     if folder is not None and not paths.pool_is_shared:
         private_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        share_key(paths)
     return folder
 
 

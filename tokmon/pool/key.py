@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon.paths import Paths
+from tokmon.store.atomic import create_new, replace_private
 from tokmon.store.opener import read_own_file
 
 KEY_BYTES: Final = 32
@@ -30,6 +31,20 @@ def key_in(path: Path) -> bytes | None:
     except OSError:
         return None
     return key if len(key) == KEY_BYTES else None
+
+
+def share_key(paths: Paths) -> None:
+    """Have all identities of one user use one key: that of the first which published. OSError or StoreError if not.
+
+    The pool must be the user's own: there is no root's install which gives them one.
+    """
+    common = paths.pool / f".{FILE}"
+    own = read_key(paths)
+    if own is not None:
+        create_new(common, own)
+    key = key_in(common)
+    if key is not None and key != own:
+        replace_private(paths.state / FILE, key)
 
 
 def hash_of(key: bytes, text: str) -> str:
