@@ -26,6 +26,7 @@ VERSION: Final = 1
 AHEAD_S: Final = 60.0
 """Seconds by which an instant may be ahead of this clock: members of a host have one clock."""
 
+_SECONDS: Final = len("2026-11-22T06:00:00")
 _LONGEST: Final = 120
 """Characters of a text."""
 
@@ -116,18 +117,19 @@ def decode(value: Mapping[str, Any], member: str, names: Collection[str] | None,
     """What a member published of the accounts with these names (of all if None).
 
     ValueError where none of it can be used. A malformed account is left out, and so is one with an instant from the
-    future; both are among the problems.
+    future; both are among the problems. `value` is changed.
     """
     if value.get("version") != VERSION or value.get("form") != FORM:
         raise ValueError("of another version of tokmon")
     accounts, problems = value.get("accounts"), []
-    at = _instant(value.get("ts"), now)
+    at, latest = _instant(value.get("ts"), now), rfc3339(now)[:_SECONDS]
     snapshot = Snapshot()
     for name, entry in accounts.items() if isinstance(accounts, dict) else ():
         if names is not None and name not in names:
             continue
         try:
-            snapshot.add_saved(name, _with_member(entry, member, now))
+            _name_member(entry, member, now, latest)
+            snapshot.add_saved(name, entry)
         except _ERRORS as error:
             future = isinstance(error, FutureError)
             problems.append(f"`{name}`: {'an instant from the future' if future else 'malformed'}")
@@ -190,16 +192,23 @@ def _public(value: Any, key: bytes) -> Any:  # noqa: ANN401 - JSON of every type
     return public
 
 
-def _with_member(value: Any, member: str, now: float) -> Any:  # noqa: ANN401
-    """The same with the member in each stamp; FutureError if one has not come yet."""
+def _name_member(value: Any, member: str, now: float, latest: str) -> None:  # noqa: ANN401
+    """Add the member to each stamp, in place; FutureError if one has not come yet.
+
+    `latest` is the last second that has come: most instants need not be parsed to be compared.
+    """
     if isinstance(value, list):
-        return [_with_member(entry, member, now) for entry in value]
+        for entry in value:
+            _name_member(entry, member, now, latest)
     if not isinstance(value, dict):
-        return value
-    stamped = {name: _with_member(entry, member, now) for name, entry in value.items()}
+        return
+    for entry in value.values():
+        if isinstance(entry, (dict, list)):
+            _name_member(entry, member, now, latest)
     if "ts" in value:
-        _instant(value["ts"], now)
-        stamped["member"] = member
+        ts = value["ts"]
+        if not (isinstance(ts, str) and ts.isascii() and ts[-1:] == "Z" and ts[:_SECONDS] < latest):
+            _instant(ts, now)
+        value["member"] = member
     if any(ts > now + AHEAD_S for ts in value.get("key_refusal_times", ())):
         raise FutureError
-    return stamped

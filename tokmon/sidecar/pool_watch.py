@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _AFTER_S: Final = 0.2
 """Changes within this time are one."""
 
-_SHARE: Final = 0.05
-"""The part of the time that deciding anew may take."""
+_SHARE: Final = 0.1
+"""The part of the time that deciding anew may take, but for what `_LONGEST_S` demands."""
+
+_LONGEST_S: Final = 0.6
+"""A decision is never older than that, and the time that it takes."""
 
 _UNWATCHED_S: Final = 60.0
 """How often the pool is looked at where the system cannot watch it."""
@@ -96,6 +99,6 @@ class PoolWatch:
         with contextlib.suppress(OSError):
             self._watch_all()
         self._on_change()
-        self._pause_s = max(_AFTER_S, (time.thread_time() - start) / _SHARE)
+        self._pause_s = min(_LONGEST_S, max(_AFTER_S, (time.thread_time() - start) / _SHARE))
         if self._inotify is None:
             self._later(_UNWATCHED_S)

@@ -17,7 +17,7 @@ from tokmon.store.state_file import State
 _AFTER_S: Final = 0.1
 """Events of one turn come within this time, and are published together."""
 
-_SHARE: Final = 0.05
+_SHARE: Final = 0.1
 """The part of the time that publishing may take: many accounts are published less often."""
 
 
