@@ -23,6 +23,11 @@ check_file = "~/checks.json"
 
 [select.models]
 xai-a = "grok-4"
+
+[pool]
+share = false
+ignore = ["nadja", "host-b/ludo"]
+alias = ["team-a"]
 """
 
 
@@ -36,6 +41,11 @@ def write_config(text: str | bytes) -> Path:
 def select(**keys: Any) -> Path:
     """A file with these keys in its table."""
     return write_config("[select]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in keys.items()))
+
+
+def pool(**keys: Any) -> Path:
+    """A file with these keys in the table `[pool]`."""
+    return write_config("[pool]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in keys.items()))
 
 
 def toml(value: Any) -> str:  # noqa: PLR0911 - one a type

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokmon.evidence.account import account_from_json, account_json
 from tokmon.evidence.model import Credits, Scope, Status
-from tokmon.evidence.snapshot import Account, Snapshot, _account_from_json, _account_json, fold
+from tokmon.evidence.snapshot import Account, Snapshot, fold
 from tokmon.wire.instants import parse_rfc3339
 
 _WINDOW = st.builds(
@@ -52,7 +53,7 @@ _LINE = st.fixed_dictionaries(
 """Of few values, so that lines of one instant and one id contradict each other, as those without an id may."""
 
 
-_FULL_LINE = st.builds(
+FULL_LINE = st.builds(
     lambda line, model, windows, status: {**line, "model": model, "windows": windows, "status": status},
     _LINE,
     st.sampled_from(["opus", "sonnet"]),
@@ -116,7 +117,7 @@ def test_adding_lines_to_a_saved_snapshot_equals_reading_all_lines(
     assert json.dumps(snapshot.to_json()) == whole
 
 
-@given(st.lists(_FULL_LINE, max_size=8), st.randoms())
+@given(st.lists(FULL_LINE, max_size=8), st.randoms())
 def test_evidence_that_names_its_account_and_evidence_that_does_not_are_one_account(
     lines: list[dict[str, Any]], random: Any
 ) -> None:
@@ -132,7 +133,7 @@ def test_evidence_that_names_its_account_and_evidence_that_does_not_are_one_acco
 
 def _without_names(snapshot: Snapshot) -> list[Account]:
     """The account in use, as it is saved, which is without the names of accounts."""
-    return [_account_from_json("a", _account_json(account)) for account in snapshot.accounts.values()]
+    return [account_from_json("a", account_json(account)) for account in snapshot.accounts.values()]
 
 
 def _line(second: int, **fields: Any) -> dict[str, Any]:

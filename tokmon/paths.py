@@ -15,6 +15,7 @@ from tokmon.errors import StoreError, reason_of
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+HOST_POOL = Path("/var/lib/tokmon/pool")
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -28,6 +29,12 @@ class Paths:
     config: Path
     agent: Path
     sockets: tuple[Path, ...]
+    pool: Path
+
+    @property
+    def pool_is_shared(self) -> bool:
+        """Whether the pool is root's, in which root's install makes the folders."""
+        return self.pool == HOST_POOL
 
     @property
     def piggyback(self) -> Path:
@@ -91,7 +98,7 @@ class Paths:
 
 
 def find(env: Mapping[str, str] | None = None) -> Paths:
-    """Resolve every path from `env` (the process environment unless given). Touches nothing."""
+    """Resolve every path from `env` (the process environment unless given). Changes nothing."""
     env = os.environ if env is None else env
     home = Path(env.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - HOME may be unset
     state = _folder(env, "TOKMON_STATE_DIR", "XDG_STATE_HOME", home / ".local" / "state", "tokmon")
@@ -102,6 +109,7 @@ def find(env: Mapping[str, str] | None = None) -> Paths:
         config=_folder(env, "TOKMON_CONFIG_DIR", "XDG_CONFIG_HOME", home / ".config", "tokmon") / "config.toml",
         agent=Path(env.get("PI_CODING_AGENT_DIR") or home / ".pi" / "agent"),
         sockets=_sockets(env, state),
+        pool=_pool(env, home),
     )
 
 
@@ -110,6 +118,13 @@ def _folder(env: Mapping[str, str], own: str, xdg: str, default: Path, name: str
         return Path(env[own])
     base = env.get(xdg, "")
     return (Path(base) if base.startswith("/") else default) / name
+
+
+def _pool(env: Mapping[str, str], home: Path) -> Path:
+    """`TOKMON_POOL_DIR`, else the host's if root's install made it, else one for the identities of this user."""
+    if env.get("TOKMON_POOL_DIR"):
+        return Path(env["TOKMON_POOL_DIR"])
+    return HOST_POOL if HOST_POOL.is_dir() else home / ".local" / "share" / "tokmon-pool"
 
 
 def _sockets(env: Mapping[str, str], state: Path) -> tuple[Path, ...]:

@@ -3,19 +3,17 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { hashOf } from "./identity.ts";
+import { LOGIN_NAMES } from "./schema.ts";
 import { field, name, quietly } from "./values.ts";
 
 const MAX_FILE = 1024 * 1024;
-
-/** Fields of a login, or of its `account`, that name one user. Others name an organisation or a project of many. */
-const NAMES = ["email", "userId", "user_id", "uuid", "accountUuid", "account_uuid", "accountId", "account_id"];
 
 /** A keyed hash of the account; undefined if this token is none of a login, or the login names no account. */
 export function loginAccount(provider: string, credential: string | undefined): string | undefined {
 	const login = quietly(() => field(readLogins(), provider));
 	const token = credential?.replace(/^Bearer /i, "");
 	if (field(login, "type") !== "oauth" || !token || field(login, "access") !== token) return undefined;
-	const named = [login, field(login, "account")].flatMap((from) => NAMES.map((key) => name(field(from, key))));
+	const named = [login, field(login, "account")].flatMap((from) => LOGIN_NAMES.map((key) => name(field(from, key))));
 	const account = named.find((text) => text !== undefined);
 	const hash = account && hashOf(`login:${account}`);
 	return hash && `login-${hash}`;

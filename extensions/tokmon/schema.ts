@@ -120,6 +120,18 @@ export const HEADERS = [
 	"x-usage-ratelimit-",
 ];
 
+/** Fields of a login that name one user. */
+export const LOGIN_NAMES = [
+	"email",
+	"userId",
+	"user_id",
+	"uuid",
+	"accountUuid",
+	"account_uuid",
+	"accountId",
+	"account_id",
+];
+
 export const SECRET_PATTERNS = [
 	"\\b[0-9a-f]{32}\\.[A-Za-z0-9]{16}\\b",
 	"\\b(?:[0-9a-f]{32}|[0-9A-F]{32})\\b",

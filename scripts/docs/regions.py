@@ -18,6 +18,7 @@ TABLES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "examples": examples.examples,
     "families": families.families,
     "keys": keys.keys,
+    "pool keys": keys.pool_keys,
     "rooms": rooms.rooms,
 }
 

@@ -17,6 +17,7 @@ from tokmon import cli, paths
 from tokmon.decision import policy_cache
 from tokmon.decision import settings as configuration
 from tokmon.decision.settings import MEANINGS
+from tokmon.pool.settings import PoolSettings
 from tokmon.report.configuration import configuration_text
 from tokmon.selection.overrides import LONGEST, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
@@ -55,17 +56,20 @@ def printed(capsysbinary: pytest.CaptureFixture[bytes], *words: str) -> str:
 
 
 def test_every_key_has_a_comment() -> None:
-    assert "None" not in MEANINGS.values(), "every key has a comment"
-    text = configuration_text(Policy(), None, ["head"], MEANINGS)
-    assert [key for key in MEANINGS if not re.search(rf"^#(\[select\.)?{key}\b", text, re.MULTILINE)] == []
+    text = configuration_text(Policy(), None, PoolSettings(), ["head"], MEANINGS)
+    for table, meanings in MEANINGS.items():
+        assert "None" not in meanings.values(), "every key has a comment"
+        part = text.partition(f"\n[{table}]\n")[2]
+        assert [key for key in meanings if not re.search(rf"^#(\[{table}\.)?{key}\b", part, re.MULTILINE)] == []
 
 
 def test_every_commented_key_shows_its_default_or_a_valid_example() -> None:
-    text = configuration_text(Policy(), None, ["head"], MEANINGS)
+    text = configuration_text(Policy(), None, PoolSettings(), ["head"], MEANINGS)
     assert read_back(text) == configuration.Read(Policy(), None, ())
     example = read_back(re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE))
     assert example.errors == ()
     assert example.check_file == "~/.logs/checks.json"
+    assert example.pool == PoolSettings(ignore=("nadja",), alias=("team-a",))
     named = {"chain", "fallback", "emergency", "models"}
     names = {field.name for field in fields(Policy)}
     same = {name for name in names if getattr(example.policy, name) == getattr(Policy(), name)}
@@ -88,11 +92,16 @@ def test_every_commented_key_shows_its_default_or_a_valid_example() -> None:
         spend_credit=st.sampled_from(SPENDING),
     ),
     st.none() | PRINTABLE.map(lambda name: f"/{name}") | PRINTABLE.map(lambda name: f"~/{name}"),
+    st.builds(
+        PoolSettings,
+        share=st.booleans(),
+        ignore=st.lists(NAMES, unique=True, max_size=3).map(tuple),
+        alias=st.lists(NAMES, unique=True, max_size=3).map(tuple),
+    ),
 )
-def test_any_policy_is_read_back_unchanged(policy: Policy, check_file: str | None) -> None:
-    assert read_back(configuration_text(policy, check_file, ["head"], MEANINGS)) == configuration.Read(
-        policy, check_file, ()
-    )
+def test_any_settings_are_read_back_unchanged(policy: Policy, check_file: str | None, pool: PoolSettings) -> None:
+    text = configuration_text(policy, check_file, pool, ["head"], MEANINGS)
+    assert read_back(text) == configuration.Read(policy, check_file, (), pool)
 
 
 @ANY

@@ -16,13 +16,19 @@ from tests.commands.screens import feed, run
 from tests.commands.test_select import now_line
 from tests.configuration import select
 from tests.docs.pages import ROOT
+from tests.pool.publishing import SEATS, as_published, be_member, publish, publish_value
 from tests.probes.loopback import healthy, loopback
 from tokmon import paths
+from tokmon.pool.publication import RunningSessions
 from tokmon.report.status_json import to_json
+from tokmon.report.view import view
+from tokmon.selection.choose import choose
+from tokmon.selection.decision_json import decision_json
+from tokmon.selection.policy import Policy
 from tokmon.wire.instants import rfc3339
 
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-OPEN = {"providers[].probe.line"}
+OPEN = {"providers[].probe.line", "members[].overall", "members[].providers"}
 """Objects whose fields another page lists."""
 
 
@@ -74,20 +80,24 @@ def test_status_prints_the_documented_fields() -> None:
         "used": 3,
         "permitted": True,
     }
-    report = to_json(
-        shown(
-            line(
-                "a", "allowed", window("5h", 0.1, HOUR), overage=overage, plan="pro", credits=credit, claim="five_hour"
-            ),
-            line("a", "rejected", scope="model", model="opus", blocked_until=rfc3339(NOW + HOUR)),
-            line("b", "allowed", age=2 * DAY),
-            types={"c": "xai"},
-        )
+    lines = (
+        line("a", "allowed", window("5h", 0.1, HOUR), overage=overage, plan="pro", credits=credit, claim="five_hour"),
+        line("a", "rejected", scope="model", model="opus", blocked_until=rfc3339(NOW + HOUR)),
+        line("b", "allowed", age=2 * DAY),
     )
+    report = to_json(shown(*lines, types={"c": "xai"}))
+    of_another = to_json(view(as_published("nadja", *lines), {}, Policy(), Policy(), NOW))
     (paths.find().spool / "new").mkdir(parents=True, mode=0o700)
     (paths.find().spool / "new" / "a").write_bytes(b"{}\n")
     sidecar = json.loads(run("status", "--json").stdout)["sidecar"]
-    compare("tokmon status --json", report | {"sidecar": sidecar})
+    compare("tokmon status --json", report | {"sidecar": sidecar}, of_another)
+
+
+def test_status_of_all_members_prints_the_documented_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_member("ludo", tmp_path, monkeypatch, SEATS)
+    publish("nadja", now_line("team-a", 0.3), sessions=[RunningSessions("team-a", 2, time.time())])
+    publish_value("molto", ["nothing"])
+    compare("tokmon status --all --json", json.loads(run("status", "--all", "--json").stdout))
 
 
 def test_monitor_prints_the_fields_of_status_and_the_documented_ones_of_a_probe() -> None:
@@ -110,7 +120,9 @@ def test_select_prints_the_documented_fields_and_records_them() -> None:
         # A process of its own: the deadline counts from its start.
         decision = json.loads(tokmon("select", "--json", TOKMON_DEADLINE_MS="60000").stdout)
     assert decision["probes"]
-    compare("tokmon select --json", decision)
+    chosen = choose(Policy(chain=("a",)), as_published("nadja", line("a", "allowed")), NOW)
+    assert chosen is not None
+    compare("tokmon select --json", decision, decision_json(chosen))
     (recorded,) = [json.loads(row) for row in paths.find().decisions.read_bytes().splitlines()]
     assert {*recorded} == {*decision, "ts", "source"}
 

@@ -28,10 +28,10 @@ def test_a_used_up_window_of_some_models_stops_sessions_on_these_alone(model: st
     select(chain=list(EVERY_SEAT), model=model)
     write("piggyback.jsonl", working("team-a", 60.0, opus(1.0), source=source), working("team-b"))
     stopped = "opus" in model
+    assert run("select").stdout.split() == ["team-b" if stopped else "team-a", model]
     shown = screens_of("team-a")
     assert shown.status == (("excluded", "7d_opus used up") if stopped else ("usable", "works"))
     assert shown.guard == (EXCLUDED if stopped else 0)
-    assert run("select").stdout.split() == ["team-b" if stopped else "team-a", model]
 
 
 def test_status_shows_a_window_of_some_models_and_which_these_are() -> None:
@@ -80,5 +80,5 @@ def test_an_overload_of_every_seat_does_not_lead_to_the_emergency(policy: str) -
     lines = [working(name, 1200.0) for name in EVERY_SEAT]
     lines += [at(30.0, name, "overloaded", http_status=529, scope="provider") for name in EVERY_SEAT]
     write("piggyback.jsonl", *lines)
-    agree(screens_of("team-a"), "usable", "works; provider overloaded")
     assert run("select").stdout.split()[0] == "team-a"
+    agree(screens_of("team-a"), "usable", "works; provider overloaded")

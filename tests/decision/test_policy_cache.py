@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.commands.logbook import configure
-from tests.configuration import WHOLE, select, write_config
+from tests.configuration import WHOLE, pool, select, write_config
 from tests.patience import PATIENCE_S
 from tokmon import paths
 from tokmon.decision.policy_cache import LoadedPolicy, PolicyOrigin, cached, load, path_of, propose
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.overrides import PER_CALL
 from tokmon.selection.policy import Policy
 
@@ -66,6 +67,20 @@ def test_every_field_of_a_policy_is_kept_but_those_of_one_call() -> None:
     loaded()
     cached_fields = json.loads(policy_file().read_bytes())["entries"][0]["policy"]
     assert {*cached_fields, *PER_CALL} == {field.name for field in fields(Policy)}
+
+
+def test_pool_settings_are_cached_and_outlive_an_invalid_file() -> None:
+    wanted = PoolSettings(share=False, ignore=("nadja",), alias=("team-a",))
+    write_config("[select]\nchain = ['a']\n[pool]\nshare = false\nignore = ['nadja']\nalias = ['team-a']\n")
+    assert loaded().pool == wanted
+    kept = cached(paths.find(), {})
+    assert kept is not None
+    assert kept.pool == wanted
+    pool(share="no")
+    invalid = loaded()
+    assert (invalid.pool, invalid.source) == (wanted, PolicyOrigin.LAST_VALID)
+    pool(ignore=["ludo"])
+    assert loaded().pool == PoolSettings(ignore=("ludo",))
 
 
 def test_nothing_is_kept_for_who_only_looks() -> None:
@@ -250,8 +265,9 @@ def test_any_value_in_any_place_of_what_is_kept_is_a_policy_or_nothing(data: st.
         inner = inner[key]
     inner[last] = data.draw(JSON)
     policy_file().write_text(json.dumps(tree["whole"]), encoding="utf-8")
-    policy = quickly()
+    policy, kept = quickly(), cached(paths.find(), {})
     assert policy is None or (policy.threshold > 0 and all(name.isprintable() for name in policy.accounts))
+    assert kept is None or all(name.isprintable() for name in (*kept.pool.ignore, *kept.pool.alias))
     assert isinstance(loaded().policy, Policy)
 
 

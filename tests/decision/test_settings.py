@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.configuration import WHOLE, select, toml, write_config
+from tests.configuration import WHOLE, pool, select, toml, write_config
 from tokmon import paths
 from tokmon.decision.keys import Select
-from tokmon.decision.settings import KEYS, WANTED, Read, read
+from tokmon.decision.settings import KEYS, TABLES, WANTED, Read, read
 from tokmon.errors import SettingsError
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.overrides import LONGEST, PER_CALL, PREFIX, THRESHOLD, name_problem
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 
@@ -32,6 +33,9 @@ WHOLE_POLICY = Policy(
 )
 
 
+WHOLE_POOL = PoolSettings(share=False, ignore=("nadja", "host-b/ludo"), alias=("team-a",))
+
+
 def found(env: Mapping[str, str] | None = None) -> Read:
     return read(paths.find().config, env or {})
 
@@ -48,7 +52,7 @@ def test_without_a_file_the_policy_is_that_of_the_defaults() -> None:
 
 def test_a_file_with_every_key_is_the_policy_that_it_says() -> None:
     write_config(WHOLE)
-    assert found() == Read(WHOLE_POLICY, "~/checks.json", ())
+    assert found() == Read(WHOLE_POLICY, "~/checks.json", (), WHOLE_POOL)
 
 
 def test_every_key_is_also_a_variable() -> None:
@@ -65,7 +69,7 @@ def test_every_key_is_also_a_variable() -> None:
         "SPEND_CREDIT": "never",
         "CHECK_FILE": "/x/checks.json",
     }
-    assert {name.lower() for name in said} == set(KEYS) == set(WANTED)
+    assert {name.lower() for name in said} == set(KEYS) == set(WANTED["select"])
     env = {f"{PREFIX}{name}": value for name, value in said.items()}
     assert found(env) == Read(WHOLE_POLICY, "/x/checks.json", ())
     assert found({**env, f"{PREFIX}MODELS": '{"xai-a": "grok-4"}'}).policy == WHOLE_POLICY
@@ -133,6 +137,38 @@ def test_a_value_that_cannot_be_is_told_with_its_key_its_value_and_its_file(
 
 
 @pytest.mark.parametrize(
+    ("keys", "field", "words"),
+    [
+        ({"share": "no"}, "pool.share", "`no`, and must be `true` or `false`"),
+        ({"share": 1}, "pool.share", "`1`, and must be `true` or `false`"),
+        ({"ignore": "nadja"}, "pool.ignore", "`nadja`, and must be a list of member names"),
+        ({"ignore": ["nadja", "a b"]}, "pool.ignore[1]", "`a b`, which has white space in it"),
+        ({"ignore": ["nadja", "nadja"]}, "pool.ignore", "with `nadja` in it more than once"),
+        ({"alias": {"a": "b"}}, "pool.alias", "and must be a list of account names"),
+        ({"alias": [7]}, "pool.alias[0]", "`7`, and must be a name"),
+        ({"ignroe": ["nadja"]}, "pool.ignroe", "`['nadja']`, unknown key"),
+    ],
+)
+def test_error_in_the_pool_table_names_key_value_and_file_and_leaves_the_other_keys(
+    keys: dict[str, Any], field: str, words: str
+) -> None:
+    path = pool(**keys, **({} if "alias" in keys else {"alias": ["team-a"]}))
+    error = only()
+    assert error.field == field
+    assert str(error).startswith(f"`{path}`: `{field}` is `")
+    assert words in str(error)
+    assert found().pool == PoolSettings(alias=() if "alias" in keys else ("team-a",))
+
+
+def test_pool_defaults_are_those_of_the_settings_and_have_no_variable() -> None:
+    write_config("[pool]\n")
+    assert found().pool == PoolSettings()
+    error = only({f"{PREFIX}SHARE": "false"})
+    assert "unknown key" in str(error)
+    assert found({"TOKMON_POOL_SHARE": "false"}) == Read(Policy(), None, ())
+
+
+@pytest.mark.parametrize(
     ("text", "hint"),
     [
         ("[select]\nthreshold = 90", "90 % is written 0.9"),
@@ -142,6 +178,12 @@ def test_a_value_that_cannot_be_is_told_with_its_key_its_value_and_its_file(
         ("[selct]\nchain = []", "did you mean `select`?"),
         ("chain = ['a']", "did you mean `chain` in the table `[select]`?"),
         ("[select]\nqqq = 1", f"the keys are {', '.join(KEYS)}"),
+        ("[pol]\nshare = true", "did you mean `pool`?"),
+        ("[pool]\nShare = true", "did you mean `share`?"),
+        ("[pool]\nchain = ['a']", "did you mean `chain` in the table `[select]`?"),
+        ("[select]\nshare = true", "did you mean `share` in the table `[pool]`?"),
+        ("share = true", "did you mean `share` in the table `[pool]`?"),
+        ("[pool]\nqqq = 1", "the keys are share, ignore, alias"),
     ],
 )
 def test_the_hint_names_what_was_meant(text: str, hint: str) -> None:
@@ -180,6 +222,7 @@ def test_the_keys_that_are_valid_are_read_beside_those_that_are_not() -> None:
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"# " + b"x" * (1 << 20), "has more than"),
         (b"select = 1", "`select` is `1`, and must be a table"),
+        (b"pool = [true]", "`pool` is `[True]`, and must be a table"),
     ],
 )
 def test_a_file_that_is_not_a_configuration_is_one_error_that_names_it(text: bytes, words: str) -> None:
@@ -221,6 +264,8 @@ def test_the_documented_example_is_valid_and_the_documented_keys_variables_and_d
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     write_config(page.partition("```toml\n")[2].partition("```")[0])
     assert found().errors == ()
+    for key in TABLES["pool"].model_fields:
+        assert f"| `{key}` |" in page
     rows = [line.split(" | ") for line in page.splitlines() if PREFIX in line and line.startswith("| `")]
     assert {row[0].strip("|` ") for row in rows} == set(KEYS)
     for key, default, _, variables in rows:
@@ -245,6 +290,7 @@ SCALAR = (
 )
 VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
 KEY = st.sampled_from(KEYS) | TEXT
+POOL_KEY = st.sampled_from([*TABLES["pool"].model_fields]) | TEXT
 
 
 def sound(read_: Read) -> None:
@@ -258,17 +304,25 @@ def sound(read_: Read) -> None:
     assert policy.policy in POLICIES
     assert policy.spend_credit in SPENDING
     assert len(set(policy.chain)) == len(policy.chain)
+    assert isinstance(read_.pool.share, bool)
+    assert not any(name_problem(name) for name in (*read_.pool.ignore, *read_.pool.alias))
     assert all(str(error).isprintable() for error in read_.errors)
 
 
 @ANY_FILE
-@given(st.dictionaries(KEY, VALUE, max_size=5), st.dictionaries(TEXT, VALUE, max_size=2))
+@given(
+    st.dictionaries(KEY, VALUE, max_size=5),
+    st.dictionaries(POOL_KEY, VALUE, max_size=3),
+    st.dictionaries(TEXT, VALUE, max_size=2),
+)
 def test_any_value_in_any_key_is_a_policy_or_an_error_that_names_it(
-    table: dict[str, Any], above: dict[str, Any]
+    table: dict[str, Any], pool_table: dict[str, Any], above: dict[str, Any]
 ) -> None:
-    above.pop("select", None)
-    rows = [f"{toml(key)} = {toml(value)}\n" for key, value in above.items()]
-    write_config("".join(rows) + "[select]\n" + "".join(f"{toml(key)} = {toml(table[key])}\n" for key in table))
+    above = {key: value for key, value in above.items() if key not in TABLES}
+    parts = [("", above), ("[select]\n", table), ("[pool]\n", pool_table)]
+    write_config(
+        "".join(head + "".join(f"{toml(key)} = {toml(value)}\n" for key, value in keys.items()) for head, keys in parts)
+    )
     read_ = found()
     sound(read_)
     assert len(read_.errors) >= len(above)

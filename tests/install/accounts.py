@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from tests.install.capabilities import without_program, without_root
+from tokmon.pool.names import FLEET_USER
 
 _NUMBERS: Final = itertools.count()
 
@@ -33,6 +34,20 @@ def account(base: Path, *, shell: str = "/bin/sh", name: str | None = None) -> I
     finally:
         _accounts("userdel", "--force", name)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def fleet_agent(base: Path, *, exists: bool = True) -> Iterator[pwd.struct_passwd | None]:
+    """Have the user `tokmon-fleet`, or have none: one test at a time, since its name is fixed."""
+    with FileLock(Path(tempfile.gettempdir()) / "tokmon-test-fleet.lock"):
+        with contextlib.suppress(KeyError):
+            pwd.getpwnam(FLEET_USER)
+            _accounts("userdel", "--force", FLEET_USER)  # a run that was killed left it
+        if not exists:
+            yield None
+            return
+        with account(base, shell="/usr/sbin/nologin", name=FLEET_USER) as made:  # noqa: S604 - the login shell
+            yield made
 
 
 @contextlib.contextmanager

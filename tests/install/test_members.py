@@ -11,7 +11,7 @@ import pytest
 from tests.install.accounts import home_with_pi, needs_accounts, somebody_else
 from tests.install.capabilities import public_python, without_another_user, without_root
 from tokmon.errors import UsageError
-from tokmon.installer.host.members import Discovery, Member, named
+from tokmon.installer.host.members import Discovery, HostMember, named
 from tokmon.installer.host.members import discover as discover_by
 from tokmon.installer.host.run_as import UnixAccount
 
@@ -23,8 +23,8 @@ def discover(entries: Iterable[pwd.struct_passwd] | None = None) -> Discovery:
     return discover_by(str(public_python()), entries)
 
 
-def member(name: str, home: Path) -> Member:
-    return Member(UnixAccount(name, os.geteuid(), os.getegid(), home), home / ".pi" / "agent")
+def member(name: str, home: Path) -> HostMember:
+    return HostMember(UnixAccount(name, os.geteuid(), os.getegid(), home), home / ".pi" / "agent")
 
 
 def entry(name: str, home: object, uid: int | None = None) -> pwd.struct_passwd:
@@ -33,7 +33,7 @@ def entry(name: str, home: object, uid: int | None = None) -> pwd.struct_passwd:
 
 
 @pytest.fixture(scope="module")
-def somebody(open_folder: Path) -> Iterator[Member]:
+def somebody(open_folder: Path) -> Iterator[HostMember]:
     with somebody_else(open_folder) as made:
         yield named(made.pw_name)
 
@@ -94,12 +94,12 @@ def test_an_account_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
 
 
 @needs_accounts
-def test_a_home_that_only_its_owner_can_read_is_found(somebody: Member) -> None:
+def test_a_home_that_only_its_owner_can_read_is_found(somebody: HostMember) -> None:
     assert discover([pwd.getpwnam(somebody.account.name)]).members == (somebody,)
 
 
 @needs_accounts
-def test_accounts_whose_home_is_not_theirs_are_no_members(open_folder: Path, somebody: Member) -> None:
+def test_accounts_whose_home_is_not_theirs_are_no_members(open_folder: Path, somebody: HostMember) -> None:
     shared = home_with_pi(open_folder / "shared home")
     shared.chmod(0o755)
     assert discover([entry("daemon", shared, uid=somebody.account.uid)]).members == ()
@@ -117,7 +117,7 @@ def test_all_accounts_of_this_machine_can_be_looked_at() -> None:
 def test_a_name_is_an_account_with_its_usual_agent_folder() -> None:
     known = pwd.getpwuid(os.geteuid())
     home = Path(known.pw_dir)
-    assert named(known.pw_name) == Member(
+    assert named(known.pw_name) == HostMember(
         UnixAccount(known.pw_name, known.pw_uid, known.pw_gid, home), home / ".pi" / "agent"
     )
 

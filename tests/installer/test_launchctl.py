@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokmon.installer.host import launchd
-from tokmon.installer.host.members import Member
+from tokmon.installer.host.members import HostMember
 from tokmon.installer.host.run_as import UnixAccount
 from tokmon.installer.user.plan import execute
 from tokmon.installer.user.receipt import Receipt
@@ -28,7 +28,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_member_gets_a_daemon_once_and_it_goes_with_the_rest(calls: Path, tmp_path: Path) -> None:
-    member = Member(UnixAccount("vigilio", 501, 20, Path("/Users/vigilio")), Path("/srv/agents/vigilio"))
+    member = HostMember(UnixAccount("vigilio", 501, 20, Path("/Users/vigilio")), Path("/srv/agents/vigilio"))
     receipt = Receipt(tmp_path / "receipt.json")
     assert execute(launchd.install(member, PROGRAM, receipt), dry_run=False) == 2
     place = tmp_path / "LaunchDaemons" / "tokmon.sidecar.vigilio.plist"

@@ -10,7 +10,8 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from tokmon.errors import StoreError
-from tokmon.probes.rate_limit import BACK_OFF_S, INTERVAL_S, LONGEST_S, ProbeLimiter, ProbeOutcome
+from tokmon.probes.limiter_state import LONGEST_S
+from tokmon.probes.rate_limit import BACK_OFF_S, INTERVAL_S, ProbeLimiter, ProbeOutcome
 from tokmon.store.fingerprint import fingerprint
 
 NOW = 1_795_330_800.0

@@ -68,7 +68,8 @@ def _text(locations: Paths) -> str:
         heading += [f"This is {loaded.source.value}, since the current file is invalid."]
     if variables := config_vars(os.environ):
         heading += [f"It includes the values of these variables: {', '.join(map(shown, variables))}."]
-    return configuration_text(policy, _written(loaded.check_file, locations.home), heading, settings.MEANINGS)
+    check_file = _written(loaded.check_file, locations.home)
+    return configuration_text(policy, check_file, loaded.pool, heading, settings.MEANINGS)
 
 
 def _written(path: Path | None, home: Path) -> str | None:

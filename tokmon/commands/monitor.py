@@ -1,6 +1,7 @@
 """`tokmon monitor`: probe every account of pi, and report the answers with what was known before."""
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -8,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tokmon import paths, probes
+from tokmon.decision import policy_cache, sharing
 from tokmon.decision.decide import refresh_quietly, situation
+from tokmon.decision.probing import limiter
 from tokmon.errors import StoreError, UsageError, nearest, reason_of
 from tokmon.evidence.history import KEY_VALID
-from tokmon.evidence.snapshot import fold
-from tokmon.probes import ProbeTarget, Slot, probe_limiter, unavailable_reason
+from tokmon.probes import ProbeTarget, Slot, unavailable_reason
+from tokmon.probes.rate_limit import BUDGET, ProbeLimiter
 from tokmon.probes.records import granted_targets, outcomes, probe_line
 from tokmon.probes.request import ProbeResult, probe_all
 from tokmon.report.arguments import number, parser
@@ -37,17 +40,24 @@ def run(arguments: list[str]) -> int:
     options = _options(arguments)
     locations, now = paths.find(), time.time()
     state_file.require_readable(locations)
+    until = time.monotonic() + options.deadline
     targets = _chosen(probes.targets(locations, os.environ, now), options.provider)
-    known = situation(locations, os.environ, more=targets)
+    settings = policy_cache.load(locations, os.environ).pool
+    limit = limiter(locations, os.environ, settings, state_file.current(locations).snapshot, targets)
     unable = {name: why for name, target in targets.items() if (why := unavailable_reason(target)) is not None}
-    slots = _slots(locations, [name for name in targets if name not in unable], now, force=options.force)
+    slots = _slots(limit, [name for name in targets if name not in unable], now, force=options.force)
     results = {result.provider: result for result in probe_all(granted_targets(targets, slots), options.deadline)}
     lines = {name: probe_line(result) for name, result in results.items()}
     code = 0 if options.no_log else _record(locations, list(lines.values()))
-    _settle(locations, results)
+    if lines and not options.no_log:
+        with contextlib.suppress(OSError, StoreError, ValueError):
+            sharing.publish(locations, os.environ, settings, state_file.current(locations))
+    _settle(limit, results)
+    limit.wait([name for name, slot in slots.items() if not slot.granted], until)
+    known = situation(locations, os.environ, more=targets, lines=lines.values())
     now = time.time()
     types = {name: target.account_type for name, target in targets.items()}
-    shown = view(fold(known.snapshot, lines.values()), types, known.policy, known.others, now)
+    shown = view(known.snapshot, types, known.policy, known.others, now)
     shown = View(now, tuple(account for account in shown.accounts if account.name in targets))
     notes = {name: _note(results.get(name), slots.get(name), unable.get(name), now) for name in targets}
     if options.json:
@@ -71,10 +81,10 @@ def _chosen(targets: Mapping[str, ProbeTarget], names: list[str]) -> dict[str, P
     return {name: target for name, target in targets.items() if not names or name in names}
 
 
-def _slots(locations: paths.Paths, names: list[str], now: float, *, force: bool) -> dict[str, Slot]:
+def _slots(limit: ProbeLimiter, names: list[str], now: float, *, force: bool) -> dict[str, Slot]:
     """Which accounts may be probed now: none where that cannot be recorded, or the next process would probe again."""
     try:
-        return probe_limiter(locations).claim(names, now, force=force)
+        return limit.claim(names, now, force=force)
     except StoreError as error:
         print(f"warning: no account was probed: {error}", file=sys.stderr)
         if error.hint:
@@ -82,9 +92,9 @@ def _slots(locations: paths.Paths, names: list[str], now: float, *, force: bool)
         return {name: Slot(granted=False) for name in names}
 
 
-def _settle(locations: paths.Paths, results: Mapping[str, ProbeResult]) -> None:
+def _settle(limit: ProbeLimiter, results: Mapping[str, ProbeResult]) -> None:
     try:
-        probe_limiter(locations).release(outcomes(results), time.time())
+        limit.release(outcomes(results), time.time())
     except StoreError as error:
         print(f"warning: {error}", file=sys.stderr)
 
@@ -110,10 +120,16 @@ def _note(result: ProbeResult | None, slot: Slot | None, unable: str | None, now
         return f"probed {result.path}: {answer} in {result.elapsed_ms:.0f} ms{f' ({why})' if why else ''}"
     if unable is not None:
         return f"not probed: {unable}"
-    if slot is None or slot.probed_at is None or slot.next_at is None:
+    if slot is None or slot.next_at is None:
         return "not probed"
-    since = ago(max(1.0, now - slot.probed_at))
-    return f"not probed: the last probe was {since}, the next is possible in {duration(slot.next_at - now)}"
+    if slot.probed_at is None:
+        return f"not probed: {BUDGET} probes of its organisation in the last hour, {_next(slot.next_at, now)}"
+    since = ago(max(1.0, now - slot.probed_at)) + (f" by {slot.member}" if slot.member else "")
+    return f"not probed: the last probe was {since}, {_next(slot.next_at, now)}"
+
+
+def _next(at: float, now: float) -> str:
+    return f"the next is possible in {duration(max(1.0, at - now))}"
 
 
 def _json(
@@ -131,6 +147,7 @@ def _json(
             "probed": name in lines,
             "note": notes[name],
             "last_probe_age_s": before,
+            "last_probe_member": None if before is None or slot is None else slot.member,
             "line": lines.get(name),
         }
     return report

@@ -26,6 +26,7 @@ from tokmon.store.opener import read_own_file
 FORMAT: Final = "tokmon-decision/2"
 LONGEST_S: Final = 3600
 MAX_INPUTS: Final = 10
+MAX_EQUAL: Final = 49
 MAX_LINES: Final = 200
 MAX_LINE: Final = 600
 """Bytes of a line: what the hook reads of it at most."""
@@ -58,6 +59,12 @@ class DecisionFile:
     equal: tuple[Pair, ...] = ()
     inputs: tuple[str, ...] = ()
     """Those that are not absolute lie in the folder of the logs."""
+
+    @property
+    def account(self) -> str | None:
+        """The account that was decided for; None where nothing was decided yet between several."""
+        is_first = len(self.accounts) > 1 and self.accounts[0] == self.choice
+        return None if is_first and self.expires == self.clock.uptime else self.choice[0]
 
 
 def path_of(paths: Paths, env: Mapping[str, str]) -> Path:
@@ -151,4 +158,4 @@ def leave_accounts(path: Path, paths: Paths, accounts: tuple[Pair, ...]) -> None
 def last_account(path: Path) -> str | None:
     """The account of the last decision, on which the next session stays if that is safe."""
     content = read(path)
-    return None if content is None else content.choice[0]
+    return None if content is None else content.account

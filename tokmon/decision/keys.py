@@ -1,6 +1,7 @@
-"""The keys of the table `[select]` of `config.toml`: type, default, and the texts about each.
+"""The keys of the tables of `config.toml`, `[select]` and `[pool]`: type, default, and the texts about each.
 
-To add a key: a field here, the same field in `selection/policy.py`, and its variable in `hooks/budget-select`.
+To add a key of `[select]`: a field here, the same field in `selection/policy.py`, and its variable in
+`hooks/budget-select`. A key of `[pool]` is a field here and in `pool/settings.py`; it has no variable.
 """
 
 from typing import Annotated, Final, Literal
@@ -8,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.overrides import name_problem
 from tokmon.selection.policy import Policy
 
@@ -96,4 +98,27 @@ class Select(BaseModel):
         default={},
         description="a table of models by provider",
         title="Models of accounts that do not use the default model.",
+    )
+
+
+class PoolTable(BaseModel):
+    """The table `[pool]`; the defaults are those of `PoolSettings`, which it becomes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    share: bool = Field(
+        default=PoolSettings().share,
+        description="`true` or `false`",
+        title="Publish what this member knows of its accounts to the other members of this host, and read what they "
+        "publish.",
+    )
+    ignore: list[Name] = Field(
+        default=[],
+        description="a list of member names",
+        title="Members whose evidence is ignored.",
+    )
+    alias: list[Name] = Field(
+        default=[],
+        description="a list of account names",
+        title="Accounts that are the same for every member of this host. `tokmon doctor` says where this is needed.",
     )

@@ -20,7 +20,8 @@ from tokmon import __version__
 from tokmon.decision import decision_file
 from tokmon.errors import SettingsError, StoreError
 from tokmon.paths import Paths
-from tokmon.selection.overrides import PER_CALL, config_vars, name_problem, per_call
+from tokmon.pool.settings import PoolSettings
+from tokmon.selection.overrides import PER_CALL, Overrides, config_vars, name_problem, per_call
 from tokmon.selection.policy import POLICIES, SPENDING, Policy
 from tokmon.store.atomic import replace_private
 from tokmon.store.codec import encode, parse
@@ -52,6 +53,8 @@ class LoadedPolicy(NamedTuple):
     environment_accounts: frozenset[str] = frozenset()
     """Accounts of the proposed chain whose keys are in this environment: other processes may lack them."""
 
+    pool: PoolSettings = PoolSettings()
+
     @property
     def shared(self) -> tuple[tuple[str, str], ...]:
         """The accounts that every process of this user can use, with their models."""
@@ -65,6 +68,7 @@ class CacheEntry(NamedTuple):
     variables: dict[str, str]
     policy: dict[str, Any]
     check_file: str | None
+    pool: dict[str, Any]
 
 
 def path_of(paths: Paths) -> Path:
@@ -78,7 +82,7 @@ def cached(paths: Paths, env: Mapping[str, str]) -> LoadedPolicy | None:
     entry = _fitting(_entries(paths), paths, env)
     if entry is None:
         return None
-    return LoadedPolicy(_policy(entry, overrides.fields), _path(entry.check_file, paths), overrides.errors)
+    return _loaded(entry, paths, overrides)
 
 
 def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPolicy:
@@ -96,9 +100,10 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPo
 
     source = _stamp(paths.config)
     validated = settings.read(paths.config, env)
-    new = CacheEntry(source, config_vars(env), _to_json(validated.policy), validated.check_file)
+    settings_of_pool = validated.pool._asdict()
+    new = CacheEntry(source, config_vars(env), _to_json(validated.policy), validated.check_file, settings_of_pool)
     if not validated.errors:
-        loaded = LoadedPolicy(_policy(new, overrides.fields), _path(new.check_file, paths), overrides.errors)
+        loaded = _loaded(new, paths, overrides)
         if keep:
             _keep(paths, [new, *entries])
             if not new.variables:
@@ -106,8 +111,12 @@ def load(paths: Paths, env: Mapping[str, str], *, keep: bool = True) -> LoadedPo
         return loaded
     last = _last_valid(entries, new)
     used, origin = (new, PolicyOrigin.VALID_PART) if last is None else (last, PolicyOrigin.LAST_VALID)
-    errors = (*validated.errors, *overrides.errors)
-    return LoadedPolicy(_policy(used, overrides.fields), _path(used.check_file, paths), errors, origin)
+    return _loaded(used, paths, overrides)._replace(errors=(*validated.errors, *overrides.errors), source=origin)
+
+
+def _loaded(entry: CacheEntry, paths: Paths, overrides: Overrides) -> LoadedPolicy:
+    policy = _policy(entry, overrides.fields)
+    return LoadedPolicy(policy, _path(entry.check_file, paths), overrides.errors, pool=_pool(entry))
 
 
 def _leave_accounts(paths: Paths, env: Mapping[str, str], loaded: LoadedPolicy) -> None:
@@ -190,6 +199,7 @@ def _entries(paths: Paths) -> list[CacheEntry]:
         entries = [CacheEntry(*(fields_of[name] for name in CacheEntry._fields)) for fields_of in saved["entries"]]
         for entry in entries:
             _policy(entry, {})
+            _pool(entry)
             if not (isinstance(entry.file[0], str) and isinstance(entry.variables, dict)):
                 return []
             if not (entry.check_file is None or isinstance(entry.check_file, str)):
@@ -222,6 +232,14 @@ def _policy(entry: CacheEntry, overrides: Mapping[str, str]) -> Policy:
         name: _checked(name, entry.policy[name]) for name in _FIELDS_OF_POLICY if name not in PER_CALL
     }
     return replace(_DEFAULTS, **values, **dict[str, Any](overrides))
+
+
+def _pool(entry: CacheEntry) -> PoolSettings:
+    """The pool settings of an entry; ValueError, TypeError or KeyError if it is damaged."""
+    share, ignore, alias = (entry.pool[name] for name in PoolSettings._fields)
+    if not isinstance(share, bool):
+        raise TypeError
+    return PoolSettings(share, tuple(map(_name, ignore)), tuple(map(_name, alias)))
 
 
 def _checked(field: str, value: Any) -> Any:  # noqa: ANN401 - each field has a type of its own

@@ -1,24 +1,28 @@
 """Probing at the wake: the accounts on whose answer the choice depends, within what is left of the deadline.
 
-Where another process has just claimed an account's probe, this one waits for its result: a session lasts an hour, and
-fifty sessions that start at once on an account that does not answer cost more than a second.
+Where another process of the host has just claimed an account's probe, this one waits for its result: a session lasts
+an hour, and fifty sessions that start at once on an account that does not answer cost more than a second.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from tokmon import probes
+from tokmon.decision import probing, sharing
 from tokmon.decision.deadline import seconds_left
+from tokmon.decision.policy_cache import LoadedPolicy
 from tokmon.errors import StoreError, reason_of
 from tokmon.evidence.snapshot import Snapshot, fold
 from tokmon.paths import Paths
-from tokmon.probes import ProbeTarget, probe_limiter, unavailable_reason
+from tokmon.probes import ProbeTarget, unavailable_reason
+from tokmon.probes.rate_limit import ProbeLimiter
 from tokmon.probes.records import granted_targets, outcomes, probe_line
 from tokmon.selection.choose import ProbeSummary
-from tokmon.selection.policy import Policy
 from tokmon.selection.probe_choice import providers_to_probe
+from tokmon.selection.reservations import Reservations
 from tokmon.store import state_file
 from tokmon.store.codec import encode
 from tokmon.store.log import append_to
@@ -43,37 +47,50 @@ Warn = Callable[[str], None]
 
 
 def probe(
-    paths: Paths, policy: Policy, state: State, snapshot: Callable[[], Snapshot], current: str | None, warn: Warn
+    paths: Paths,
+    loaded: LoadedPolicy,
+    state: State,
+    snapshot: Callable[[], Snapshot],
+    current: str | None,
+    reservations: Reservations,
+    warn: Warn,
 ) -> tuple[ProbeSummary, ...]:
     """Probe, add the answers to `state`, and return what was probed. `snapshot` is what a choice sees now.
 
     StoreError where the claims of accounts cannot be written. Where no provider answers, nothing is concluded.
     """
-    until = time.monotonic() + seconds_left(os.environ) - _RESERVE_S
+    policy, until = loaded.policy, time.monotonic() + seconds_left(os.environ) - _RESERVE_S
+    limiter = probing.limiter(paths, os.environ, loaded.pool, state.snapshot, policy.accounts)
     targets = probes.targets(paths, os.environ, time.time())
     able = {name: target for name, target in targets.items() if unavailable_reason(target) is None}
     results: list[ProbeSummary] = []
     tried: set[str] = set()
     while until - time.monotonic() > _WORTH_S:
         now = time.time()
-        slots = probe_limiter(paths).slots(able, now)
+        slots = limiter.slots(able, now)
         probeable = {name for name, slot in slots.items() if slot.may_be_probed(now)} - tried
-        names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable)
+        names = providers_to_probe(policy, snapshot(), now, current, probeable=probeable, reservations=reservations)
         if not names:
             break
         tried.update(names)
-        slots = probe_limiter(paths).claim(names, now, patience_s=_patience(until))
+        slots = limiter.claim(names, time.time(), patience_s=_patience(until))
         claimed = granted_targets({name: able[name] for name in names}, slots)
         if claimed:
-            results += _probe(paths, claimed, state, until, warn)
+            results += _probe(paths, limiter, loaded, claimed, state, until, warn)
         if len(claimed) < len(names):
-            _wait(paths, names, until)
+            limiter.wait(names, until)
             state_file.catch_up(state, paths)
     return tuple(results)
 
 
 def _probe(
-    paths: Paths, targets: Collection[ProbeTarget], state: State, until: float, warn: Warn
+    paths: Paths,
+    limiter: ProbeLimiter,
+    loaded: LoadedPolicy,
+    targets: Collection[ProbeTarget],
+    state: State,
+    until: float,
+    warn: Warn,
 ) -> list[ProbeSummary]:
     from tokmon.probes.request import probe_all  # noqa: PLC0415 - it imports `httpx`, and one of many wakes comes here
 
@@ -85,8 +102,11 @@ def _probe(
     probe_outcomes = outcomes({result.provider: result for result in results})
     try:
         _record(paths, lines, until)
-        # After the lines: a process that waits for this reads them then.
-        probe_limiter(paths).release(probe_outcomes, time.time(), patience_s=_patience(until))
+        state_file.catch_up(state, paths)
+        with contextlib.suppress(OSError, StoreError, ValueError):
+            sharing.publish(paths, os.environ, loaded.pool, state)
+        # After the lines: a process or member that waits for this reads them then.
+        limiter.release(probe_outcomes, time.time(), patience_s=_patience(until))
     except (OSError, StoreError) as error:
         warn(f"the answers were not logged: {reason_of(error)}")
     return [_summary(result) for result in results]
@@ -111,15 +131,6 @@ def _summary(result: "ProbeResult") -> ProbeSummary:
         elapsed_ms=result.elapsed_ms,
         error=error or None,
     )
-
-
-def _wait(paths: Paths, names: Collection[str], until: float) -> None:
-    """Wait until the processes that probe these accounts have written the outcome."""
-    while time.monotonic() < until:
-        now = time.time()
-        if not any(slot.is_in_progress(now) for slot in probe_limiter(paths).slots(names, now).values()):
-            return
-        time.sleep(_POLL_S)
 
 
 def _patience(until: float) -> float:

@@ -13,11 +13,11 @@ import reprlib
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -26,8 +26,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from tokmon.decision.keys import FRACTION, Select
+from tokmon.decision.keys import FRACTION, PoolTable, Select
 from tokmon.errors import SettingsError, reason_of
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.overrides import PREFIX, THRESHOLD, config_vars, shown
 from tokmon.selection.policy import Policy
 from tokmon.wire.scrub import scrub
@@ -42,6 +43,7 @@ class Configuration(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     select: Select = Select()
+    pool: PoolTable = PoolTable()
 
     @classmethod
     def settings_customise_sources(
@@ -56,16 +58,25 @@ class Configuration(BaseSettings):
         return (init_settings,)
 
 
+TABLES: Final[Mapping[str, type[BaseModel]]] = {"select": Select, "pool": PoolTable}
+
 KEYS: Final = tuple(Select.model_fields)
+"""The keys that have a variable."""
 
-MEANINGS: Final = {key: str(field.title) for key, field in Select.model_fields.items()}
-"""The comment of each key, in the order in which a file has them; a table comes last in TOML."""
+MEANINGS: Final = {
+    table: {key: str(field.title) for key, field in model.model_fields.items()} for table, model in TABLES.items()
+}
+"""The comment of each key by table, in the order in which a file has them; a table comes last in TOML."""
 
-WANTED: Final = {key: str(field.description) for key, field in Select.model_fields.items()}
+WANTED: Final = {
+    table: {key: str(field.description) for key, field in model.model_fields.items()} for table, model in TABLES.items()
+}
+"""What each key takes, by table."""
+
 _TYPES: Final = {key: field.annotation for key, field in Select.model_fields.items()}
 _WORDS: Final = {key: get_args(kind) for key, kind in _TYPES.items() if get_origin(kind) is Literal}
 _NUMBERS: Final = frozenset(key for key, kind in _TYPES.items() if kind is float)
-_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED[key] == FRACTION)
+_FRACTIONS: Final = frozenset(key for key in _NUMBERS if WANTED["select"][key] == FRACTION)
 _NAMES: Final = frozenset(key for key, kind in _TYPES.items() if get_origin(kind) is list)
 _SEVERAL: Final = _NAMES | {key for key, kind in _TYPES.items() if get_origin(kind) is dict}
 
@@ -76,22 +87,26 @@ class Read(NamedTuple):
     policy: Policy
     check_file: str | None
     errors: tuple[SettingsError, ...]
+    pool: PoolSettings = PoolSettings()
 
 
 def read(config: Path, env: Mapping[str, str]) -> Read:
     """`config.toml` and the variables; without a file, and without variables, the policy of the defaults."""
-    merged: dict[str, Any] = {}
+    merged: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
     errors: list[SettingsError] = []
     table, problem = _file(config)
     sources = [(f"`{config}`", table), *_variables(env)]
     errors += [] if problem is None else [problem]
     for place, values in sources:
-        good, bad = _checked(place, values)
-        merged |= good
-        errors += bad
-    valid = Select(**merged)
+        errors += [_unknown(place, key, values[key]) for key in values if key not in TABLES]
+        for name in TABLES:
+            good, bad = _checked(place, name, values.get(name, {}))
+            merged[name] |= good
+            errors += bad
+    valid = Select(**merged["select"])
     policy = Policy(**{key: _frozen(value) for key, value in valid if key != "check_file"})
-    return Read(policy, valid.check_file, tuple(errors))
+    pool = PoolSettings(**{key: _frozen(value) for key, value in PoolTable(**merged["pool"])})
+    return Read(policy, valid.check_file, tuple(errors), pool)
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - each key has a type of its own
@@ -146,43 +161,43 @@ def _parsed(key: str, text: str) -> object:
     return parts if key in _NAMES else text
 
 
-def _checked(place: str, tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingsError]]:
-    """The valid keys of a source, and an error for each other."""
-    errors = [_unknown(place, key, tables[key], ()) for key in tables if key not in Configuration.model_fields]
-    select = tables.get("select", {})
-    if not isinstance(select, dict):
-        return {}, [*errors, _error(place, "select", select, "and must be a table", None)]
+def _checked(place: str, table: str, values: object) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The valid keys of a table of a source, and an error for each other."""
+    if not isinstance(values, dict):
+        return {}, [_error(place, table, values, "and must be a table", None)]
+    errors: list[SettingsError] = []
     bad = set()
     try:
-        Configuration(select=cast("Any", select))
+        Configuration(**{table: cast("Any", values)})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        errors += [_validation_error(place, detail) for detail in details]
+        errors += [_validation_error(place, table, detail) for detail in details]
         bad = {detail["loc"][1] for detail in details}
-    for key, name in _repeated(select):
-        errors.append(_error(place, f"select.{key}", select[key], f"with `{shown(name)}` in it more than once", None))
+    for key, name in _repeated(table, values):
+        errors.append(_error(place, f"{table}.{key}", values[key], f"with `{shown(name)}` in it more than once", None))
         bad.add(key)
-    return {key: value for key, value in select.items() if key not in bad}, errors
+    return {key: value for key, value in values.items() if key not in bad}, errors
 
 
-def _repeated(select: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _repeated(table: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Key and name, for each name that a list has more than once."""
-    for key in sorted(_NAMES & select.keys()):
-        values = select[key] if isinstance(select[key], list) else []
-        counts = Counter(value for value in values if isinstance(value, str))
+    for key, field in TABLES[table].model_fields.items():
+        if get_origin(field.annotation) is not list or not isinstance(values.get(key), list):
+            continue
+        counts = Counter(value for value in values[key] if isinstance(value, str))
         yield from ((key, name) for name, times in counts.items() if times > 1)
 
 
-def _validation_error(place: str, detail: ErrorDetails) -> SettingsError:
+def _validation_error(place: str, table: str, detail: ErrorDetails) -> SettingsError:
     """A validation error in plain words."""
     key, value = str(detail["loc"][1]), detail["input"]
     if detail["type"] == "extra_forbidden":
-        return _unknown(place, key, value, ("select",))
-    problem = detail["msg"] if detail["type"] == "name" else f"and must be {WANTED[key]}"
+        return _unknown(place, key, value, table)
+    problem = detail["msg"] if detail["type"] == "name" else f"and must be {WANTED[table][key]}"
     inner = [part for part in detail["loc"][2:] if part != "[key]"]
     if inner and detail["type"] != "name":
         problem = "and must be a name"
-    return _error(place, _dotted("select", key, *inner), value, problem, _hint(key, value, inner))
+    return _error(place, _dotted(table, key, *inner), value, problem, _hint(key, value, inner))
 
 
 def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
@@ -194,16 +209,23 @@ def _hint(key: str, value: object, inner: Sequence[object]) -> str | None:
     return f"did you mean `{near[0]}`?" if near else None
 
 
-def _unknown(place: str, key: str, value: object, above: tuple[str, ...]) -> SettingsError:
+def _unknown(place: str, key: str, value: object, table: str | None = None) -> SettingsError:
     """The error for an unknown key, with the nearest known one and its table as the hint."""
-    near = difflib.get_close_matches(key.lower().replace("-", "_"), KEYS if above else ("select", *KEYS), 1)
-    meant = None
-    if near:
-        meant = near[0] if above or near[0] == "select" else f"{near[0]}` in the table `[select]"
-        if place.startswith("variable"):
-            meant = f"{PREFIX}{meant.upper()}"
-    hint = f"did you mean `{meant}`?" if meant else f"the keys are {', '.join(KEYS)}"
-    return _error(place, _dotted(*above, key), value, "unknown key", hint)
+    known = TABLES[table].model_fields if table else (*TABLES, *KEYS, *PoolTable.model_fields)
+    meant = _nearest(key, known)
+    if place.startswith("variable"):
+        meant = meant and f"{PREFIX}{meant.upper()}"
+    else:
+        meant = meant or _nearest(key, (*KEYS, *PoolTable.model_fields))
+        if meant and meant not in (TABLES[table].model_fields if table else TABLES):
+            meant += f"` in the table `[{'select' if meant in KEYS else 'pool'}]"
+    keys = TABLES[table].model_fields if table else KEYS
+    hint = f"did you mean `{meant}`?" if meant else f"the keys are {', '.join(keys)}"
+    return _error(place, _dotted(table, key) if table else _dotted(key), value, "unknown key", hint)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(key.lower().replace("-", "_"), list(known), 1)), None)
 
 
 def _error(place: str, key: str, value: object, problem: str, hint: str | None) -> SettingsError:

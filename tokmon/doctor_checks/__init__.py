@@ -5,15 +5,27 @@ places     home, folders, files, disk space
 running    socket, sidecar, lock, service manager
 installed  pi, the extension, models.json, versions
 configured the configuration of the choice, the file of pi checks
+identities accounts that other members have under the same name
 captures   the last capture, and answers without one
 logs       the state of the logs, the spool and the clock
+pool       the other members: which folders and files are believed
 repairs    what `--fix` does
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from tokmon.doctor_checks import captures, configured, installed, logs, places, repairs, running
+from tokmon.doctor_checks import (
+    captures,
+    configured,
+    identities,
+    installed,
+    logs,
+    places,
+    pool,
+    repairs,
+    running,
+)
 from tokmon.doctor_checks.subject import Subject
 from tokmon.errors import TokmonError, reason_of
 from tokmon.report.findings import Finding, Level, Named, fail
@@ -35,11 +47,13 @@ TABLE: Final[dict[str, Check]] = {
     "models": installed.models,
     "configuration": configured.configuration,
     "checks": configured.checks,
+    "pool_identity": identities.pool_identity,
     "capture": captures.capture,
     "uncaptured": captures.uncaptured,
     "integrity": logs.integrity,
     "writable": logs.writable,
     "spool": logs.spool,
+    "pool": pool.pool,
     "clock": logs.clock,
 }
 

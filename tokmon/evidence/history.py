@@ -241,10 +241,10 @@ def later(stamp: Stamp, value: object, known: tuple[Stamp, object] | None) -> bo
     return _rank(stamp, value) > _rank(known_stamp, known_value)
 
 
-def _rank(stamp: Stamp, value: object) -> tuple[bool, str, str]:
-    """Orders values that have the same instant and id: pi's own responses first, then by source and saved form."""
+def _rank(stamp: Stamp, value: object) -> tuple[bool, bool, str, str, str]:
+    """Orders values that have the same instant and id: one's own first, pi's responses, by source and saved form."""
     if isinstance(value, Evidence):
         value = evidence_json(value)
     elif isinstance(value, Window):
         value = plain_numbers(window_json(value))
-    return stamp.source == "piggyback", stamp.source, repr(value)
+    return not stamp.member, stamp.source == "piggyback", stamp.source, repr(value), stamp.member

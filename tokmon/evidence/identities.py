@@ -32,7 +32,7 @@ _MOST: Final = 16
 SEAT: Final = "teams-direct"
 """The type of an account whose windows tell the seats of one organisation apart."""
 
-_LOGIN: Final = "login-"
+LOGIN: Final = "login-"
 """How the hash of a login's account begins."""
 
 _WEEK_MIN: Final = 7 * 24 * 60
@@ -42,7 +42,6 @@ _APART_S: Final = 120.0
 
 _GRID_S: Final = 900.0
 """Seconds by which a 5h window may begin before its first request: ends are whole ten minutes."""
-
 
 _NEVER: Final = (-inf, "")
 _USES: Final = ("served", "turn", "newest")
@@ -105,10 +104,11 @@ class Part:
 
 
 class Identity(NamedTuple):
-    """One account behind a name. `label` is unique among those of the name."""
+    """One account behind a name. `label` is unique among those of the name; `keys` are those of its parts, if any."""
 
     label: str
     account: "Account"
+    keys: tuple[PartKey, ...] = ()
 
 
 class Identities:
@@ -116,10 +116,12 @@ class Identities:
 
     def __init__(self, make: Callable[[], "Account"]) -> None:
         self.parts: dict[PartKey, Part] = {}
+        self.added = 0
         self._make = make
 
     def add(self, evidence: Evidence) -> None:
-        """Fold evidence in."""
+        """Fold evidence in; `added` counts that."""
+        self.added += 1
         key = key_of(evidence)
         part = self.parts.get(key)
         if part is None:
@@ -168,7 +170,7 @@ class Identities:
         groups = sorted(self._groups(), key=lambda group: self._in_use(group[1]), reverse=True)
         if not groups:
             return [Identity("", self.parts[NOBODY].account)]
-        in_use, *others = [Identity(label, self._account(keys)) for label, keys in groups]
+        in_use, *others = [Identity(label, self._account(keys), tuple(keys)) for label, keys in groups]
         return [in_use._replace(account=self._with_unnamed(in_use.account, [keys for _, keys in groups])), *others]
 
     def _groups(self) -> Iterator[tuple[str, list[PartKey]]]:
@@ -202,7 +204,7 @@ class Identities:
 
     def _agree(self, one: PartKey, other: PartKey) -> bool:
         """Whether both reported one end of 5h and one of 7d, to the second, in one organisation."""
-        named = one.credential.startswith(_LOGIN) and other.credential.startswith(_LOGIN)
+        named = one.credential.startswith(LOGIN) and other.credential.startswith(LOGIN)
         if named or not one.account or one.account != other.account:
             return False
         histories = [self.parts[part].account.history for part in (one, other)]
@@ -280,15 +282,14 @@ def key_of(evidence: Evidence) -> PartKey:
 def _label(key: PartKey) -> str:
     """`1a2b3c4d, 7d resets Thu 06:00 UTC`: the label of a seat that its windows alone tell apart."""
     days, minutes = divmod(key.seat, 24 * 60)
-    # The epoch began on a Thursday.
-    day = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[days]
+    day = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[days]  # the epoch began on a Thursday
     return f"{key.account}, 7d resets {day} {minutes // 60:02}:{minutes % 60:02} UTC"
 
 
 def _credential(name: str) -> str:
     """`key 1a2b3c4d` or `login 1a2b3c4d`: the label of a credential."""
-    kind = "login" if name.startswith(_LOGIN) else "key"
-    return f"{kind} {name.removeprefix(_LOGIN)[:8]}"
+    kind = "login" if name.startswith(LOGIN) else "key"
+    return f"{kind} {name.removeprefix(LOGIN)[:8]}"
 
 
 def _order(stamp: Stamp | None) -> tuple[float, str]:
@@ -296,4 +297,4 @@ def _order(stamp: Stamp | None) -> tuple[float, str]:
 
 
 def _newer(stamp: Stamp, known: Stamp | None) -> Stamp:
-    return stamp if later(stamp, "", None if known is None else (known, "")) else known or stamp
+    return stamp if known is None or later(stamp, "", (known, "")) else known

@@ -58,6 +58,8 @@ class Stamp(Value, frozen=True):
     ts: float
     id: str
     source: str = "piggyback"
+    member: str = ""
+    """Which member of the pool it is of, "" for evidence of one's own."""
 
     def __lt__(self, other: "Stamp") -> bool:
         return (self.ts, self.id) < (other.ts, other.id)

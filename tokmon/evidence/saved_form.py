@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tokmon.evidence.log_line import LIMITED, Evidence, Stamp, evidence_in_line
+from tokmon.evidence.model import replace
 from tokmon.evidence.reading import overage_json, window_json
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 
@@ -54,13 +55,15 @@ def evidence_from_json(provider: str, entry: Mapping[str, Any] | None) -> Eviden
     """The evidence in the output of `evidence_json`; KeyError, TypeError or ValueError if it is anything else."""
     if entry is None:
         return None
-    stamp_from_json(entry)
-    return evidence_in_line({**entry, "provider": provider})
+    stamp = stamp_from_json(entry)
+    evidence = evidence_in_line({**entry, "provider": provider})
+    return replace(evidence, stamp=stamp) if evidence is not None and stamp.member else evidence
 
 
 def stamp_from_json(entry: Mapping[str, Any]) -> Stamp:
     """The stamp in the output of `stamp_json`; KeyError, TypeError or ValueError if it is anything else."""
-    return Stamp(parse_rfc3339(required_text(entry["ts"])), required_text(entry["id"]), required_text(entry["source"]))
+    ts, name, source, member = (entry["ts"], entry["id"], entry["source"], entry.get("member", ""))
+    return Stamp(parse_rfc3339(required_text(ts)), required_text(name), required_text(source), required_text(member))
 
 
 def required_text(value: object) -> str:

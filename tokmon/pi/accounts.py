@@ -20,6 +20,18 @@ from tokmon.store.fingerprint import Fingerprint, fingerprint
 
 _ANTHROPIC_TOKEN: Final = "sk-ant-oat"  # noqa: S105 - the public prefix of such tokens
 
+LOGIN_NAMES: Final = (
+    "email",
+    "userId",
+    "user_id",
+    "uuid",
+    "accountUuid",
+    "account_uuid",
+    "accountId",
+    "account_id",
+)
+"""Fields of a login, or of its `account`, that name one user. Others name an organisation or a project of many."""
+
 Entries = dict[str, dict[str, Any]]
 """What is configured of each account, by name, with the keys of models.json."""
 

@@ -7,13 +7,16 @@
     request      probe several accounts at once, within one deadline
     records      results as log lines, and as outcomes for the rate limit
     rate_limit   which accounts may be probed now: one state file for all processes of the user
+    limiter_state   that file
+    host_claims  when the other members of the host probed, and what that means for this one
+    identity     the keyed hashes of the credentials of pi's accounts
 
 `fetch` and `request` import `httpx`, which takes as long as the rest of a wake. So they are not imported here, but by
 the code that has an account to probe.
 """
 
 from tokmon.probes.kinds import unavailable_reason
-from tokmon.probes.rate_limit import Slot, probe_limiter
+from tokmon.probes.rate_limit import Slot
 from tokmon.probes.targets import ProbeTarget, targets
 
-__all__ = ["ProbeTarget", "Slot", "probe_limiter", "targets", "unavailable_reason"]
+__all__ = ["ProbeTarget", "Slot", "targets", "unavailable_reason"]

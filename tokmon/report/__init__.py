@@ -7,6 +7,7 @@ view           the snapshot as of now, account by account
 status         that view as text
 wake_block     the same as a few lines for an agent's prompt
 status_json    the same as one object
+members        the same of every member of the pool
 decision_text  a decision and its alternatives
 line           a line of the log
 findings       the findings of the doctor

@@ -1,10 +1,11 @@
-"""A policy as a `config.toml` that a person can edit: every key, what it means, and its default."""
+"""The settings as a `config.toml` that a person can edit: every key, what it means, and its default."""
 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from tokmon.pool.settings import PoolSettings
 from tokmon.selection.policy import Policy
 
 _WIDTH: Final = 100
@@ -16,29 +17,39 @@ _EXAMPLES: Final = {
     "fallback": '["api-a"]',
     "emergency": '"gateway-a"',
     "check_file": '"~/.logs/checks.json"',
+    "ignore": '["nadja"]',
+    "alias": '["team-a"]',
 }
 _DEFAULTS: Final = Policy()
 
 
 def configuration_text(
-    policy: Policy, check_file: str | None, heading: Iterable[str], meanings: Mapping[str, str]
+    policy: Policy,
+    check_file: str | None,
+    pool: PoolSettings,
+    heading: Iterable[str],
+    meanings: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """The whole file. Keys with their default value are commented out; reading the file gives `policy`.
+    """The whole file. Keys with their default value are commented out; reading the file gives the same settings.
 
-    `meanings` are the comments of the keys, in the order in which they are written.
+    `meanings` are the comments of the keys by table, in the order in which they are written.
     """
     lines = [f"# {line}".rstrip() for line in heading]
-    lines += ["", "[select]"]
-    for key, meaning in meanings.items():
-        lines += [f"# {line}" for line in textwrap.wrap(meaning, _COMMENT)]
-        lines += _models(policy.models) if key == "models" else [_key(key, policy, check_file)]
-        lines += [""]
-    return "\n".join(lines)
+    for table, keys in meanings.items():
+        lines += ["", f"[{table}]"]
+        for key, meaning in keys.items():
+            lines += [f"# {line}" for line in textwrap.wrap(meaning, _COMMENT)]
+            lines += _models(policy.models) if key == "models" else [_key(key, policy, check_file, pool)]
+            lines += [""]
+        lines.pop()
+    return "\n".join([*lines, ""])
 
 
-def _key(key: str, policy: Policy, check_file: str | None) -> str:
-    value = check_file if key == "check_file" else getattr(policy, key)
-    default = None if key == "check_file" else getattr(_DEFAULTS, key)
+def _key(key: str, policy: Policy, check_file: str | None, pool: PoolSettings) -> str:
+    settings: object = pool if key in PoolSettings._fields else policy
+    defaults: object = PoolSettings() if key in PoolSettings._fields else _DEFAULTS
+    value: object = check_file if key == "check_file" else getattr(settings, key)
+    default: object = None if key == "check_file" else getattr(defaults, key)
     if value != default:
         return f"{key} = {_toml(value)}"
     if value is None or value == ():
@@ -56,6 +67,8 @@ def _models(models: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     if isinstance(value, tuple):

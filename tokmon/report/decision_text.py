@@ -5,7 +5,7 @@ from typing import Final
 
 from tokmon.evidence.model import Scope, Window
 from tokmon.evidence.snapshot import WindowEvidence
-from tokmon.report.words import Style, ago, clean, clock, duration, percent, source_word, spoken
+from tokmon.report.words import Style, ago, by, clean, clock, duration, percent, source_word, spoken
 from tokmon.selection.assessment import Assessment, Fitness
 from tokmon.selection.candidates import Candidate
 from tokmon.selection.choose import Decision, ProbeSummary
@@ -26,6 +26,8 @@ def decision_text(decision: Decision, style: Style) -> Iterator[str]:
         yield style.paint("EMERGENCY: no account of the chain or the fallback is usable", "red")
     if decision.spends:
         yield style.paint("paid from credit", "yellow")
+    if decision.equal:
+        yield f"about as good: {', '.join(map(clean, decision.equal))}"
     yield f"policy {decision.policy}; {_holds(decision, style)}"
     for probe in decision.probes:
         yield _probe(probe)
@@ -53,6 +55,8 @@ def _line(candidate: Candidate, decision: Decision, width: int, style: Style) ->
     mark = ">" if candidate.provider == decision.provider else " "
     fitness = style.paint(f"{assessment.fitness:<8}", _COLOURS[assessment.fitness])
     remarks = [clean(assessment.reason), *_remarks(candidate, decision.decided_at)]
+    if sessions := decision.reservations.on(candidate):
+        remarks.append(f"{sessions} running or just sent there")
     return f"{mark} {clean(candidate.provider):<{width}}  {fitness}  {'; '.join(remarks)}"
 
 
@@ -73,13 +77,14 @@ def _is_watched(window: Window) -> bool:
 
 
 def _figure(known: WindowEvidence, now: float) -> str:
-    """`7d 30% used 3m ago, resets in 2d`."""
-    resets_at = known.window.resets_at
+    """`7d 30% used 3m ago, resets in 2d`; `3m ago (by nadja)` for what another member knows."""
+    resets_at, stamp = known.window.resets_at, known.stamp
+    owner = f" ({by(stamp.member, '')})" if stamp.member else ""
     resets = "" if resets_at is None else f", resets in {duration(resets_at - now)}"
-    return f"{clean(known.window.name)} {percent(known.window.utilization)} used {ago(now - known.stamp.ts)}{resets}"
+    return f"{clean(known.window.name)} {percent(known.window.utilization)} used {ago(now - stamp.ts)}{owner}{resets}"
 
 
 def _status(assessment: Assessment, now: float) -> str:
     stamp = None if assessment.evidence is None else assessment.evidence.stamp
-    origin = "" if stamp is None else f" ({source_word(stamp.source)}, {ago(now - stamp.ts)})"
+    origin = "" if stamp is None else f" ({source_word(stamp.source)}{by(stamp.member)}, {ago(now - stamp.ts)})"
     return f"{spoken(assessment.status)}{origin}"

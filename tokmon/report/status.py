@@ -14,6 +14,7 @@ from tokmon.report.view import AccountView, View
 from tokmon.report.words import (
     Style,
     ago,
+    by,
     clean,
     clock,
     count,
@@ -33,6 +34,7 @@ COLOURS: Final = {Severity.CRITICAL: "red", Severity.WARN: "yellow", Severity.OK
 
 _WIDEST: Final = 96
 _BAR: Final = (8, 24)
+_LEAST_BAR: Final = 4  # where figures of another member need the room
 _LABEL: Final = (7, 20)
 _REST: Final = 57
 """Columns of a row beside label and bar: indent, gaps, percentage, reset and age."""
@@ -49,7 +51,7 @@ _EXTRA: Final = "extra usage"
 
 def status_text(shown: View, width: int, style: Style, notes: Mapping[str, str] | None = None) -> list[str]:
     """The lines of the report; none is longer than `width`. `notes` has a remark for each account, by name."""
-    page = _page(shown, min(width, _WIDEST), style)
+    page = _page(shown, width, style)
     lines: list[str] = []
     before = 1
     for account in shown.accounts:
@@ -84,11 +86,13 @@ def _overall(shown: View, width: int, style: Style) -> list[str]:
 def _page(shown: View, width: int, style: Style) -> "_Page":
     names = [len(gauge.window.name) for account in shown.accounts for gauge in account.gauges]
     names += [len(_EXTRA) for account in shown.accounts if _overage(account) is not None]
+    more = max((len(by(gauge.stamp.member)) for account in shown.accounts for gauge in account.gauges), default=0)
+    width = min(width, _WIDEST + more)
     stacked = width < _REST + _BAR[0] + _LABEL[0]
     room = width - _STACKED - 1 if stacked else width - _REST - _BAR[0]
     label = min(_LABEL[1], max([_LABEL[0], *names]), max(_LABEL[0], room))
-    bar = max(0, min(_BAR[1], width - label - (_STACKED if stacked else _REST)))
-    return _Page(shown.now, width, label, bar, stacked, style)
+    bar = width - label - _STACKED if stacked else max(_LEAST_BAR, width - label - _REST - more)
+    return _Page(shown.now, width, label, max(0, min(_BAR[1], bar)), stacked, style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ class _Page:
         elif last is not None:
             evidence, stamp = last.evidence, last.evidence.stamp
             why = f"; {last.why_unused}" if last.why_unused else ""
-            age = f"{source_word(stamp.source)}, {ago(self.now - stamp.ts)}{why}"
+            age = f"{source_word(stamp.source)}{by(stamp.member)}, {ago(self.now - stamp.ts)}{why}"
             remarks = [f"last known: {_status_words(evidence)} ({age})"]
         else:
             return []
@@ -247,7 +251,7 @@ class _Page:
         return [*parts[: _REMARK_LINES - 1], shorten(" ".join(parts[_REMARK_LINES - 1 :]), width)]
 
     def _origin(self, stamp: Stamp) -> str:
-        return origin(self.now - stamp.ts, stamp.source)
+        return origin(self.now - stamp.ts, stamp.source, stamp.member)
 
     def _clock(self, when: float) -> str:
         return clock(when, self.now, self.style.zone)

@@ -109,7 +109,9 @@ def _gauge_json(gauge: Gauge, now: float) -> dict[str, Any]:
 
 
 def _origin(stamp: Stamp, now: float) -> dict[str, Any]:
-    return {"at": rfc3339(stamp.ts), "age_s": round(now - stamp.ts, 3), "source": stamp.source}
+    """Instant, age and source, and the member where it is another one."""
+    known = {"at": rfc3339(stamp.ts), "age_s": round(now - stamp.ts, 3), "source": stamp.source}
+    return known | ({"member": stamp.member} if stamp.member else {})
 
 
 def _instant(at: float | None) -> str | None:

@@ -12,7 +12,7 @@ from tokmon.report.gauge import Gauge
 from tokmon.report.severity import SHORT_S, Severity, window_severity
 from tokmon.report.status import credits_words
 from tokmon.report.view import AccountView, View
-from tokmon.report.words import Style, about, clean, fit, left, percent, shorten, spoken
+from tokmon.report.words import Style, about, by, clean, fit, left, percent, shorten, spoken
 from tokmon.selection.assessment import WORKS, Assessment, Fitness
 
 HEADER: Final = "## Token Economics"
@@ -119,7 +119,7 @@ def _remarks(view: AccountView, now: float) -> list[str]:
         figures = _figures(view.gauges, now)
         warning = _warning(view)
         if warning or not figures:
-            age = "" if figures else _ago(assessment.age_s)
+            age = "" if figures else _ago(assessment.age_s, assessment.member)
             remarks = [f"{warning or 'usable'}{age}", *figures]
         else:
             remarks = figures
@@ -129,10 +129,10 @@ def _remarks(view: AccountView, now: float) -> list[str]:
 def _excluded(view: AccountView, now: float) -> list[str]:
     """Why the account cannot be used, and what ends that."""
     assessment = view.assessment
-    age = _ago(assessment.age_s)
+    age = _ago(assessment.age_s, assessment.member)
     if assessment.key_refused:
         what, remedy = ("login", "log in again") if view.type in _LOGINS else ("key", "set a valid key")
-        when = f" {_since(assessment.age_s)}" if age else ""
+        when = age if assessment.member or not age else f" {_since(assessment.age_s)}"
         return [f"{what} refused{when}: {remedy}"]
     reason = clean(assessment.reason)
     evidence = assessment.evidence
@@ -153,7 +153,8 @@ def _last_known(view: AccountView, now: float) -> list[str]:
     if last is None:
         return []
     why = f", {last.why_unused}" if last.why_unused.endswith("since") else ""
-    return [f"last known: {spoken(last.evidence.status)}{why}{_ago(now - last.evidence.stamp.ts)}"]
+    stamp = last.evidence.stamp
+    return [f"last known: {spoken(last.evidence.status)}{why}{_ago(now - stamp.ts, stamp.member)}"]
 
 
 def _warning(view: AccountView) -> str:
@@ -176,11 +177,12 @@ def _figures(gauges: tuple[Gauge, ...], now: float) -> list[str]:
     shown = _most_important(gauges)
     if not shown:
         return []
-    ages = ["" if gauge.expired else _ago(gauge.age) for gauge in shown]
-    same = len({age for gauge, age in zip(shown, ages, strict=True) if not gauge.expired}) <= 1
+    all_ages = [_ago(gauge.age, gauge.stamp.member) for gauge in shown]
+    ages = ["" if gauge.expired else age for gauge, age in zip(shown, all_ages, strict=True)]
+    current = [age for gauge, age in zip(shown, ages, strict=True) if not gauge.expired]
+    same = len({*current}) <= 1
     if same:
-        age = next((age for gauge, age in zip(shown, ages, strict=True) if not gauge.expired), _ago(shown[0].age))
-        ages = ["" for _ in shown[1:]] + [age]
+        ages = ["" for _ in shown[1:]] + (current or all_ages)[:1]
     words = []
     for index, gauge in enumerate(shown):
         next_is_share = index + 1 < len(shown) and _is_share(shown[index + 1])
@@ -248,9 +250,10 @@ def _more(view: AccountView) -> list[str]:
     return remarks
 
 
-def _ago(age: float | None) -> str:
-    """` (3h ago)`; nothing for evidence of the last minutes."""
-    return f" ({_since(age)})" if age is not None and age > _FRESH_S else ""
+def _ago(age: float | None, member: str) -> str:
+    """` (3h ago)`; nothing for evidence of the last minutes, unless another member has it: ` (20s ago, by nadja)`."""
+    shown = age is not None and (member or age > _FRESH_S)
+    return f" ({_since(age)}{by(_word(member))})" if shown else ""
 
 
 def _since(age: float | None) -> str:

@@ -17,6 +17,9 @@ _DAY: Final = 86_400
 _LONGEST_S: Final = 1e12
 _SKEW_S: Final = 5.0
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_MEMBER: Final = 16
+"""Characters of a member's name on a screen."""
+
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
 MARKS: Final = {"usable": "✓+", "warning": "!!", "no": "✗x", "unknown": "??"}
@@ -79,9 +82,14 @@ def source_word(source: str) -> str:
     return _SOURCES.get(source) or fit(clean(source), 16)
 
 
-def origin(age: float, source: str) -> str:
-    """`3m ago (pi)`: how old evidence is, in seconds, and where it comes from."""
-    return f"{ago(age)} ({source_word(source)})"
+def by(member: str, before: str = ", ") -> str:
+    """`, by nadja` for what another member of the pool knows; nothing for what this member knows first hand."""
+    return f"{before}by {fit(clean(member), _MEMBER)}" if member else ""
+
+
+def origin(age: float, source: str, member: str = "") -> str:
+    """`3m ago (pi)`, `3m ago (pi, by nadja)`: how old evidence is, in seconds, and where it comes from."""
+    return f"{ago(age)} ({source_word(source)}{by(member)})"
 
 
 def duration(seconds: float) -> str:

@@ -105,6 +105,11 @@ class Assessment:
         return None if self.evidence is None else self.evidence.stamp.source
 
     @property
+    def member(self) -> str:
+        """Which other member of the pool that status is of, "" if it is this member's own."""
+        return "" if self.evidence is None else self.evidence.stamp.member
+
+    @property
     def may_be_taken(self) -> bool:
         """Whether a session may start on it."""
         return self.fitness is not Fitness.EXCLUDED

@@ -9,12 +9,13 @@ from tokmon.evidence.snapshot import Snapshot
 from tokmon.selection.assessment import Fitness
 from tokmon.selection.candidates import Candidate, evaluate
 from tokmon.selection.policy import Policy
+from tokmon.selection.reservations import CLOSE, NONE, Reservations, equal_to
 
 _STICKY: Final = 1.5
 """How much more urgent another account must be before a session leaves its own: a switch loses prompt caches."""
 
-_CLOSE: Final = 1.1
-"""Within this ratio two accounts are equally urgent, and the order of the chain decides."""
+_UNKNOWN: Final = "weekly usage unknown, assumed unused"
+FEWER: Final = "fewer sessions than on accounts about as good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class Decision:
     ignored_refusals: bool = False
     """Every key of the chain was refused in the past, and that was not believed."""
 
+    equal: tuple[str, ...] = ()
+    """The accounts about as good for a new session, without the choice."""
+
+    reservations: Reservations = NONE
+    """The sessions that the choice took into account beside the figures."""
+
     probes: tuple[ProbeSummary, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
@@ -62,10 +69,13 @@ class Decision:
         )
 
 
-def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None = None) -> Decision | None:
+def choose(
+    policy: Policy, snapshot: Snapshot, now: float, current: str | None = None, reservations: Reservations = NONE
+) -> Decision | None:
     """The account for a session that starts now; None where no account is configured.
 
-    `current` is the account of the last decision, on which the next session stays if that is safe.
+    `current` is the account of the last decision, on which the next session stays if that is safe. `reservations` are
+    sessions that decide between accounts about as good.
     """
     candidates = evaluate(policy, snapshot, now)
     if policy.pin is not None:
@@ -81,25 +91,30 @@ def choose(policy: Policy, snapshot: Snapshot, now: float, current: str | None =
             key_refused=False,
         )
         candidates[name] = replace(candidates[name], assessment=assessment)
-    decision = _decision(policy, pick(policy, candidates, current), now, candidates)
-    return replace(decision, ignored_refusals=bool(ignored))
+    decision = _decision(policy, pick(policy, candidates, current, reservations), now, candidates)
+    return replace(decision, ignored_refusals=bool(ignored), reservations=reservations)
 
 
 class Choice(NamedTuple):
-    """An account and the reason; `emergency` where no other account is usable."""
+    """An account and the reason; `emergency` where no other account is usable; the accounts about as good."""
 
     provider: str
     reason: str
     emergency: bool = False
+    equal: tuple[str, ...] = ()
 
 
-def pick(policy: Policy, candidates: Mapping[str, Candidate], current: str | None) -> Choice:
+def pick(
+    policy: Policy, candidates: Mapping[str, Candidate], current: str | None, reservations: Reservations = NONE
+) -> Choice:
     """The choice among the candidates, which must not be empty."""
     resume = policy.resume_account
     if resume in policy.chain and _can_resume(policy, candidates[resume]) and not _others_first(policy, candidates):
         return Choice(resume, "resuming on the same account: enough quota left")
-    by_policy = _by_threshold if policy.policy == "threshold" else _by_forecast
-    choice = by_policy(policy, candidates, current)
+    if policy.policy == "threshold":
+        choice = _by_threshold(policy, candidates)
+    else:
+        choice = _by_forecast(policy, candidates, current, reservations)
     return choice or Choice(policy.emergency or policy.accounts[0], "no other account is usable", emergency=True)
 
 
@@ -151,7 +166,7 @@ def _reserve(policy: Policy, candidates: Mapping[str, Candidate]) -> list[Candid
     return [*credit, *plan] if policy.spend_credit == "first" else [*plan, *credit]
 
 
-def _by_threshold(policy: Policy, candidates: Mapping[str, Candidate], _current: str | None) -> Choice | None:
+def _by_threshold(policy: Policy, candidates: Mapping[str, Candidate]) -> Choice | None:
     """The first of the chain that is usable and under the threshold; the lowest if all are over; then the fallback."""
     checked = tuple(name for name in policy.chain if candidates[name].assessment.check_passed)
     plan, credit = _eligible(candidates, checked)
@@ -188,14 +203,16 @@ def _from_fallback(policy: Policy, candidates: Mapping[str, Candidate]) -> Choic
     return Choice(able[0].provider, "no account of the chain is usable") if able else None
 
 
-def _by_forecast(policy: Policy, candidates: Mapping[str, Candidate], current: str | None) -> Choice | None:
+def _by_forecast(
+    policy: Policy, candidates: Mapping[str, Candidate], current: str | None, reservations: Reservations
+) -> Choice | None:
     """The account with enough quota for the session whose week expires soonest; else the one that lasts longest."""
     plan, credit = _eligible(candidates, policy.chain)
     safe = _calm([candidate for candidate in plan if _has_enough(candidate, policy)])
     if policy.spend_credit == "first" and credit:
         return Choice(credit[0].provider, f"{credit[0].assessment.reason}, which expires")
     if safe:
-        return _most_urgent(safe, current)
+        return _most_urgent(safe, current, reservations)
     if credit:
         return Choice(credit[0].provider, f"no plan has enough quota for a session; {credit[0].assessment.reason}")
     reserve = [candidate for candidate in _reserve(policy, candidates) if _has_enough(candidate, policy)]
@@ -231,17 +248,26 @@ def _limit_of(candidate: Candidate) -> str:
     return f"{exhausted.name} used up in {exhausted.hits_in_s / 60:.0f} min"
 
 
-def _most_urgent(safe: list[Candidate], current: str | None) -> Choice:
+def _most_urgent(safe: list[Candidate], current: str | None, reservations: Reservations) -> Choice:
     most = max(candidate.urgency for candidate in safe)
-    own = next((candidate for candidate in safe if candidate.provider == current), None)
-    if own is not None and own.urgency * _STICKY >= most and not own.assessment.unreachable:
-        known = own.assessment.utilization("7d") is not None
-        quota = "enough quota for a session" if known else "weekly usage unknown, assumed unused"
-        return Choice(own.provider, f"staying: {quota}, and no other account's quota expires much sooner")
-    first = next(candidate for candidate in safe if candidate.urgency * _CLOSE >= most)
-    if first.assessment.utilization("7d") is None:
-        return Choice(first.provider, "weekly usage unknown, assumed unused")
-    return Choice(first.provider, "enough quota for a session; its weekly quota expires soonest unused")
+    urgent = [candidate for candidate in safe if candidate.urgency * _STICKY >= most]
+    last = [one for one in urgent if one.provider == current and not one.assessment.unreachable]
+    first = next(iter(last), None) or next(candidate for candidate in urgent if candidate.urgency * CLOSE >= most)
+    chosen = reservations.spread(first, urgent, stays=bool(last))
+    quota = quota_reason(chosen)
+    if reservations.on(chosen) < reservations.on(first):
+        reason = f"{quota}, and {FEWER}"
+    elif last:
+        reason = f"staying: {quota}, and no other account's quota expires much sooner"
+    else:
+        reason = quota if quota == _UNKNOWN else f"{quota}; its weekly quota expires soonest unused"
+    equal = (candidate.provider for candidate in equal_to(chosen, safe) if candidate is not chosen)
+    return Choice(chosen.provider, reason, equal=tuple(equal))
+
+
+def quota_reason(candidate: Candidate) -> str:
+    """Why the account can take a session."""
+    return _UNKNOWN if candidate.assessment.utilization("7d") is None else "enough quota for a session"
 
 
 def _decision(policy: Policy, choice: Choice, now: float, candidates: Mapping[str, Candidate]) -> Decision:
@@ -256,5 +282,6 @@ def _decision(policy: Policy, choice: Choice, now: float, candidates: Mapping[st
         emergency=choice.emergency,
         spends=taken is not None and taken.assessment.fitness is Fitness.BILLED,
         pinned=policy.pin is not None,
+        equal=choice.equal,
         candidates=tuple(candidates.values()),
     )

@@ -19,6 +19,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "provider": decision.provider,
         "model": decision.model,
         "reason": decision.reason,
+        "equal": list(decision.equal),
         "emergency": decision.emergency,
         "spends_credit": decision.spends,
         "pinned": decision.pinned,
@@ -42,6 +43,7 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
         "status": assessment.status,
         "source": assessment.source,
         "age_s": None if assessment.age_s is None else round(assessment.age_s, 1),
+        **({"member": assessment.member} if assessment.member else {}),
         "utilization_5h": _utilization(assessment.window("5h")),
         "utilization_7d": _utilization(assessment.window("7d")),
         "model_windows": [

@@ -22,13 +22,14 @@ def holds_until(policy: Policy, snapshot: Snapshot, decision: Decision, probeabl
     """The first instant (epoch seconds) at which the same evidence gives another choice, or a wake would probe.
 
     The choice is made again at each instant at which something changes by itself (a window resets, a block ends,
-    evidence gets too old) and every five minutes between, by a wake whose last account is the one decided for.
+    evidence gets too old) and every five minutes between, by a wake whose last account is the one decided for, with
+    the same reservations. It is another choice also where an account is no longer about as good.
     `decision.decided_at` where it would not even be made again now.
     """
     at, end = decision.decided_at, decision.decided_at + LONGEST_S
     for _ in range(max(2, _ASSESSMENTS // max(1, len(policy.accounts)))):
-        again = choose(policy, snapshot, at, decision.provider)
-        if again is None or not again.same_choice(decision):
+        again = choose(policy, snapshot, at, decision.provider, decision.reservations)
+        if again is None or not again.same_choice(decision) or not {*decision.equal} <= {*again.equal}:
             return at
         if probes_first(policy, snapshot, again, decision.provider, probeable):
             return at

@@ -14,6 +14,7 @@ from tokmon.selection.choose import Decision, all_keys_refused, pick
 from tokmon.selection.current import PROBE_S, TURN_S
 from tokmon.selection.demand import WATCHED
 from tokmon.selection.policy import Policy
+from tokmon.selection.reservations import NONE, Reservations
 
 Probeable = Callable[[float], Container[str]]
 """The accounts that could be probed at an instant (epoch seconds), whatever the environment of the wake."""
@@ -32,6 +33,7 @@ def providers_to_probe(
     current: str | None = None,
     *,
     probeable: Container[str] | None = None,
+    reservations: Reservations = NONE,
 ) -> tuple[str, ...]:
     """The accounts to probe before choosing, in the order of the policy; empty where no answer would change the choice.
 
@@ -46,12 +48,12 @@ def providers_to_probe(
         return _only(refused, probeable)
     uncertain = _only([name for name in candidates if is_uncertain(name, snapshot, policy, now)], probeable)
     without = candidates | {name: _assume_excluded(candidates[name]) for name in uncertain}
-    choice = pick(policy, without, current).provider
+    choice = pick(policy, without, current, reservations).provider
+    valid = {name: _assume_valid(candidates[name], snapshot, policy, now) for name in uncertain}
     matter = [
         name
         for name in uncertain
-        if pick(policy, without | {name: _assume_valid(candidates[name], snapshot, policy, now)}, current).provider
-        != choice
+        if pick(policy, without | {name: valid[name]}, current, reservations).provider != choice
     ]
     return tuple(name for name in matter if name in policy.chain) or tuple(matter)
 
@@ -63,13 +65,14 @@ def probes_first(
 
     Which accounts can be probed is looked up only where one is uncertain.
     """
-    at = decision.decided_at
+    at, reservations = decision.decided_at, decision.reservations
     assessments = [candidate.assessment for candidate in decision.candidates]
     if not any(one.key_refused or one.fitness is Fitness.UNKNOWN for one in assessments):
         return False
-    if not providers_to_probe(policy, snapshot, at, current):
+    if not providers_to_probe(policy, snapshot, at, current, reservations=reservations):
         return False
-    return bool(providers_to_probe(policy, snapshot, at, current, probeable=probeable(at)))
+    able = probeable(at)
+    return bool(providers_to_probe(policy, snapshot, at, current, probeable=able, reservations=reservations))
 
 
 def _only(names: Collection[str], probeable: Container[str] | None) -> tuple[str, ...]:

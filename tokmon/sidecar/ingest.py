@@ -15,6 +15,7 @@ from tokmon.pi.models_json import ConfiguredAccount
 from tokmon.sidecar.dedup import RecentIds
 from tokmon.sidecar.event_reader import EventReader
 from tokmon.sidecar.group_commit import Pending
+from tokmon.sidecar.sessions import Sessions
 from tokmon.wire import messages
 from tokmon.wire.instants import EARLIEST, LATEST
 
@@ -34,6 +35,7 @@ class Ingest:
     """
 
     def __init__(self, accounts: dict[str, ConfiguredAccount], recent: RecentIds, pending: dict[str, Pending]) -> None:
+        self.sessions = Sessions()
         self.recent = recent
         self.pending = pending
         self.latest: dict[tuple[int, Key], Evidence] = {}
@@ -71,6 +73,8 @@ class Ingest:
             return
         if evidence is not None:
             self._note(evidence)
+        if event.session is not None and event.provider is not None:
+            self.sessions.note(event.session, event.provider, at)
         self.pending["capture" if isinstance(event, messages.Capture) else "usage"].add(stored, 1)
 
     def _note(self, evidence: Evidence) -> None:

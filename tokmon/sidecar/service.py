@@ -17,6 +17,8 @@ from tokmon.pi.accounts import Configured
 from tokmon.sidecar.group_commit import Committer, Fsync, Ranges
 from tokmon.sidecar.ingest import Ingest
 from tokmon.sidecar.listener import BACKLOG, SocketFile, is_reachable, listen
+from tokmon.sidecar.pool_watch import PoolWatch
+from tokmon.sidecar.publisher import Publisher
 from tokmon.sidecar.server import Server
 from tokmon.sidecar.spool_drain import SpoolDrain
 from tokmon.sidecar.state_writer import StateWriter
@@ -76,6 +78,9 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     committer.check_logs()
     stored.load()
     state_writer = StateWriter(loop, paths, ingest, say)
+    publisher = Publisher(loop, paths, state_writer.current, ingest.sessions, say)
+    watch = PoolWatch(loop, paths, state_writer.decide, say)
+    state_writer.on_change = publisher.soon
     server = Server(ingest, committer)
     drain = SpoolDrain(loop, paths, server, say)
 
@@ -109,11 +114,14 @@ async def _serve(paths: Paths, listener: socket.socket, fsync: Fsync, ready: Cal
     ready()
     notifier.notify("READY=1\nSTATUS=listening")
     state_writer.start()
+    watch.start()
     drain.start()
     await stop.wait()
     notifier.notify("STOPPING=1")
     drain.close()
+    watch.close()
     await _end(listening, server, committer, state_writer)
+    publisher.close()
     stored.close()
     beat.stop()
 

@@ -65,7 +65,11 @@ class StateWriter:
         self._save_again = False
         self._failing = False
         self._decision_failing = False
+        self._closing = False
         self._expiry: asyncio.TimerHandle | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when there is new evidence, or may be."""
+
         self.state = states.load(paths)
         self._catch_up: Iterator[int] | None = None
         self._clock_offset = _clock_offset()
@@ -101,6 +105,12 @@ class StateWriter:
         if len(self._ingest.latest) > _MAX_WAITING:
             self._add_evidence()
         self._save_soon()
+        self.on_change()
+
+    def current(self) -> states.State | None:
+        """What is known now; None while the logs are read for the first time."""
+        self._add_evidence()
+        return None if self._catch_up is not None else self.state
 
     def _save_soon(self) -> None:
         if self._steps is not None:
@@ -135,9 +145,11 @@ class StateWriter:
         self._pause_s = min(_MAX_PAUSE_S, pause_s)
         if self._save_again:
             self._save_soon()
+        self.on_change()
+        self.decide()
 
     def _save_steps(self) -> Iterator[object]:
-        """Add new evidence, read new lines of the logs, replace `state.json`, and decide.
+        """Add new evidence, read new lines of the logs, and replace `state.json`.
 
         Until the first catch-up is complete, the part that is covered so far is saved.
         """
@@ -157,9 +169,6 @@ class StateWriter:
                     f"cannot write `{self._paths.snapshot}`: {reason_of(error)}; it will be rebuilt from the logs"
                 )
             self._failing = True
-        yield None
-        if self._catch_up is None:
-            self._decide()
 
     def _watch_clock(self) -> None:
         """After the clock was set, other evidence counts: bring state and decision up to date without waiting."""
@@ -170,22 +179,26 @@ class StateWriter:
 
     def close(self) -> None:
         """Save, and decide for the wakes until the next sidecar."""
+        self._closing = True
         for timer in (self._timer, self._later, self._clock_timer):
             if timer is not None:
                 timer.cancel()
         for _ in self._save_steps():
             pass
+        self.decide()
         if self._expiry is not None:
             self._expiry.cancel()
 
-    def _decide(self) -> None:
+    def decide(self) -> None:
         """Publish the decision for the next wake, and do so again when it expires."""
+        if self._catch_up is not None:
+            return
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
         self._add_evidence()  # the state must have what the logs have, or the decision would count as newer
         try:
-            until = refresh(self._paths, os.environ, "sidecar", self.state)
+            until = refresh(self._paths, os.environ, "sidecar", self.state, watches=not self._closing)
             self._decision_failing = False
         except (OSError, StoreError, ValueError) as error:
             if not self._decision_failing:
@@ -193,7 +206,7 @@ class StateWriter:
             self._decision_failing = True
             return
         if until is not None:
-            self._expiry = self._loop.call_later(max(1.0, until - time.time()), self._decide)
+            self._expiry = self._loop.call_later(max(1.0, until - time.time()), self.decide)
 
     def _add_evidence(self) -> None:
         if self.state.advance(time.time()):

@@ -11,6 +11,8 @@ from pathlib import Path
 from tokmon.errors import StoreError
 from tokmon.paths import FILE_MODE, FOLDER_MODE, private_folder
 
+PUBLIC_MODE = 0o644
+
 
 def replace_private(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns: int | None = None) -> None:
     """Replace a file in a folder of this user alone, which is made if it is missing. Sweeps leftovers of the killed.
@@ -22,6 +24,14 @@ def replace_private(path: Path, data: bytes, *, mode: int = FILE_MODE, mtime_ns:
     _write(temporary, data, mode, os.O_TRUNC)
     if mtime_ns is not None:
         os.utime(temporary, ns=(mtime_ns, mtime_ns))
+    _move(temporary, path)
+    _sweep(path)
+
+
+def replace_public(path: Path, data: bytes) -> None:
+    """Replace a file that others may read, in a folder that exists. Sweeps leftovers of the killed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    _write(temporary, data, PUBLIC_MODE, os.O_TRUNC)
     _move(temporary, path)
     _sweep(path)
 

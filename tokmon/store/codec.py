@@ -26,6 +26,11 @@ def encode(value: object) -> bytes:
     return orjson.dumps(value)
 
 
+def encoded(data: bytes) -> object:
+    """A value that is JSON already, to be part of another one that is encoded."""
+    return orjson.Fragment(data)
+
+
 def printable_json(line: bytes) -> bytes:
     """The same JSON with control, format and bidirectional characters escaped, which could deceive on a screen."""
     text = line.decode(errors="replace")

@@ -8,6 +8,8 @@ thousand times a second: it keeps its file open, and so costs 1.2 us instead of 
 
 import contextlib
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +18,7 @@ from tokmon.paths import FILE_MODE, private_folder
 from tokmon.store.opener import open_file, open_to_append, read_file
 
 _POLL_S = 0.02
+_FOLDER_POLL_S = 0.005
 _PID_BYTES = 32
 
 
@@ -77,6 +80,21 @@ def holder_of(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def has_other_holder(path: Path) -> bool:
+    """Whether the last process that took a `ProcessLock` is another one and lives: for a wake, which takes no lock.
+
+    Another process of this user may have got the same pid since.
+    """
+    pid = holder_of(path)
+    if not pid or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock at `path`. Creates no file; OSError if there is one that cannot be opened."""
     from filelock import lock_descriptor
@@ -87,6 +105,30 @@ def is_held(path: Path) -> bool:
         return False
     with file:
         return not lock_descriptor(file.fileno(), blocking=False)
+
+
+@contextlib.contextmanager
+def folder_lock(path: Path, timeout: float) -> Iterator[bool]:
+    """Hold the lock of a folder, which every user who can read it can take; False if it was not free in time.
+
+    Whoever can read the folder can also keep the lock: nothing may depend on it.
+    """
+    from filelock import lock_descriptor
+
+    until = time.monotonic() + timeout
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        is_held = False
+        with contextlib.suppress(OSError):  # a file system without locks
+            while not (is_held := lock_descriptor(fd, blocking=False)) and time.monotonic() < until:
+                time.sleep(_FOLDER_POLL_S)
+        yield is_held
+    finally:
+        os.close(fd)
 
 
 class LogLock:

@@ -118,3 +118,40 @@ def test_a_kill_where_lingering_is_turned_on_is_mended_by_the_next_install_and_u
     assert "nothing changed" in booted.installed("--all")
     assert booted.root.run("tokmon", "uninstall").returncode == 0
     assert lingering(booted) == {"ann"}
+
+
+def groups_of_sidecar(host: Host, name: str) -> list[str]:
+    pid = (host.home(name) / ".local/state/tokmon/sidecar.lock").read_text().strip()
+    return host.root.sh(f"sed -n 's/^Groups://p' /proc/{pid}/status").split()
+
+
+def test_a_group_of_the_pool_reaches_the_sidecar_unless_its_manager_runs_other_things(booted: Host) -> None:
+    booted.installed("--all")
+    for number, name in enumerate(MEMBERS):
+        send(booted, name, number)
+    booted.root.sh("groupadd quota; for name in ann ben eve; do usermod -aG quota $name; done")
+    gid = booted.root.sh("getent group quota").split(":")[2]
+    printed = booted.installed("--all", "--pool-group", "quota")
+    again = booted.installed("--all")
+    assert "nothing changed" in again, again
+    for name in ("ann", "ben"):
+        assert f"start user@{booted.uid(name)}.service of {name} again" in printed
+        send(booted, name, 10)
+        assert gid in groups_of_sidecar(booted, name)
+    for text in (printed, again):
+        assert f"eve: user@{booted.uid('eve')}.service has not yet the group of the pool" in text
+    assert gid not in groups_of_sidecar(booted, "eve")
+    booted.root.sh(f"systemctl restart user@{booted.uid('eve')}.service")
+    wait_until(lambda: states(booted, "eve")[:1] == ["active"], "the socket of eve")
+    send(booted, "eve", 11)
+    assert gid in groups_of_sidecar(booted, "eve")
+    assert states(booted, "cat")[:1] == ["active"]
+
+
+def test_a_sidecar_is_started_again_where_its_manager_has_the_group_already(booted: Host) -> None:
+    booted.root.sh("groupadd quota; usermod -aG quota ann; systemctl restart user@$(id -u ann).service")
+    booted.installed("--member", "ann")
+    send(booted, "ann", 1)
+    printed = booted.installed("--member", "ann", "--pool-group", "quota")
+    assert "again" not in printed  # the sidecar has the group from its manager
+    assert "nothing changed" in booted.installed("--member", "ann")

@@ -19,7 +19,7 @@ STATE: Final = ".local/state/tokmon"
 def everything(host: Host) -> dict[str, Entry]:
     """What is there, but for the versions that were put there before, as if root had built them."""
     found: dict[str, Entry] = {}
-    for top in WATCHED:
+    for top in filter(lambda top: host.root.path(top).exists(), WATCHED):
         found |= {f"/{top}/{name}": entry for name, entry in contents(host.root.path(top)).items()}
     return {name: entry for name, entry in found.items() if not name.startswith("/opt/tokmon")}
 

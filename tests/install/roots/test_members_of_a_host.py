@@ -17,8 +17,11 @@ from tests.sidecar.running import wait_until
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
-AS_OVER_A_NETWORK: Final = ("dac_override", "dac_read_search", "fowner", "chown")
-"""Without these root is stopped by modes and owners like anybody else, as where homes come over a network."""
+AS_OVER_A_NETWORK: Final = ("dac_override", "dac_read_search", "fowner")
+"""Without these root is stopped by modes and owners like anybody else, as where homes come over a network.
+
+It can give a folder away, as the members' folders of the pool, which lies on this host.
+"""
 
 PROGRAM: Final = ".local/bin/tokmon"
 EXTENSION: Final = ".pi/agent/extensions/tokmon"
@@ -65,6 +68,17 @@ def test_an_agent_folder_elsewhere_gets_its_extension(installed: Host) -> None:
     assert not (installed.home("dan") / ".pi").exists()
 
 
+@pytest.mark.parametrize("name", [*MEMBERS, "dan"])
+def test_every_account_has_a_folder_of_the_pool_and_a_copy_of_the_hosts_key(installed: Host, name: str) -> None:
+    folder = installed.root.path(f"/var/lib/tokmon/pool/{name}").lstat()
+    assert (folder.st_uid, f"{folder.st_mode:o}") == (installed.uid(name), "40755")
+    key, copy = installed.root.path("/var/lib/tokmon/identity.key"), installed.home(name) / ".local/state/tokmon"
+    assert [f"{path.lstat().st_mode:o}" for path in (key, copy / key.name)] == ["100600"] * 2
+    assert len(key.read_bytes()) == 32
+    assert (copy / key.name).read_bytes() == key.read_bytes()
+    assert key.read_bytes().hex() not in installed.installed("--member", "ann", "--dry-run")
+
+
 def test_a_hook_of_a_members_own_is_kept(installed: Host) -> None:
     assert (installed.home("eve") / "wake" / "budget-select.before-tokmon").read_text() == FOREIGN_HOOK
 
@@ -101,6 +115,8 @@ def test_a_dry_run_says_all_and_changes_nothing(host: Host, *, is_built: bool) -
     for name in MEMBERS:
         assert f"/home/{name}/{EXTENSION}" in said
         assert f"/home/{name}/{HOOK}" in said
+        assert f"would make the folder /var/lib/tokmon/pool/{name}\n" in said
+        assert f"{name}: would write /home/{name}/.local/state/tokmon/identity.key\n" in said
 
 
 @pytest.mark.long

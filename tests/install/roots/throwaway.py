@@ -13,7 +13,7 @@ from tests.install.user_manager import remove_cgroup, until_ready
 from tests.patience import PATIENCE_S
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-WATCHED: Final = ("etc", "home", "opt", "root", "srv/agents", "usr/local", "var/lib/systemd")
+WATCHED: Final = ("etc", "home", "opt", "root", "srv/agents", "usr/local", "var/lib/systemd", "var/lib/tokmon")
 """Where an install could leave something."""
 
 _SCRIPT: Final = Path(__file__).with_name("enter.sh")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon.errors import InstallError
-from tokmon.installer.host.members import Member
+from tokmon.installer.host.members import HostMember
 from tokmon.installer.host.run_as import run_as
 from tokmon.installer.user import sources
 from tokmon.installer.user.plan import STEPS_TAKEN, say
@@ -38,7 +38,7 @@ def command(version: Path) -> Iterator[Words]:
         yield [sources.base_python(), "-I", "-S", "-B", Path(folder, "bootstrap", "run.py")]
 
 
-def run_part(member: Member, words: Sequence[str | Path]) -> int:
+def run_part(member: HostMember, words: Sequence[str | Path], stdin: bytes = b"") -> int:
     """Run a member's part as that member, show its lines, and return its number of steps. Raises InstallError."""
     counts: list[int] = []
 
@@ -49,7 +49,7 @@ def run_part(member: Member, words: Sequence[str | Path]) -> int:
             say(f"{member.label}: {line}")
 
     environment = member.environment
-    done = run_as(member.account, words, timeout_s=_PATIENCE_S, environment=environment, show=show)
+    done = run_as(member.account, words, timeout_s=_PATIENCE_S, environment=environment, show=show, stdin=stdin)
     error, hint = f"ended with exit code {done.code} and without an answer", None
     for line in done.stderr.splitlines():
         kind, _, text = line.partition(": ")

@@ -1,12 +1,14 @@
 """Root installs for the members: what only root may do for each, then each member's part, run as that member."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from tokmon.errors import InstallError, TokmonError, UsageError
-from tokmon.installer.host import launchd, linger, members
+from tokmon.installer.host import host_key, launchd, linger, members, user_manager
 from tokmon.installer.host.commands import command, run_part
-from tokmon.installer.host.members import Discovery, Member
+from tokmon.installer.host.members import Discovery, HostMember
+from tokmon.installer.host.pool import Group, HostPool
 from tokmon.installer.user.layout import ProgramPaths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, report, say, say_total
@@ -14,6 +16,16 @@ from tokmon.installer.user.program import Program, opened
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.sources import base_python
 from tokmon.installer.user.subprocesses import Words
+
+_POOL: Final = "the pool"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the members have in common: the key, and the group that may read the pool."""
+
+    key: bytes | None = None
+    group: Group | None = None
 
 
 def install(options: Options, paths: ProgramPaths, name: str, steps: int) -> int:
@@ -23,10 +35,12 @@ def install(options: Options, paths: ProgramPaths, name: str, steps: int) -> int
         steps += execute(program.use(name), dry_run=options.dry_run)
         if not options.member:
             chosen = _with_recorded(members.discover(base_python()), program.receipt)
+        more, shared = _have_pool(chosen, program.receipt, options)
+        steps += more
         with command(program.version(name)) as words:
             part = [*words, "install", "--user", "--here", *options.for_a_user()]
             part += ["--dry-run"] if options.dry_run else []
-            steps += _set_up_all(chosen, part, program, options)
+            steps += _set_up_all(chosen, part, program, options, shared)
         steps += execute(program.prune(name), dry_run=options.dry_run)
     return _last_words(chosen, name, steps, dry_run=options.dry_run)
 
@@ -42,27 +56,43 @@ def _with_recorded(discovery: Discovery, receipt: Receipt) -> Discovery:
     return replace(discovery, members=(*discovery.members, *more))
 
 
-def _set_up_all(chosen: Discovery, words: Words, program: Program, options: Options) -> int:
+def _have_pool(chosen: Discovery, receipt: Receipt, options: Options) -> tuple[int, _Shared]:
+    """Have the pool's folders; the number of steps. What fails there keeps no member from theirs."""
+    pool = HostPool()
+    accounts = members.accounts_of(receipt.members) | {one.account.name: one.account for one in chosen.members}
+    try:
+        group = pool.group(pool.recorded_group() if options.pool_group is None else options.pool_group)
+        steps = execute(pool.install(accounts.values(), group), dry_run=options.dry_run)
+        return steps, _Shared(host_key.read(pool.key, dry_run=options.dry_run), group)
+    except InstallError as error:
+        chosen.problems[_POOL] = error
+        return 0, _Shared()
+
+
+def _set_up_all(chosen: Discovery, words: Words, program: Program, options: Options, shared: _Shared) -> int:
     """Set up each member; a part that fails keeps no other member from theirs, and is added to the problems."""
     steps = 0
     for member in chosen.members:
         try:
-            steps += _set_up(member, words, program, options)
+            steps += _set_up(member, words, program, options, shared)
         except TokmonError as error:
             chosen.problems[member.label] = InstallError(str(error), hint=error.hint)
     return steps
 
 
-def _set_up(member: Member, words: Words, program: Program, options: Options) -> int:
+def _set_up(member: HostMember, words: Words, program: Program, options: Options, shared: _Shared) -> int:
     account, receipt = member.account, program.receipt
     lingers = options.systemd and linger.is_needed(account.name, account.uid)
     steps = execute(_roots_steps(member, receipt, lingers=lingers), dry_run=options.dry_run)
     if options.systemd and launchd.is_this_system():
         steps += execute(launchd.install(member, program.paths.command, receipt), dry_run=options.dry_run)
-    return steps + run_part(member, [*words, *(["--lingers"] if lingers else [])])
+    if options.systemd and shared.group is not None and shared.group.has(account):
+        steps += execute(user_manager.steps(account, shared.group.gid), dry_run=options.dry_run)
+    part = [*words, *(["--lingers"] if lingers else []), *(["--identity-key"] if shared.key else [])]
+    return steps + run_part(member, part, shared.key or b"")
 
 
-def _roots_steps(member: Member, receipt: Receipt, *, lingers: bool) -> Iterator[Step]:
+def _roots_steps(member: HostMember, receipt: Receipt, *, lingers: bool) -> Iterator[Step]:
     """What root does for a member: nothing in their home."""
 
     def record(*, lingering: bool) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from tokmon import paths
 from tokmon.errors import TokmonError, reason_of
-from tokmon.installer.host.members import Member
+from tokmon.installer.host.members import HostMember
 from tokmon.installer.user.plan import Step
 from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.subprocesses import capture, require
@@ -35,7 +35,7 @@ def is_this_system() -> bool:
     return platform.system() == "Darwin"
 
 
-def install(member: Member, program: Path, receipt: Receipt) -> Iterator[Step]:
+def install(member: HostMember, program: Path, receipt: Receipt) -> Iterator[Step]:
     """Have a daemon that runs the member's sidecar."""
     account = member.account
     text = plist(account.name, account.name, account.home, program, member.environment)

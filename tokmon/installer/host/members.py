@@ -4,6 +4,7 @@ Root never opens a path inside a member's home, not even to look: its owner deci
 over a network root may see less than the member does. So each home is looked at as the account that it belongs to.
 """
 
+import contextlib
 import os
 import pwd
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ sys.exit({_IS_MEMBER} if stat.S_ISDIR(agent.st_mode) and owned else {_IS_NONE})
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class HostMember:
     """An agent identity: an account, and the folder `agent` that its pi uses."""
 
     account: UnixAccount
@@ -55,7 +56,7 @@ class Member:
 class Discovery:
     """The members, and why it could not be told whether some accounts are members, by their names."""
 
-    members: tuple[Member, ...]
+    members: tuple[HostMember, ...]
     problems: dict[str, InstallError]
 
 
@@ -64,7 +65,7 @@ def usual_agent(home: Path) -> Path:
     return home / ".pi" / "agent"
 
 
-def named(text: str) -> Member:
+def named(text: str) -> HostMember:
     """Return the member that `NAME` or `NAME=AGENT_DIR` names. Raises UsageError.
 
     Nothing is looked at: the agent folder need not exist yet, since a person named it.
@@ -79,7 +80,17 @@ def named(text: str) -> Member:
         place = _absolute(agent, "AGENT_DIR") if equals else usual_agent(home)
     except UsageError as error:
         raise UsageError(f"member `{name}`: {error}", hint=error.hint) from None
-    return Member(UnixAccount(name, entry.pw_uid, entry.pw_gid, home), place)
+    return HostMember(UnixAccount(name, entry.pw_uid, entry.pw_gid, home), place)
+
+
+def accounts_of(labels: Iterable[str]) -> dict[str, UnixAccount]:
+    """The accounts of members that were named before, by their names; those that have gone are left out."""
+    accounts: dict[str, UnixAccount] = {}
+    for label in labels:
+        with contextlib.suppress(UsageError):
+            account = named(label).account
+            accounts[account.name] = account
+    return accounts
 
 
 def _absolute(text: str, field: str) -> Path:
@@ -95,7 +106,7 @@ def discover(python: str | Path, entries: Iterable[pwd.struct_passwd] | None = N
     The folder counts if it or the home belongs to the account: accounts that share `/` as their home are not members.
     Accounts with the same user id and home are one. Needs root; every account must be able to run `python`.
     """
-    members: list[Member] = []
+    members: list[HostMember] = []
     problems: dict[str, InstallError] = {}
     known: set[tuple[int, Path]] = set()
     for entry in pwd.getpwall() if entries is None else entries:
@@ -109,7 +120,7 @@ def discover(python: str | Path, entries: Iterable[pwd.struct_passwd] | None = N
         agent = usual_agent(account.home)
         done = run_as(account, [python, "-I", "-S", "-c", _LOOK, agent, account.home], timeout_s=_PATIENCE_S)
         if done.problem is None and done.code == _IS_MEMBER:
-            members.append(Member(account, agent))
+            members.append(HostMember(account, agent))
         elif done.problem is not None or done.code != _IS_NONE:
             why = done.problem or (done.stderr.splitlines() or ["no reason was given"])[-1]
             problems[account.name] = InstallError(f"cannot look into its home: {why}")

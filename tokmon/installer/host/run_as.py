@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,20 +50,22 @@ def run_as(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     show: Callable[[str], object] = str,
+    stdin: bytes = b"",
 ) -> Ended:
     """Run a command as that account and nothing else, and hand each line that it writes on stdout to `show`.
 
-    It has the account's user and groups and no way back, no terminal, no open file of ours, an empty stdin, `/` as its
-    folder, the umask 077, and of our environment nothing but the language; `environment` is added to what a login sets.
-    After `timeout_s` seconds it is killed with all that it started. A process that it leaves behind may live on, and
-    is not waited for. If we are killed, the command ends when it next prints a line. Needs root.
+    It has the account's user and groups and no way back, no terminal, no open file of ours, `stdin` (a few bytes) as
+    its standard input, `/` as its folder, the umask 077, and of our environment nothing but the language;
+    `environment` is added to what a login sets. After `timeout_s` seconds it is killed with all that it started. A
+    process that it leaves behind may live on, and is not waited for. If we are killed, the command ends when it next
+    prints a line. Needs root.
     """
-    with tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as errors, _readable(stdin) as pipe:
         try:
             command = subprocess.Popen(  # noqa: S603 - the words are ours
                 words,
                 bufsize=0,
-                stdin=subprocess.DEVNULL,
+                stdin=pipe,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 user=account.uid,
@@ -86,6 +88,20 @@ def run_as(
         stderr = errors.read(_ERROR_BYTES).decode("utf-8", "backslashreplace").splitlines()
     problem = f"was ended by {_signal_name(-code)}" if code < 0 else None
     return Ended(code, "\n".join(map(printable, stderr)), problem)
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """The end of a pipe from which these bytes can be read: fewer than a pipe holds."""
+    reader, writer = os.pipe()
+    try:
+        try:
+            os.write(writer, data)
+        finally:
+            os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
 
 
 def _login(account: UnixAccount) -> dict[str, str]:

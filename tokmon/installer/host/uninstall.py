@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tokmon.errors import TokmonError, UsageError
 from tokmon.installer.host import launchd, linger, members
 from tokmon.installer.host.commands import command, run_part
-from tokmon.installer.host.members import Member
+from tokmon.installer.host.members import HostMember
+from tokmon.installer.host.pool import HostPool
 from tokmon.installer.user import files, lock
 from tokmon.installer.user.layout import ProgramPaths
 from tokmon.installer.user.options import Options
@@ -28,7 +29,7 @@ def _uninstall(options: Options, paths: ProgramPaths) -> int:
     receipt = Receipt.load(paths.receipt, shared=True)
     _check_shared_accounts(options.member, receipt)
     flags = [*(["--purge", "--yes"] if options.purge else []), *(["--dry-run"] if options.dry_run else [])]
-    steps, problems = 0, dict[str, TokmonError]()
+    steps, problems, left = 0, dict[str, TokmonError](), set(receipt.members)
     with command(paths.current) as words:
         for label in options.member or sorted(receipt.members):
             try:
@@ -39,11 +40,17 @@ def _uninstall(options: Options, paths: ProgramPaths) -> int:
             try:
                 steps += run_part(member, [*words, "uninstall", "--user", "--here", *flags])
                 steps += execute(_roots_steps(member, receipt), dry_run=options.dry_run)
+                left.discard(label)
             except TokmonError as problem:
                 problems[label] = problem
+    is_all = not options.member and not problems and paths.prefix.is_dir()
+    try:
+        steps += execute(_pool(left, is_all=is_all), dry_run=options.dry_run)
+    except TokmonError as problem:
+        problems["the pool"] = problem
     if problems:
         say("the program is left, because a member's part is left")
-    elif not options.member and paths.prefix.is_dir():
+    elif is_all:
         steps += execute(_program(paths), dry_run=options.dry_run)
     for label, error in problems.items():
         report(error, label)
@@ -64,7 +71,7 @@ def _check_shared_accounts(labels: tuple[str, ...], receipt: Receipt) -> None:
             )
 
 
-def _roots_steps(member: Member, receipt: Receipt) -> Iterator[Step]:
+def _roots_steps(member: HostMember, receipt: Receipt) -> Iterator[Step]:
     """What root undoes for a member: lingering, if it was turned on for them by us."""
     if receipt.members.get(member.label):
         name = member.account.name
@@ -76,6 +83,15 @@ def _roots_steps(member: Member, receipt: Receipt) -> Iterator[Step]:
             receipt.save()
 
         yield Step(f"forget the member {member.label}", forget, receipt.path)
+
+
+def _pool(left: Iterable[str], *, is_all: bool) -> Iterator[Step]:
+    """Remove the pool, or what is in it of members other than those that are left."""
+    pool = HostPool()
+    if is_all:
+        yield from pool.remove()
+    elif pool.folder.is_dir():
+        yield from pool.leave(members.accounts_of(left).values(), pool.recorded_group())
 
 
 def _program(paths: ProgramPaths) -> Iterator[Step]:

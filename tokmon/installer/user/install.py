@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tokmon.errors import StoreError, reason_of
+from tokmon.installer.user import identity_key
 from tokmon.installer.user.layout import ProgramPaths, running_prefix, user_paths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import STEPS_TAKEN, execute, say, say_total
@@ -30,7 +31,8 @@ def install(options: Options, version: Path, steps: int, *, is_own: bool) -> int
     """
     home = user_paths(os.environ, options.prefix)
     prefix = home.program.prefix if is_own else running_prefix()
-    setup = UserSetup(home, prefix, version, options, Receipt(home.program.receipt), is_own)
+    key = identity_key.received() if options.identity_key else None
+    setup = UserSetup(home, prefix, version, options, Receipt(home.program.receipt), is_own, key)
     setup.check()
     with opened(home.program, dry_run=options.dry_run) as own:
         if is_own:

@@ -1,6 +1,7 @@
 """The command lines of `install` and `uninstall`. A word that is no option of them exits with 2."""
 
 import argparse
+import grp
 import os
 import shlex
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ examples:
 class Options:
     """What to install or remove. `host`: as root for members (`member`, or all), else for the user alone.
 
-    `here`: this is the part of one member, run by root as that member, whose systemd `lingers` in the end.
+    `here`: this is the part of one member, run by root as that member, whose systemd `lingers` in the end, and whose
+    `identity_key` comes on standard input. `pool_group` is None to leave it as it is, and empty for no group.
     """
 
     host: bool
@@ -51,6 +53,8 @@ class Options:
     dry_run: bool = False
     here: bool = False
     lingers: bool = False
+    identity_key: bool = False
+    pool_group: str | None = None
 
     def for_a_user(self) -> list[str]:
         """The options that concern a user's part."""
@@ -60,6 +64,8 @@ class Options:
     def for_the_new_version(self) -> list[str]:
         """The command line by which the version that was made does the rest."""
         words = [f"--member={label}" for label in self.member] if self.host else ["--user"]
+        if self.pool_group is not None:
+            words.append(f"--pool-group={self.pool_group}" if self.pool_group else "--no-pool-group")
         return [*words, *self.for_a_user(), *([f"--prefix={self.prefix}"] if self.prefix else [])]
 
 
@@ -71,6 +77,7 @@ def parse_install(words: list[str]) -> Options:
     parsed.wheelhouse = Path(parsed.wheelhouse).absolute() if parsed.wheelhouse else None
     _check(parsed)
     parsed.host = _is_for_host(parsed)
+    _check_group(parsed)
     return _options(parsed)
 
 
@@ -103,6 +110,22 @@ def _check(parsed: argparse.Namespace) -> None:
         raise UsageError("`--version` chooses from an index or a wheelhouse", hint="add `--from index`")
 
 
+def _check_group(parsed: argparse.Namespace) -> None:
+    """Refuse a group of the pool that there is not, and one where no pool is made."""
+    if parsed.pool_group is None:
+        return
+    if not parsed.host:
+        raise UsageError(
+            "`--pool-group` is for root's install for every member", hint="run it as root, without `--user`"
+        )
+    try:
+        if parsed.pool_group:
+            grp.getgrnam(parsed.pool_group)
+    except (KeyError, ValueError):  # ValueError: a name with a NUL
+        hint = f"`groupadd {parsed.pool_group}` makes it; `--no-pool-group` lets every local user read"
+        raise UsageError(f"there is no group `{parsed.pool_group}`", hint=hint) from None
+
+
 def _is_for_host(parsed: argparse.Namespace) -> bool:
     """Whether it is for members, whom only root can set up."""
     if os.geteuid() != 0 and (parsed.member or getattr(parsed, "all", False)):
@@ -131,6 +154,16 @@ def _install_parser() -> Parser:
         help="without systemd: the extension starts the sidecar",
     )
     how.add_argument("--lingers", action="store_true", help=argparse.SUPPRESS)
+    how.add_argument("--identity-key", action="store_true", help=argparse.SUPPRESS)
+    pool = parser.add_argument_group("who can read what members share").add_mutually_exclusive_group()
+    pool.add_argument("--pool-group", metavar="NAME", help="as root: only members of this group; stays until changed")
+    pool.add_argument(
+        "--no-pool-group",
+        dest="pool_group",
+        action="store_const",
+        const="",
+        help="as root: every local user again (the default of a first install)",
+    )
     _add_common(users, how)
     return parser
 

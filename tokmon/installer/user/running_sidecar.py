@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tokmon.errors import InstallError
-from tokmon.installer.user import lock
+from tokmon.installer.user import lock, pool_files
 from tokmon.installer.user.subprocesses import capture
 from tokmon.paths import Paths
 from tokmon.store.opener import read_head
@@ -36,6 +36,40 @@ def is_outdated(pid: int, version: Path | None) -> bool:
         program = capture(["ps", "-o", "args=", "-p", str(pid)]).stdout.strip()  # macOS
     match = _VERSION.match(program)
     return match is not None and match[1] != str(version)
+
+
+def reason_to_restart(pid: int, version: Path, paths: Paths, *, parent_has_group: bool = False) -> str | None:
+    """The step that starts a sidecar again: for another version, or for the group of the pool; None if it can stay.
+
+    `parent_has_group`: for the group only if the process that started it has it, and so would hand it on.
+    """
+    if is_outdated(pid, version):
+        return "start the sidecar again, with the new version"
+    gid = pool_files.gid(paths)
+    if gid is None or not lacks_group(pid, gid):
+        return None
+    if parent_has_group and lacks_group(_parent(pid), gid):
+        return None
+    return "start the sidecar again, with the group of the pool"
+
+
+def lacks_group(pid: int, gid: int) -> bool:
+    """Whether a process has not that group; False where nobody can tell."""
+    status = _status(pid)
+    return "Groups" in status and str(gid) not in f"{status['Groups']} {status.get('Gid', '')}".split()
+
+
+def _parent(pid: int) -> int:
+    return int(_status(pid).get("PPid", 0))
+
+
+def _status(pid: int) -> dict[str, str]:
+    """The fields of a process's state; empty where the system has no such file, or it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def versions_in_use() -> frozenset[str]:

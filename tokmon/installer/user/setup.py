@@ -9,7 +9,7 @@ from typing import Final
 
 from tokmon import paths
 from tokmon.errors import InstallError
-from tokmon.installer.user import files, systemd, units
+from tokmon.installer.user import files, identity_key, systemd, units
 from tokmon.installer.user.layout import UserPaths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, say
@@ -18,6 +18,7 @@ from tokmon.installer.user.receipt import Receipt
 from tokmon.installer.user.subprocesses import Done, capture
 from tokmon.installer.user.writer import Writer
 from tokmon.pi import extension
+from tokmon.pool.key import FILE as KEY_FILE
 
 HOOK: Final = "budget-select"
 _FROM_OLDER: Final = ("decision.last", "decision.backups", "pi.json")
@@ -29,7 +30,7 @@ class UserSetup:
     """What one user gets. `version` is the environment that is in use in the end, and `prefix` that of its program.
 
     The prefix is None where the program came by other means than this installer. A program that is not the user's own
-    (`is_own`) is linked to in their home.
+    (`is_own`) is linked to in their home. `key` is the host's identity key, where root installs for its members.
     """
 
     home: UserPaths
@@ -38,6 +39,7 @@ class UserSetup:
     options: Options
     receipt: Receipt
     is_own: bool = True
+    key: bytes | None = None
 
     @property
     def program(self) -> Path:
@@ -68,6 +70,8 @@ class UserSetup:
         yield from self._configuration(writer)
         yield from self._extension(writer)
         yield from self._agent()
+        if self.key is not None:
+            yield from identity_key.steps(self.home.tokmon.state / KEY_FILE, self.key)
         yield from self._from_older()
         yield from self._sidecar(writer)
 

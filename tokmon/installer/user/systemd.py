@@ -13,7 +13,6 @@ from tokmon.installer.user.writer import Writer
 from tokmon.paths import Paths
 
 _BOOTED: Final = Path("/run/systemd/system")
-_NEW_VERSION: Final = "start the sidecar again, with the new version"
 
 
 def is_booted() -> bool:
@@ -53,8 +52,11 @@ def install(writer: Writer, folder: Path, texts: dict[str, str], paths: Paths, v
         yield Step("have systemd listen for the sidecar (tokmon.socket)", lambda: _listen(paths))
         return
     pid = _property("MainPID", "tokmon.service")
-    if pid.isdecimal() and int(pid) and running_sidecar.is_outdated(int(pid), version):
-        yield Step(_NEW_VERSION, lambda: _do("restart", "tokmon.service"))
+    if pid.isdecimal() and int(pid):
+        # The manager's groups are those of what it starts.
+        reason = running_sidecar.reason_to_restart(int(pid), version, paths, parent_has_group=True)
+        if reason is not None:
+            yield Step(reason, lambda: _do("restart", "tokmon.service"))
 
 
 def _listens() -> bool:
@@ -79,8 +81,9 @@ def _listen(paths: Paths) -> None:
 def without_systemd(paths: Paths, program: Path, version: Path) -> Iterator[Step]:
     """The extension starts the sidecar; but one of another version is replaced now."""
     pid = running_sidecar.running(paths)
-    if pid is not None and running_sidecar.is_outdated(pid, version):
-        yield Step(_NEW_VERSION, functools.partial(_replace, pid, paths, program))
+    reason = None if pid is None else running_sidecar.reason_to_restart(pid, version, paths)
+    if pid is not None and reason is not None:
+        yield Step(reason, functools.partial(_replace, pid, paths, program))
 
 
 def _replace(pid: int, paths: Paths, program: Path) -> None:

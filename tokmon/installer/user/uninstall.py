@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokmon.installer.user import files, lock, purge, systemd, units
+from tokmon.installer.user import files, lock, pool_files, purge, systemd, units
 from tokmon.installer.user.layout import ProgramPaths, UserPaths
 from tokmon.installer.user.options import Options
 from tokmon.installer.user.plan import Step, execute, say
 from tokmon.installer.user.receipt import Entry, Receipt
 from tokmon.pi import extension
+from tokmon.pool.key import FILE as KEY_FILE
 
 
 def remove_user(home: UserPaths, options: Options) -> int:
@@ -27,6 +28,7 @@ def _user(home: UserPaths, options: Options) -> Iterator[Step]:
     if own.receipt.is_file():
         listed = any(str(home.units / name) in receipt.files for name in units.NAMES)
         yield from systemd.stop(home.units, home.tokmon, listed=listed)
+        yield from pool_files.steps(home.tokmon)
         yield from purge.steps(home.tokmon) if options.purge else _caches(home)
         yield from remove_program(own, receipt)
         return
@@ -43,6 +45,8 @@ def _caches(home: UserPaths) -> Iterator[Step]:
     state = home.tokmon.state
     names = files.names_in(state)
     own = [name for name in names if name == "policy.json" or name.partition("-")[0] == "decision"]
+    if set(names) <= {*own, KEY_FILE}:
+        own = names  # nothing was recorded that the key is needed for
     for path in (state / name for name in own):
         yield Step(f"remove {path}", functools.partial(path.unlink, missing_ok=True), path)
     if own and own == names:
