@@ -124,7 +124,9 @@ def _pool(env: Mapping[str, str], home: Path) -> Path:
     """`TOKMON_POOL_DIR`, else the host's if root's install made it, else one for the identities of this user."""
     if env.get("TOKMON_POOL_DIR"):
         return Path(env["TOKMON_POOL_DIR"])
-    return HOST_POOL if HOST_POOL.is_dir() else home / ".local" / "share" / "tokmon-pool"
+    # Not `is_dir`: it raises where a folder above cannot be entered.
+    is_made = os.path.isdir(HOST_POOL)  # noqa: PTH112
+    return HOST_POOL if is_made else home / ".local" / "share" / "tokmon-pool"
 
 
 def _sockets(env: Mapping[str, str], state: Path) -> tuple[Path, ...]:
