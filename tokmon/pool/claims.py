@@ -61,7 +61,7 @@ class ClaimReader:
         """
         claims: list[Claim] = []
         for member in members:
-            current = fingerprint(member.folder / "probes.json")
+            current = fingerprint(member.folder / "probes.json", follow_links=False)
             before = self._read.get(member.name)
             if before is None or before[0] != current:
                 if time.monotonic() >= deadline:
