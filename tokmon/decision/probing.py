@@ -1,7 +1,7 @@
 """The probe limit of this member, with what the other members of the host have probed."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from tokmon.decision.sharing import read_others
 from tokmon.evidence.account import Account
@@ -9,7 +9,7 @@ from tokmon.evidence.identities import NOBODY, SEAT, Identity, PartKey
 from tokmon.evidence.shared import identities_with, is_same
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths
-from tokmon.pool.key import hash_of, read_key
+from tokmon.pool.key import hash_of_account, read_key
 from tokmon.pool.settings import PoolSettings
 from tokmon.probes.host_claims import HostClaims, Peers
 from tokmon.probes.identity import configured_identities
@@ -53,8 +53,7 @@ def limiter(
 def _keys(own: Snapshot, name: str, configured: Mapping[str, PartKey], key: bytes) -> list[PartKey]:
     """What identifies this member's account, hashed as others publish it."""
     mine = next(iter(own.identities(name)), None)
-    hashed: Callable[[str], str] = lambda text: text and hash_of(key, f"account:{text}")  # noqa: E731
-    keys = [part._replace(account=hashed(part.account)) for part in (mine.keys if mine else ())]
+    keys = [part._replace(account=hash_of_account(key, part.account)) for part in (mine.keys if mine else ())]
     return [*keys, configured[name]] if name in configured else keys
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Final
 
 from tokmon.decision.deadline import seconds_left
@@ -12,7 +13,7 @@ from tokmon.evidence.snapshot import Snapshot
 from tokmon.paths import Paths
 from tokmon.pool import folder
 from tokmon.pool.folder import Problem
-from tokmon.pool.key import hash_of, read_key
+from tokmon.pool.key import hash_of_account, read_key
 from tokmon.pool.publication import Encoder, RunningSessions
 from tokmon.pool.settings import PoolSettings
 from tokmon.pool.view import Known, PoolReader, merge
@@ -53,7 +54,7 @@ def with_members(
     from tokmon.probes.identity import configured_identities  # noqa: PLC0415 - not where no member shares an account
 
     configured = {} if key is None else configured_identities(paths, env, key, now)
-    hashed = (lambda text: hash_of(key, f"account:{text}")) if key is not None else str
+    hashed = partial(hash_of_account, key) if key is not None else str
     return merge(own, known, configured, settings, hashed, doubts)
 
 

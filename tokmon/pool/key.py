@@ -52,6 +52,11 @@ def hash_of(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HASH]
 
 
+def hash_of_account(key: bytes, account: str) -> str:
+    """The hash by which members name an organisation or a ChatGPT account; "" where none is named."""
+    return account and hash_of(key, f"account:{account}")
+
+
 def fingerprint_of(key: bytes) -> str:
     """What tells this key from another, and nothing else of it."""
     return hash_of(key, FILE)

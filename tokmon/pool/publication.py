@@ -17,7 +17,7 @@ from tokmon.evidence.identities import PartKey
 from tokmon.evidence.snapshot import VERSION as FORM
 from tokmon.evidence.snapshot import Snapshot
 from tokmon.pool.folder import FILES
-from tokmon.pool.key import hash_of
+from tokmon.pool.key import hash_of_account
 from tokmon.store.codec import encode, encoded
 from tokmon.wire.instants import parse_rfc3339, rfc3339
 from tokmon.wire.scrub import scrub
@@ -188,7 +188,7 @@ def _public(value: Any, key: bytes) -> Any:  # noqa: ANN401 - JSON of every type
     if "id" in value and not _ID.fullmatch(str(value["id"])):
         public["id"] = ""
     if "seat" in value:
-        public["account"] = hash_of(key, f"account:{value['account']}") if value["account"] else ""
+        public["account"] = hash_of_account(key, value["account"])
     return public
 
 
