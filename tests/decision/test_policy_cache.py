@@ -73,9 +73,9 @@ def test_pool_settings_are_cached_and_outlive_an_invalid_file() -> None:
     wanted = PoolSettings(share=False, ignore=("nadja",), alias=("team-a",))
     write_config("[select]\nchain = ['a']\n[pool]\nshare = false\nignore = ['nadja']\nalias = ['team-a']\n")
     assert loaded().pool == wanted
-    kept = cached(paths.find(), {})
-    assert kept is not None
-    assert kept.pool == wanted
+    again = cached(paths.find(), {})
+    assert again is not None
+    assert again.pool == wanted
     pool(share="no")
     invalid = loaded()
     assert (invalid.pool, invalid.source) == (wanted, PolicyOrigin.LAST_VALID)

@@ -155,9 +155,9 @@ def test_only_so_many_folders_are_looked_at(pool: Path, monkeypatch: pytest.Monk
 
 @needs_root
 def test_the_folders_that_root_recorded_are_believed(hosts_pool: Path) -> None:
-    seen = look()
-    assert seen.others == (Member("ann", hosts_pool / "ann", ANN), Member("ben", hosts_pool / "ben", BEN))
-    assert seen.problems == ()
+    pool = look()
+    assert pool.others == (Member("ann", hosts_pool / "ann", ANN), Member("ben", hosts_pool / "ben", BEN))
+    assert pool.problems == ()
 
 
 @needs_root
